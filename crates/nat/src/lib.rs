@@ -1,0 +1,25 @@
+//! A sans-I/O carrier-grade NAPT44 engine.
+//!
+//! One [`Engine`] is one shard: it owns its subscribers, mappings and sessions and shares nothing.
+//! Packets, time and randomness come in as arguments; what happens comes out as values:
+//!
+//! - [`Engine::handle_batch`] translates up to [`BATCH`] packets in place and gives a [`Verdict`] for each;
+//! - [`Engine::poll_transmit`] hands out packets that the engine made itself (ICMP errors, fragments);
+//! - [`Engine::poll_timeout`] and [`Engine::handle_timeout`] drive expiry;
+//! - [`Engine::poll_event`] tells everything that happened, once.
+//!
+//! It never reads a clock, a socket, a file or a random number generator.
+
+pub mod config;
+pub mod counters;
+mod engine;
+pub mod event;
+mod packet;
+mod reason;
+
+pub use config::{Config, ConfigError};
+pub use counters::Counters;
+pub use engine::Engine;
+pub use event::Event;
+pub use packet::{BATCH, Checksum, Endpoint, Offload, Packet, Protocol, Realm, Transmit, Verdict};
+pub use reason::Reason;
