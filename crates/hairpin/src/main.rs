@@ -1,2 +1,7 @@
-//! The program.
-fn main() {}
+//! The program. Everything is in the library, so that tests and benches reach it.
+
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    hairpin::cli::main()
+}

@@ -1,0 +1,45 @@
+//! The commands and their arguments.
+
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand};
+
+/// A carrier-grade NAPT44 gateway, and the tools around it.
+#[derive(Parser, Debug)]
+#[command(name = "hairpin", version, propagate_version = true)]
+struct Cli {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Subcommand, Debug)]
+enum Command {
+    /// Run the gateway on this machine.
+    Run(crate::live::Args),
+    /// Read a configuration file and say what is wrong with it.
+    Check(crate::config::CheckArgs),
+    /// Print every effective setting, where it comes from, and the requirement behind it.
+    Explain(crate::config::ExplainArgs),
+    /// Translate a capture into a capture.
+    Translate(crate::translate::Args),
+    /// Try the gateway on real traffic in network namespaces of its own.
+    Lab(crate::lab::Args),
+}
+
+/// Parses the command line and runs what it says.
+pub fn main() -> ExitCode {
+    let outcome = match Cli::parse().command {
+        Command::Run(args) => crate::live::run(&args),
+        Command::Check(args) => crate::config::check(&args),
+        Command::Explain(args) => crate::config::explain(&args),
+        Command::Translate(args) => crate::translate::run(&args),
+        Command::Lab(args) => crate::lab::run(&args),
+    };
+    match outcome {
+        Ok(code) => code,
+        Err(report) => {
+            eprintln!("{report:?}");
+            ExitCode::FAILURE
+        }
+    }
+}

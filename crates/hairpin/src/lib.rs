@@ -1,0 +1,17 @@
+//! The program around the engines: configuration, live traffic, captures, the lab.
+//!
+//! | room | what is in it |
+//! |---|---|
+//! | [`cli`] | the commands and their arguments |
+//! | [`config`] | the configuration file: reading, errors that name the line, `check`, `explain` |
+//! | [`live`] | `run`: TUN devices, workers, what is set up on the machine and taken back |
+//! | [`translate`] | `translate`: capture in, capture out |
+//! | [`lab`] | `lab`: real kernels in network namespaces around the real daemon |
+//! | [`net`] | netlink, sysctls and namespaces, for `live` and `lab` |
+
+pub mod cli;
+pub mod config;
+pub mod lab;
+pub mod live;
+pub mod net;
+pub mod translate;

@@ -1,0 +1,1 @@
+//! End to end: real kernels in network namespaces, the real daemon between them.
