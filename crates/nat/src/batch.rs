@@ -163,7 +163,12 @@ impl Engine {
 
     /// Third stage.
     #[inline(always)]
-    fn finish(&mut self, packet: &mut Packet<'_>, arrival: Arrival, staged: &Result<Staged, Reason>) -> Verdict {
+    fn finish(
+        &mut self,
+        packet: &mut Packet<'_>,
+        arrival: Arrival,
+        staged: &Result<Staged, Reason>,
+    ) -> Verdict {
         let outcome = match staged {
             Ok(staged) => match (staged.flow, staged.parsed.fragment) {
                 (Some((flow, hash)), Fragment::Whole) => self
@@ -237,7 +242,7 @@ impl Engine {
         {
             return Err(Reason::TcpFlags.into());
         }
-        if parsed.options.contains(Options::SOURCE_ROUTE) {
+        if parsed.options.intersects(Options::SOURCE_ROUTE) {
             return Err(Reason::SourceRoute.into());
         }
         let lines = self.sessions.lines();
@@ -376,8 +381,7 @@ pub(crate) fn rewrite(session: &Session, realm: Realm) -> Rewrite {
 #[inline(always)]
 fn is_illegal(flags: Flags) -> bool {
     let any = Flags::SYN | Flags::FIN | Flags::RST | Flags::ACK;
-    !flags.intersects(any)
-        || flags.contains(Flags::SYN) && flags.intersects(Flags::FIN | Flags::RST)
+    !flags.intersects(any) || flags.contains(Flags::SYN) && flags.intersects(Flags::FIN | Flags::RST)
 }
 
 /// The two ends of a packet that has ports. An ICMP query's identifier is the subscriber's port:
@@ -385,8 +389,12 @@ fn is_illegal(flags: Flags) -> bool {
 #[inline(always)]
 pub(crate) fn ends(realm: Realm, parsed: &Parsed) -> Option<(Protocol, Endpoint, Endpoint)> {
     let (protocol, source, destination) = match parsed.transport {
-        Transport::Tcp { source_port, destination_port, .. } => (Protocol::Tcp, source_port, destination_port),
-        Transport::Udp { source_port, destination_port, .. } => (Protocol::Udp, source_port, destination_port),
+        Transport::Tcp { source_port, destination_port, .. } => {
+            (Protocol::Tcp, source_port, destination_port)
+        }
+        Transport::Udp { source_port, destination_port, .. } => {
+            (Protocol::Udp, source_port, destination_port)
+        }
         Transport::IcmpQuery { identifier, .. } => match realm {
             Realm::Inside => (Protocol::Icmp, identifier, 0),
             Realm::Outside => (Protocol::Icmp, 0, identifier),

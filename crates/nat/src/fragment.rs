@@ -273,10 +273,13 @@ impl Engine {
         let waiting = self.fragments.take_waiting(key, &mut datagram);
         self.fragments.datagrams.insert(key, datagram);
         for mut fragment in waiting {
-            let mut packet = Packet { data: &mut fragment.data, from: arrival.realm(), offload: fragment.offload };
+            let mut packet =
+                Packet { data: &mut fragment.data, from: arrival.realm(), offload: fragment.offload };
             let outcome = self
                 .fit(arrival, &fragment.parsed, packet.offload, realm_of(decision.route))
-                .and_then(|fit| self.carry_out(&mut packet, arrival, &fragment.parsed, &Decision { fit, ..decision }));
+                .and_then(|fit| {
+                    self.carry_out(&mut packet, arrival, &fragment.parsed, &Decision { fit, ..decision })
+                });
             match outcome {
                 Ok(verdict) => {
                     self.count(arrival, verdict);

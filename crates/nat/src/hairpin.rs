@@ -54,7 +54,11 @@ impl Engine {
             };
             return Ok(self.join(index, partner, parsed, fit));
         };
-        let inbound = self.inbound_session(target, Endpoint { port: remote_port(protocol, external), ..external }, true);
+        let inbound = self.inbound_session(
+            target,
+            Endpoint { port: remote_port(protocol, external), ..external },
+            true,
+        );
         self.check_inbound(target)?;
         self.check_room(&[new, inbound])?;
         let index = self.commit(mapping, new, parsed)?;
@@ -132,7 +136,8 @@ impl Engine {
         let remote = Endpoint { port: remote_port(protocol, external), ..external };
         let flow = Session::new(self.inbound_session(target, remote, true)).flow(Realm::Outside);
         let lines = self.sessions.lines();
-        let found = self.flows.find(self.key.flow(flow), |index| lines[index as usize].flow(Realm::Outside) == flow);
+        let found =
+            self.flows.find(self.key.flow(flow), |index| lines[index as usize].flow(Realm::Outside) == flow);
         match found {
             Some(index) if self.settle(index) => Ok(Other::Existing(index)),
             // Settling may have ended the mapping with its last session.

@@ -86,7 +86,8 @@ impl Engine {
         }
         let flow = Flow::new(realm, protocol, source, destination);
         let lines = self.sessions.lines();
-        let index = self.flows.find(self.key.flow(flow), |index| lines[index as usize].flow(realm) == flow)?;
+        let index =
+            self.flows.find(self.key.flow(flow), |index| lines[index as usize].flow(realm) == flow)?;
         // One whose time is up is gone, even if nobody has looked yet.
         self.settle(index).then_some(index)
     }
@@ -163,9 +164,7 @@ impl Engine {
         let lines = self.subscribers.lines();
         let index = self.hosts.find(self.key.address(bits), |index| lines[index as usize].address == bits);
         let due = match index {
-            Some(index) => {
-                self.subscribers.get_mut(index).report(limit, self.report_interval, self.tick)
-            }
+            Some(index) => self.subscribers.get_mut(index).report(limit, self.report_interval, self.tick),
             None => report(&mut self.reported[limit as usize], self.report_interval, self.tick),
         };
         if due {
@@ -257,7 +256,8 @@ impl ErrorTranslation {
     fn apply(&self, data: &mut [u8], parsed: &Parsed, quote: &Quote, age: u8) {
         let icmp = usize::from(parsed.header_len);
         let header = usize::from(quote.offset);
-        let change_of_quote = self.apply_quoted(&mut data[..usize::from(parsed.total_len)], icmp, header, quote);
+        let change_of_quote =
+            self.apply_quoted(&mut data[..usize::from(parsed.total_len)], icmp, header, quote);
         change(data, icmp + 2, |field| change_of_quote.apply(field));
         // The deltas of the outer header are its own: its source may be any router's.
         let mut ip = Delta::default();
@@ -303,7 +303,8 @@ impl ErrorTranslation {
 /// Where the quoted packet ends: with the data, with its own length (what follows is padding), or
 /// where RFC 4884's length says that the extensions begin.
 fn quote_end(data: &[u8], icmp: usize, header: usize) -> usize {
-    let own = data.get(header + 2..header + 4).map_or(0, |len| usize::from(u16::from_be_bytes([len[0], len[1]])));
+    let own =
+        data.get(header + 2..header + 4).map_or(0, |len| usize::from(u16::from_be_bytes([len[0], len[1]])));
     let mut end = data.len().min(header + own);
     if let (Some(&kind), Some(&words)) = (data.get(icmp), data.get(icmp + 5))
         && matches!(kind, UNREACHABLE | TIME_EXCEEDED | 12)

@@ -44,7 +44,8 @@ fn lower(segment: &mut [u8], at: usize, checksum: Checksum, limit: u16) {
     // A partial checksum covers the pseudo-header alone, which has not changed.
     if checksum != Checksum::Partial {
         // An option may begin at an odd octet; then its halves lie in two words.
-        let (old, new) = if at % 2 == 0 { (old, limit) } else { (old.swap_bytes(), limit.swap_bytes()) };
+        let (old, new) =
+            if at.is_multiple_of(2) { (old, limit) } else { (old.swap_bytes(), limit.swap_bytes()) };
         change(segment, 16, |field| Delta::u16(old, new).apply(field));
     }
 }

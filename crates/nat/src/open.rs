@@ -240,7 +240,12 @@ impl Engine {
     }
 
     /// Makes the session, and its mapping and subscriber where they are new.
-    pub(crate) fn commit(&mut self, mapping: Use, mut new: NewSession, parsed: &Parsed) -> Result<u32, Refusal> {
+    pub(crate) fn commit(
+        &mut self,
+        mapping: Use,
+        mut new: NewSession,
+        parsed: &Parsed,
+    ) -> Result<u32, Refusal> {
         let mapping = match mapping {
             Use::Existing(index) => index,
             Use::New { subscriber, port } => {

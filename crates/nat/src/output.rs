@@ -7,7 +7,7 @@ use rules::Instant;
 use crate::batch::Route;
 use crate::event::EventKind;
 use crate::timer::start_of;
-use crate::{Counters, Event, Offload, Reason, Realm, Transmit};
+use crate::{Counters, Event, Offload, Realm, Reason, Transmit};
 
 /// Packets waiting for `poll_transmit` at most. Nobody who polls after each batch reaches it.
 const WAITING: usize = 4_096;
@@ -106,7 +106,8 @@ impl ErrorLimit {
         let elapsed = u64::try_from(now.since(self.last).as_nanos()).unwrap_or(u64::MAX);
         self.last = self.last.max(now);
         let full = u64::from(self.per_second) * Self::ONE;
-        self.tokens = self.tokens.saturating_add(elapsed.saturating_mul(u64::from(self.per_second))).min(full);
+        self.tokens =
+            self.tokens.saturating_add(elapsed.saturating_mul(u64::from(self.per_second))).min(full);
         let allowed = self.tokens >= Self::ONE;
         if allowed {
             self.tokens -= Self::ONE;
