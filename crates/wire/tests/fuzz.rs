@@ -7,7 +7,7 @@ mod fuzz_body;
 
 use common::{echo, fill_ipv4, fill_transport, fragment, icmp_error, tcp, udp};
 
-const INPUTS: u32 = 300_000;
+const INPUTS: u32 = 1_500_000;
 
 struct Random(u64);
 
