@@ -1,4 +1,5 @@
 //! The parsers and builders here against those of smoltcp and etherparse.
+#![allow(clippy::panic)] // A helper of tests fails as a test does.
 
 use std::net::Ipv4Addr;
 

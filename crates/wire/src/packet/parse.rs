@@ -13,6 +13,7 @@ impl Packet {
     /// # Errors
     /// The first reason that applies, in the order of the table at [`Malformed`]. A packet that is only
     /// improper (a land attack, a martian source) is well-formed: that is for the caller to judge.
+    #[inline]
     pub fn parse(data: &[u8], trust: Trust) -> Result<Self, Malformed> {
         let (header_len, total_len) = ipv4::lengths(data)?;
         let header = data.first_chunk::<20>().ok_or(Malformed::Ipv4Truncated)?;
@@ -25,10 +26,16 @@ impl Packet {
         } else {
             long_header(header_octets)?
         };
-        let protocol = header[9];
         let field = FragmentField(be16(header, 6));
+        let protocol = header[9];
         let fragment = field.classify(header_len, payload.len(), protocol)?;
-        let mut packet = Self {
+        let transport = match fragment {
+            Fragment::Whole => transport(header, payload, true, trust == Trust::Verify)?,
+            // The octets of a fragment are not all that its transport checksum covers.
+            Fragment::First => transport(header, payload, false, false)?,
+            Fragment::Later { .. } => Transport::None,
+        };
+        Ok(Self {
             source: address(header, 12),
             destination: address(header, 16),
             total_len,
@@ -38,57 +45,49 @@ impl Packet {
             dont_fragment: field.dont_fragment(),
             options,
             fragment,
-            transport: Transport::None,
-        };
-        packet.transport = packet.transport(payload, trust)?;
-        Ok(packet)
+            transport,
+        })
     }
+}
 
-    #[inline]
-    fn transport(&self, payload: &[u8], trust: Trust) -> Result<Transport, Malformed> {
-        let whole = match self.fragment {
-            Fragment::Whole => true,
-            Fragment::First => false,
-            Fragment::Later { .. } => return Ok(Transport::None),
-        };
-        // The octets of a fragment are not all that its transport checksum covers.
-        let verify = whole && trust == Trust::Verify;
-        match self.protocol {
-            tcp::PROTOCOL => {
-                let transport = tcp_header(payload, whole)?;
-                if verify && !self.pseudo_header().plus(Sum::of(payload)).is_valid() {
-                    return Err(Malformed::TcpChecksum);
-                }
-                Ok(transport)
+/// `header` is the IPv4 header; `payload` is all that it carries if `whole`, and else the start of it.
+#[inline]
+fn transport(header: &[u8; 20], payload: &[u8], whole: bool, verify: bool) -> Result<Transport, Malformed> {
+    match header[9] {
+        tcp::PROTOCOL => {
+            let transport = tcp_header(payload, whole)?;
+            if verify && !sum_with_pseudo_header(header, payload).is_valid() {
+                return Err(Malformed::TcpChecksum);
             }
-            udp::PROTOCOL => {
-                let transport = udp_header(payload, whole)?;
-                let verify = verify && matches!(transport, Transport::Udp { has_checksum: true, .. });
-                if verify && !self.pseudo_header().plus(Sum::of(payload)).is_valid() {
-                    return Err(Malformed::UdpChecksum);
-                }
-                Ok(transport)
-            }
-            icmpv4::PROTOCOL => {
-                if payload.len() < 8 {
-                    return Err(if whole { Malformed::IcmpTruncated } else { Malformed::FragmentTiny });
-                }
-                // Before the quoted packet: an error that was damaged on its way should be counted as that.
-                if verify && !Sum::of(payload).is_valid() {
-                    return Err(Malformed::IcmpChecksum);
-                }
-                icmp_message(payload, self.header_len)
-            }
-            _ => Ok(Transport::Other),
+            Ok(transport)
         }
+        udp::PROTOCOL => {
+            let transport = udp_header(payload, whole)?;
+            let verify = verify && matches!(transport, Transport::Udp { has_checksum: true, .. });
+            if verify && !sum_with_pseudo_header(header, payload).is_valid() {
+                return Err(Malformed::UdpChecksum);
+            }
+            Ok(transport)
+        }
+        icmpv4::PROTOCOL => {
+            if payload.len() < 8 {
+                return Err(if whole { Malformed::IcmpTruncated } else { Malformed::FragmentTiny });
+            }
+            // Before the quoted packet: an error that was damaged on its way should be counted as that.
+            if verify && !Sum::of(payload).is_valid() {
+                return Err(Malformed::IcmpChecksum);
+            }
+            icmp_message(payload, (header[0] & 0x0F) * 4)
+        }
+        _ => Ok(Transport::Other),
     }
+}
 
-    /// The sum of the pseudo-header of a packet that is whole.
-    #[inline]
-    fn pseudo_header(&self) -> Sum {
-        let length = self.total_len - u16::from(self.header_len);
-        Sum::pseudo_header(self.source, self.destination, self.protocol, length)
-    }
+/// The sum of a whole TCP segment or UDP datagram with its pseudo-header.
+#[inline]
+fn sum_with_pseudo_header(header: &[u8; 20], payload: &[u8]) -> Sum {
+    let (source, destination) = (address(header, 12), address(header, 16));
+    Sum::pseudo_header(source, destination, header[9], payload.len() as u16).plus(Sum::of(payload))
 }
 
 /// Checksum and options of an IPv4 header longer than 20 octets.
