@@ -89,7 +89,6 @@ fn repair(random: &mut Random, octets: Vec<u8>) -> Vec<u8> {
     if has_room { fill_transport(octets) } else { octets }
 }
 
-// covers: B3, B4
 #[test]
 fn no_octets_make_a_reader_panic_or_disagree_with_another() {
     let corpus = corpus();
