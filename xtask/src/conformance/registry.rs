@@ -129,13 +129,14 @@ impl Registry {
         self.rows.iter().find(|row| row.id == id)
     }
 
-    /// The id that differs from `id` only in case, in spelling of `.` and `-`, or by a letter at its end.
+    /// The id that differs from `id` only in case, in spelling of `.` and `-`, or by letters at its end.
     pub(super) fn nearest(&self, id: &str) -> Option<&str> {
         let plain = |s: &str| s.replace(['.', '-', ' ', '_'], "").to_ascii_lowercase();
         let wanted = plain(id);
         let stem = wanted.trim_end_matches(|c: char| c.is_ascii_alphabetic());
-        let known = |target: &str| self.rows.iter().map(|row| row.id.as_str()).find(|id| plain(id) == target);
-        known(&wanted).or_else(|| known(stem))
+        let mut ids = self.rows.iter().map(|row| row.id.as_str());
+        let known = |target: &str| ids.clone().find(|id| plain(id) == target);
+        known(&wanted).or_else(|| known(stem)).or_else(|| ids.find(|known| plain(known).starts_with(&wanted)))
     }
 
     /// The rows of a group.
@@ -248,6 +249,7 @@ mod tests {
         let registry = parse(&text).unwrap();
         assert_eq!(registry.nearest("b1.4787.5"), Some("B1.4787-5"));
         assert_eq!(registry.nearest("B1.4787-5d"), Some("B1.4787-5"));
+        assert_eq!(registry.nearest("B1.4787-"), Some("B1.4787-5"));
         assert_eq!(registry.nearest("Q9"), None);
     }
 }
