@@ -61,7 +61,7 @@ pub(crate) fn run(root: &Path, with_lab: bool) -> Result<(), String> {
         figures.extend(figures_of(root, &what)?);
     }
     if with_lab {
-        figures.extend(figures_of(root, &["run", "--release", "-p", "hairpin", "--", "lab", "--bench"])?);
+        figures.extend(lab(root)?);
     }
     if figures.is_empty() {
         return Err(
@@ -74,6 +74,81 @@ pub(crate) fn run(root: &Path, with_lab: bool) -> Result<(), String> {
     let missed = figures.iter().filter(|figure| figure.reached() == Some(false)).count();
     println!("{} figures written to {REPORT}; {missed} below target", figures.len());
     Ok(())
+}
+
+/// What the lab measures, live, beside the kernel's own masquerade.
+fn lab(root: &Path) -> Result<Vec<Figure>, String> {
+    const ARGS: [&str; 6] = ["run", "--release", "--package=hairpin", "--", "lab", "--json"];
+    eprintln!("== cargo {}", ARGS.join(" "));
+    let printed = output(root, "cargo", &ARGS)?;
+    let report: Value = serde_json::from_str(&printed)
+        .map_err(|e| format!("error: cargo {}: it printed no JSON: {e}", ARGS.join(" ")))?;
+    let mut figures = Vec::new();
+    live_figures(&report, &mut figures);
+    if figures.is_empty() {
+        return Err(
+            "error: the lab measured no throughput\n  help: run `cargo run --release -- lab` and see why, \
+                    or leave it out: `cargo xtask bench --no-lab`"
+                .to_owned(),
+        );
+    }
+    Ok(figures)
+}
+
+/// Collects the lab's comparisons wherever they stand in its report: name, unit, and the figures of both
+/// round by round.
+fn live_figures(report: &Value, figures: &mut Vec<Figure>) {
+    match report {
+        Value::Array(values) => values.iter().for_each(|value| live_figures(value, figures)),
+        Value::Object(fields) => match serde_json::from_value::<Comparison>(report.clone()) {
+            Ok(comparison) => figures.extend(comparison.figure()),
+            Err(_) => fields.values().for_each(|value| live_figures(value, figures)),
+        },
+        _ => {}
+    }
+}
+
+/// One load through the daemon and through the kernel, as `hairpin lab --json` writes it.
+#[derive(Deserialize)]
+struct Comparison {
+    name: String,
+    unit: String,
+    hairpin: Vec<f64>,
+    nftables: Vec<f64>,
+}
+
+impl Comparison {
+    fn figure(self) -> Option<Figure> {
+        let pairs = self.hairpin.iter().zip(&self.nftables).filter(|(_, kernel)| **kernel > 0.0);
+        let ratios = spread(pairs.map(|(ours, kernel)| ours / kernel).collect());
+        let [_, ours, _] = spread(self.hairpin)?;
+        // The targets hold with the offloads on; without them the figures are for information.
+        let target = match self.name.split_whitespace().next() {
+            _ if ratios.is_none() || self.name.contains("without") => None,
+            Some("TCP") => Some(0.75),
+            Some("UDP,") | Some("UDP") => Some(0.85),
+            _ => None,
+        };
+        Some(Figure {
+            group: "Live through TUN, beside nftables masquerade".to_owned(),
+            name: self.name,
+            unit: self.unit,
+            ours,
+            peer: spread(self.nftables).map(|[_, median, _]| median),
+            ratio_min: ratios.map(|[least, ..]| least),
+            ratio_median: ratios.map(|[_, median, _]| median),
+            ratio_max: ratios.map(|[.., greatest]| greatest),
+            target,
+            at_most: false,
+            note: ratios.is_none().then(|| "no `nft` on this machine: nothing to compare with".to_owned()),
+        })
+    }
+}
+
+/// Least, median and greatest.
+fn spread(mut values: Vec<f64>) -> Option<[f64; 3]> {
+    values.sort_by(f64::total_cmp);
+    Some([*values.first()?, values[values.len() / 2], *values.last()?])
 }
 
 /// Every bench target of the workspace: package and name.
@@ -271,6 +346,26 @@ mod tests {
             assert!(report.contains(expected), "{expected} is not in\n{report}");
         }
         assert_eq!(report.matches("## engine").count(), 1);
+    }
+
+    #[test]
+    fn the_labs_rounds_become_ratios() {
+        let report = serde_json::json!({
+            "checks": [{"name": "ping", "passed": true}],
+            "throughput": [
+                {"name": "TCP download", "unit": "Gbit/s", "hairpin": [8.0, 6.0, 9.0], "nftables": [10.0, 10.0, 10.0]},
+                {"name": "UDP, 64-octet frames", "unit": "kpps", "hairpin": [500.0], "nftables": []},
+            ],
+        });
+        let mut figures = Vec::new();
+        live_figures(&report, &mut figures);
+        assert_eq!(figures.len(), 2);
+        let tcp = &figures[0];
+        assert_eq!((tcp.ours, tcp.peer), (8.0, Some(10.0)));
+        assert_eq!((tcp.ratio_min, tcp.ratio_median, tcp.ratio_max), (Some(0.6), Some(0.8), Some(0.9)));
+        assert_eq!(tcp.reached(), Some(true));
+        assert_eq!(figures[1].reached(), None);
+        assert!(figures[1].note.as_ref().is_some_and(|note| note.contains("nft")));
     }
 
     #[test]
