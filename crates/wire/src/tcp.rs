@@ -1,5 +1,8 @@
 //! TCP segments (RFC 9293 3.1).
 
+/// The protocol number.
+pub const PROTOCOL: u8 = 6;
+
 /// The flags of a segment: the low octet of the flags field.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Default)]
 pub struct Flags(pub u8);
@@ -61,4 +64,29 @@ impl core::fmt::Debug for Flags {
         }
         Ok(())
     }
+}
+
+/// No option in `octets`, which is the header behind its first 20 octets, runs beyond it or has an
+/// impossible length. Says nothing of what is in them.
+#[inline]
+pub(crate) fn options_are_well_formed(octets: &[u8]) -> bool {
+    // Two no-operations and the timestamps: what most segments of most connections have (RFC 7323 A).
+    octets.is_empty()
+        || (octets.len() == 12 && octets.first_chunk() == Some(&[1, 1, 8, 10]))
+        || walk_options(octets)
+}
+
+fn walk_options(mut octets: &[u8]) -> bool {
+    while let [kind, rest @ ..] = octets {
+        octets = match (kind, rest) {
+            (0, _) => return true,
+            (1, _) => rest,
+            (_, [length, ..]) if *length >= 2 => match octets.get(usize::from(*length)..) {
+                Some(behind) => behind,
+                None => return false,
+            },
+            _ => return false,
+        };
+    }
+    true
 }

@@ -1,0 +1,4 @@
+//! UDP datagrams (RFC 768).
+
+/// The protocol number.
+pub const PROTOCOL: u8 = 17;
