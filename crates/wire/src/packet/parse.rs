@@ -2,15 +2,10 @@
 
 use core::net::Ipv4Addr;
 
-use super::quote;
-use super::{Fragment, Options, Packet, Transport, Trust};
+use super::{Fragment, Options, Packet, Quote, Transport, Trust};
 use crate::checksum::Sum;
-use crate::{Malformed, SeqNumber, icmpv4, ipv4, tcp};
-
-const DONT_FRAGMENT: u16 = 0x4000;
-const MORE_FRAGMENTS: u16 = 0x2000;
-/// What is left of the 16 bits of flags and fragment offset if the flags are taken away.
-const FRAGMENT_OFFSET: u16 = 0x1FFF;
+use crate::fragment::FragmentField;
+use crate::{Malformed, SeqNumber, icmpv4, ipv4, tcp, udp};
 
 impl Packet {
     /// Parses `data`, which starts at the IPv4 header and may go on behind the packet (link padding).
@@ -19,34 +14,20 @@ impl Packet {
     /// The first reason that applies, in the order of the table at [`Malformed`]. A packet that is only
     /// improper (a land attack, a martian source) is well-formed: that is for the caller to judge.
     pub fn parse(data: &[u8], trust: Trust) -> Result<Self, Malformed> {
+        let (header_len, total_len) = ipv4::lengths(data)?;
         let header = data.first_chunk::<20>().ok_or(Malformed::Ipv4Truncated)?;
-        if header[0] >> 4 != 4 {
-            return Err(Malformed::Ipv4Version);
-        }
-        let header_len = usize::from(header[0] & 0x0F) * 4;
-        if header_len < 20 || header_len > data.len() {
-            return Err(Malformed::Ipv4HeaderLength);
-        }
-        let total_len = be16(header, 2);
-        let (packet, payload) = data
-            .get(..usize::from(total_len))
-            .and_then(|packet| Some((packet, packet.get(header_len..)?)))
-            .ok_or(Malformed::Ipv4TotalLength)?;
+        let (header_octets, payload) = data[..usize::from(total_len)].split_at(header_len);
         let options = if header_len == 20 {
             if !Sum::of_ipv4_header(header).is_valid() {
                 return Err(Malformed::Ipv4Checksum);
             }
             Options::NONE
         } else {
-            long_header(&packet[..header_len])?
+            long_header(header_octets)?
         };
         let protocol = header[9];
-        let flags = be16(header, 6);
-        let fragment = if flags & (MORE_FRAGMENTS | FRAGMENT_OFFSET) == 0 {
-            Fragment::Whole
-        } else {
-            fragment(flags, header_len, payload.len(), protocol)?
-        };
+        let field = FragmentField(be16(header, 6));
+        let fragment = field.classify(header_len, payload.len(), protocol)?;
         let mut packet = Self {
             source: address(header, 12),
             destination: address(header, 16),
@@ -54,7 +35,7 @@ impl Packet {
             header_len: header_len as u8,
             protocol,
             ttl: header[8],
-            dont_fragment: flags & DONT_FRAGMENT != 0,
+            dont_fragment: field.dont_fragment(),
             options,
             fragment,
             transport: Transport::None,
@@ -80,7 +61,7 @@ impl Packet {
                 }
                 Ok(transport)
             }
-            crate::udp::PROTOCOL => {
+            udp::PROTOCOL => {
                 let transport = udp_header(payload, whole)?;
                 let verify = verify && matches!(transport, Transport::Udp { has_checksum: true, .. });
                 if verify && !self.pseudo_header().plus(Sum::of(payload)).is_valid() {
@@ -116,29 +97,7 @@ fn long_header(header: &[u8]) -> Result<Options, Malformed> {
     if !Sum::of(header).is_valid() {
         return Err(Malformed::Ipv4Checksum);
     }
-    ipv4::option_set(&header[20..]).ok_or(Malformed::Ipv4Option)
-}
-
-/// Which part of its datagram a fragment is. `flags` are the 16 bits of flags and offset.
-#[cold]
-fn fragment(flags: u16, header_len: usize, payload_len: usize, protocol: u8) -> Result<Fragment, Malformed> {
-    let last = flags & MORE_FRAGMENTS == 0;
-    let offset = usize::from(flags & FRAGMENT_OFFSET) * 8;
-    if header_len + offset + payload_len > 65_535 {
-        return Err(Malformed::FragmentBeyondEnd);
-    }
-    // An empty one says nothing and would only take room in a queue.
-    if payload_len == 0 || (!last && !payload_len.is_multiple_of(8)) {
-        return Err(Malformed::FragmentLength);
-    }
-    if offset == 0 {
-        return Ok(Fragment::First);
-    }
-    // It would overwrite the flags of TCP in reassembly (RFC 3128).
-    if offset == 8 && protocol == tcp::PROTOCOL {
-        return Err(Malformed::FragmentTiny);
-    }
-    Ok(Fragment::Later { offset: offset as u16, last })
+    ipv4::option_set(&header[20..])
 }
 
 #[inline]
@@ -190,7 +149,7 @@ fn icmp_message(message: &[u8], offset: u8) -> Result<Transport, Malformed> {
     Ok(match icmpv4::Class::of(header[0]) {
         icmpv4::Class::Request => Transport::IcmpQuery { request: true, identifier: be16(header, 4) },
         icmpv4::Class::Reply => Transport::IcmpQuery { request: false, identifier: be16(header, 4) },
-        icmpv4::Class::Error => Transport::IcmpError { quote: quote::parse(quoted, offset + 8)? },
+        icmpv4::Class::Error => Transport::IcmpError { quote: Quote::parse(quoted, offset + 8)? },
         icmpv4::Class::Other => Transport::IcmpOther,
     })
 }
