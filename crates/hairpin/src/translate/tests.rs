@@ -24,7 +24,8 @@ impl Gateway for Wire {
     fn handle(&mut self, packet: Packet<'_>, now: Instant) -> Verdict {
         self.seen.push(now.as_nanos());
         if self.answers {
-            self.waiting = Some(Transmit { to: packet.from, len: 1, offload: Offload::default(), shard: None });
+            self.waiting =
+                Some(Transmit { to: packet.from, len: 1, offload: Offload::default(), shard: None });
         }
         Verdict::Forward(packet.from.other())
     }
