@@ -198,6 +198,23 @@ fn a_session_ends_in_the_captures_time() {
     assert_eq!(summary(&input, &output, &[])["dropped"]["no-mapping"], 1);
 }
 
+// covers: O1, O7
+#[test]
+fn a_damaged_timestamp_is_no_end_of_the_world() {
+    let folder = Folder::new("leap");
+    let (input, output) = (folder.path("in.pcap"), folder.path("out.pcap"));
+    let out = |port| udp((INSIDE, port), (REMOTE, 53), 64);
+    let late = Duration::from_secs(u32::MAX.into());
+    let frames = [(Duration::ZERO, out(4_000)), (late, out(4_001)), (at(0), out(4_002)), (late, out(4_003))];
+    write_pcap(&input, DataLink::RAW, Endianness::Little, TsResolution::MicroSecond, &frames);
+    let told = summary(&input, &output, &[]);
+    assert_eq!(
+        (&told["outbound"], &told["mappings_live"]),
+        (&4.into(), &3.into()),
+        "only the first has ended"
+    );
+}
+
 // covers: O1, B7
 #[test]
 fn what_expires_is_answered_on_the_link_that_it_came_from() {

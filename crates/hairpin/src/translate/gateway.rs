@@ -1,5 +1,6 @@
 //! The gateway between two captures: packets in capture order, time as the capture tells it.
 
+use core::time::Duration;
 use std::io::{Read, Write};
 
 use nat::{Event, Offload, Packet, Realm, Transmit, Verdict};
@@ -89,26 +90,35 @@ pub(crate) struct Translation<'a, G, W> {
     buffer: Vec<u8>,
 }
 
-/// Virtual time: that of the capture, but never back.
-#[derive(Default)]
+/// Virtual time: that of the capture from its first packet on, but never back, and without the
+/// impossible leaps that one damaged timestamp makes.
+#[derive(Clone, Copy, Default)]
 struct Clock {
-    /// The capture's clock at the first packet.
-    origin: Option<u64>,
     now: Instant,
+    /// The capture's clock at `now`; `None` before the first packet.
+    nanos: Option<u64>,
 }
 
+/// Longer gaps count as this one: no timer is longer (`nat::Config::problems`), so nothing outlives it.
+const LONGEST_GAP: Duration = Duration::from_secs(60 * 86_400);
+
+/// Time stands still here: the engine counts ticks in 32 bits, which last 13 years.
+const END_OF_TIME: Instant = Instant::from_secs(10 * 365 * 86_400);
+
 impl Clock {
-    fn advance(&mut self, nanos: Option<u64>) -> Instant {
+    fn advance(&mut self, nanos: Option<u64>) {
         if let Some(nanos) = nanos {
-            let origin = *self.origin.get_or_insert(nanos);
-            self.now = self.now.max(Instant::from_nanos(nanos.saturating_sub(origin)));
+            let before = self.nanos.unwrap_or(nanos);
+            let gap = Duration::from_nanos(nanos.saturating_sub(before)).min(LONGEST_GAP);
+            self.now = (self.now + gap).min(END_OF_TIME);
+            self.nanos = Some(nanos.max(before));
         }
-        self.now
     }
 
-    /// The moment as the capture's clock shows it.
-    fn nanos(&self, at: Instant) -> u64 {
-        self.origin.unwrap_or(0).saturating_add(at.as_nanos())
+    /// A moment from `now` on, as the capture's clock shows it.
+    fn show(&self, at: Instant) -> u64 {
+        let later = u64::try_from(at.since(self.now).as_nanos()).unwrap_or(u64::MAX);
+        self.nanos.unwrap_or(0).saturating_add(later)
     }
 }
 
@@ -143,8 +153,9 @@ impl<'a, G: Gateway, W: Write> Translation<'a, G, W> {
 
     fn record<R: Read>(&mut self, capture: &Capture<R>, mut record: Record) -> Result<(), Stopped> {
         self.summary.packets_in += 1;
-        let before = self.clock.now;
-        let now = self.clock.advance(record.nanos);
+        let before = self.clock;
+        self.clock.advance(record.nanos);
+        let now = self.clock.now;
         self.summary.seconds = now.as_nanos() as f64 / 1e9;
         self.expire(capture, before, now, record.place)?;
         if record.cut {
@@ -180,7 +191,7 @@ impl<'a, G: Gateway, W: Write> Translation<'a, G, W> {
             // One shard is all there is: its addresses are all of them.
             Verdict::Hairpin { .. } => self.summary.drop(nat::Reason::WrongShard.name()),
         }
-        self.transmit(capture, Some((from, &cause)), now, record.place)?;
+        self.transmit(capture, Some((from, &cause)), self.clock.show(now), record.place)?;
         self.last[from as usize] = Some(cause);
         Ok(())
     }
@@ -189,11 +200,11 @@ impl<'a, G: Gateway, W: Write> Translation<'a, G, W> {
     fn expire<R: Read>(
         &mut self,
         capture: &Capture<R>,
-        before: Instant,
+        before: Clock,
         now: Instant,
         place: Place,
     ) -> Result<(), Stopped> {
-        let (mut at, mut steps) = (before, 0);
+        let (mut at, mut steps) = (before.now, 0);
         while let Some(due) = self.gateway.poll_timeout().filter(|&due| due <= now) {
             steps = if due > at { 0 } else { steps + 1 };
             if steps > STEPS_AT_ONE_MOMENT {
@@ -202,7 +213,7 @@ impl<'a, G: Gateway, W: Write> Translation<'a, G, W> {
             at = at.max(due);
             self.gateway.handle_timeout(at);
             self.events();
-            self.transmit(capture, None, at, place)?;
+            self.transmit(capture, None, before.show(at), place)?;
         }
         Ok(())
     }
@@ -213,7 +224,7 @@ impl<'a, G: Gateway, W: Write> Translation<'a, G, W> {
         &mut self,
         capture: &Capture<R>,
         cause: Option<(Realm, &Template)>,
-        now: Instant,
+        nanos: u64,
         place: Place,
     ) -> Result<(), Stopped> {
         while let Some(made) = self.gateway.poll_transmit(&mut self.buffer) {
@@ -226,7 +237,6 @@ impl<'a, G: Gateway, W: Write> Translation<'a, G, W> {
                 (None, Some(model)) => (model.place, model.back(packet)),
                 (None, None) => (place, Template::blank(place).onwards(packet)),
             };
-            let nanos = self.clock.nanos(now);
             self.output.write_all(&capture.encode_made(place, nanos, &frame))?;
             self.summary.made += 1;
             self.summary.packets_out += 1;

@@ -89,7 +89,7 @@ impl<R: Read> Reader<R> {
             _ => return Err(self.source.damaged("the section header has no byte order")),
         };
         let length = self.order.u32(&head, 0);
-        if length < 28 || length > MAX_PIECE || length % 4 != 0 {
+        if !(28..=MAX_PIECE).contains(&length) || !length.is_multiple_of(4) {
             return Err(self.source.damaged(format!("a section header of {length} octets is impossible")));
         }
         head.extend(self.source.rest(length - 12)?);
@@ -112,7 +112,7 @@ impl<R: Read> Reader<R> {
     fn body(&mut self) -> Result<Vec<u8>, CaptureError> {
         let head = self.source.rest(4)?;
         let length = self.order.u32(&head, 0);
-        if length < 12 || length > MAX_PIECE || length % 4 != 0 {
+        if !(12..=MAX_PIECE).contains(&length) || !length.is_multiple_of(4) {
             return Err(self.source.damaged(format!("a block of {length} octets is impossible")));
         }
         let mut body = self.source.rest(length - 8)?;

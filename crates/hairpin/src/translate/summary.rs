@@ -87,7 +87,7 @@ impl Summary {
 
 impl fmt::Display for Summary {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let ending = if self.complete { "" } else { ", up to the damage" };
+        let ending = if self.complete { "" } else { " before it had to stop" };
         writeln!(
             f,
             "{} packets of {:.3} s in{ending}, {} out",
