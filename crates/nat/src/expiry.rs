@@ -12,6 +12,7 @@ impl Engine {
     pub(crate) fn expire(&mut self, budget: usize) {
         for _ in 0..budget {
             let Some(index) = self.wheel.due(self.tick) else { return };
+            self.foresee_end(index);
             if self.settle(index) {
                 // It was seen since it was filed.
                 let deadline = self.sessions.lines()[index as usize].deadline(&self.timers);

@@ -14,7 +14,6 @@ use crate::event::{DeleteReason, OpenedFrom};
 use crate::open::{Use, check_opens};
 use crate::pool::{Owner, Port};
 use crate::rewrite::Rewrite;
-use crate::session::Session;
 use crate::{Endpoint, Packet, Protocol, Realm, Reason};
 
 /// The receiver's session.
@@ -133,7 +132,7 @@ impl Engine {
         let port = Port { address, protocol, port };
         let target = self.pool.mapping(port).ok_or(Reason::NoMapping)?;
         let remote = Endpoint { port: remote_port(protocol, external), ..external };
-        let flow = Session::new(self.inbound_session(target, remote, true)).flow(Realm::Outside);
+        let flow = self.inbound_session(target, remote, true).flow(Realm::Outside);
         let lines = self.sessions.lines();
         let found =
             self.flows.find(self.key.flow(flow), |index| lines[index as usize].flow(Realm::Outside) == flow);

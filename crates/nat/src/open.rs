@@ -233,10 +233,9 @@ impl Engine {
     /// Whether the engine has lines and places for these sessions.
     pub(crate) fn check_room(&self, new: &[NewSession]) -> Result<(), Limit> {
         let places = new.iter().all(|new| {
-            let session = Session::new(*new);
             [Realm::Inside, Realm::Outside]
                 .into_iter()
-                .all(|realm| self.flows.has_room(self.key.flow(session.flow(realm))))
+                .all(|realm| self.flows.has_room(self.key.flow(new.flow(realm))))
         });
         if places && self.sessions.has_room(new.len() as u32) { Ok(()) } else { Err(Limit::Sessions) }
     }
@@ -291,10 +290,9 @@ impl Engine {
     }
 
     fn create_session(&mut self, new: NewSession, brief: &Brief) -> Option<u32> {
-        let session = Session::new(new);
-        let index = self.sessions.insert(session)?;
-        let inside = self.key.flow(session.flow(Realm::Inside));
-        let outside = self.key.flow(session.flow(Realm::Outside));
+        let index = self.sessions.insert(Session::new(new))?;
+        let inside = self.key.flow(new.flow(Realm::Inside));
+        let outside = self.key.flow(new.flow(Realm::Outside));
         if self.flows.insert(inside, index).is_err() {
             self.sessions.remove(index);
             return None;
@@ -306,6 +304,7 @@ impl Engine {
         }
         self.mappings.get_mut(new.mapping).sessions += 1;
         self.subscribers.get_mut(new.subscriber).open_session(&self.config.limits, self.tick);
+        let session = &self.sessions.lines()[index as usize];
         self.output.event(self.tick, EventKind::SessionCreated(session.id()));
         let deadline = session.deadline(&self.timers);
         self.wheel.file(self.sessions.lines_mut(), index, deadline);

@@ -99,6 +99,8 @@ impl Wheel {
 
     /// The next session to look at, still filed, of all that were filed under `now` or before.
     pub(crate) fn due(&mut self, now: u32) -> Option<u32> {
+        // The last tick of all never ends: time has stopped there.
+        let now = now.min(u32::MAX - 1);
         while self.next <= now {
             if let Some(index) = self.heads[(self.next % SLOTS) as usize].checked_sub(1) {
                 return Some(index);
