@@ -214,14 +214,20 @@ impl Engine {
         let parsed = &staged.parsed;
         match (parsed.fragment, parsed.transport) {
             (_, Transport::Other) => Err(Reason::Protocol.into()),
+            (Fragment::Later { .. }, _) if Protocol::from_number(parsed.protocol).is_none() => {
+                Err(Reason::Protocol.into())
+            }
+            // What has ports is asked behind its flags, in `decide`.
+            (Fragment::Later { .. }, _) | (Fragment::Whole, Transport::IcmpError { .. })
+                if parsed.options.intersects(Options::SOURCE_ROUTE) =>
+            {
+                Err(Reason::SourceRoute.into())
+            }
             (Fragment::Whole, Transport::IcmpError { quote }) => {
                 self.handle_icmp_error(packet, arrival, parsed, &quote)
             }
             (_, Transport::IcmpError { .. }) => Err(Reason::QuoteRefused.into()),
             (_, Transport::IcmpOther) => Err(Reason::IcmpType.into()),
-            (Fragment::Later { .. }, _) if Protocol::from_number(parsed.protocol).is_none() => {
-                Err(Reason::Protocol.into())
-            }
             _ => self.handle_fragment(packet, arrival, parsed),
         }
     }
