@@ -298,7 +298,7 @@ fn ten_thousand_sessions_due_at_once_all_end_in_bounded_steps() {
 }
 
 /// A world of one external port, taken by `A` and freed at the moment that `now` is.
-fn freed(protocol: Protocol, hold: u64) -> World {
+fn freed(protocol: Protocol, hold: u32) -> World {
     let mut world = World::with(|config| {
         distinct(config);
         config.pools[0].ports = 4_001..=4_001;
