@@ -72,7 +72,11 @@ fn segments_and_queries_may_come_in_fragments_too() {
     let mut world = World::default();
     world.establish(A, S);
     world.inside(ping(A, S)).expect_out(ping(XA, S));
-    let pairs = [(tcp(A, S), tcp(XA, S)), (ping(A, S), ping(XA, S)), (udp(A, S).no_checksum(), udp(XA, S).no_checksum())];
+    let pairs = [
+        (tcp(A, S), tcp(XA, S)),
+        (ping(A, S), ping(XA, S)),
+        (udp(A, S).no_checksum(), udp(XA, S).no_checksum()),
+    ];
     for (n, (sent, seen)) in pairs.into_iter().enumerate() {
         for order in [[0, 1, 2], [2, 1, 0], [1, 0, 2]] {
             let options = [148, 4, 0, 0];
@@ -98,7 +102,8 @@ fn a_first_fragment_opens_a_session_and_the_rest_follows_it() {
 #[test]
 fn datagrams_interleave() {
     let mut world = World::default();
-    let datagrams: Vec<_> = (0..20).map(|id| udp(A, S).len(500 + usize::from(id)).id(id).fragments(128)).collect();
+    let datagrams: Vec<_> =
+        (0..20).map(|id| udp(A, S).len(500 + usize::from(id)).id(id).fragments(128)).collect();
     let mut out = vec![Vec::new(); 20];
     for n in (0..4).rev() {
         for (id, pieces) in datagrams.iter().enumerate() {
@@ -145,7 +150,9 @@ fn a_fragment_that_is_too_big_is_cut_again() {
 // covers: B3
 #[test]
 fn what_overlaps_or_comes_twice_is_refused() {
-    let piece = |at: u16, len: usize, more| raw(addr("100.64.0.1"), addr("203.0.113.80"), 17, &vec![7; len]).fragment(at, more);
+    let piece = |at: u16, len: usize, more| {
+        raw(addr("100.64.0.1"), addr("203.0.113.80"), 17, &vec![7; len]).fragment(at, more)
+    };
     let mut world = World::default();
     world.inside(piece(128, 64, true)).expect_held();
     for (at, len) in [(128, 64), (120, 16), (184, 16), (64, 72), (136, 8), (64, 256)] {
@@ -288,7 +295,8 @@ fn ten_thousand_fragments_without_a_first_stay_within_bounds() {
     let mut held = 0;
     for n in 0..10_000u32 {
         let source = std::net::Ipv4Addr::from_bits(addr("100.64.0.0").to_bits() + n % 1_000);
-        let piece = raw(source, addr("203.0.113.80"), 17, &[1; 480]).id((n / 1_000) as u16).fragment(800, false);
+        let piece =
+            raw(source, addr("203.0.113.80"), 17, &[1; 480]).id((n / 1_000) as u16).fragment(800, false);
         match world.inside(piece).verdict {
             Verdict::Held => held += 1,
             Verdict::Drop(Reason::FragmentOctets | Reason::FragmentDatagrams) => {}
@@ -300,7 +308,8 @@ fn ten_thousand_fragments_without_a_first_stay_within_bounds() {
     world.inside(udp(A, S)).expect_out(udp(XA, S));
     world.wait(Duration::from_secs(15) + TICK);
     assert_eq!(world.dropped(Reason::FragmentTimeout), 200);
-    let octets: u64 = [Reason::FragmentOctets, Reason::FragmentDatagrams].map(|reason| world.dropped(reason)).iter().sum();
+    let octets: u64 =
+        [Reason::FragmentOctets, Reason::FragmentDatagrams].map(|reason| world.dropped(reason)).iter().sum();
     assert_eq!(octets, 9_800);
 }
 

@@ -92,7 +92,9 @@ fn a_subscriber_reaches_itself() {
     world.inside(udp(A, S)).expect_out(udp(XA, S));
     world.inside(udp(A, XA)).expect_in(udp(XA, A));
     world.inside(udp(A, XA)).expect_in(udp(XA, A));
-    world.inside(udp(port(A, 9), XA)).expect_in(udp(port(XA, world.external(Protocol::Udp, port(A, 9)).port), A));
+    world
+        .inside(udp(port(A, 9), XA))
+        .expect_in(udp(port(XA, world.external(Protocol::Udp, port(A, 9)).port), A));
     world.inside(ping(A, S)).expect_out(ping(XA, S));
     world.inside(ping(A, XA)).expect_in(ping(XA, A));
     // Nothing of it stays.
@@ -131,21 +133,8 @@ fn where_the_receivers_session_ends_first_the_next_packet_finds_its_way() {
         world.wait_secs(100);
         world.inside(udp(B, S)).expect_out(udp(XB, S));
     }
-    assert!(world.engine.counters().sessions_deleted >= 2, "the receiver's session ended meanwhile");
+    assert_eq!(world.engine.counters().sessions_deleted, 1, "the receiver's session ended meanwhile");
     world.inside(udp(B, XA)).expect_in(udp(XB, A));
-    // Without the mapping nobody is there, and asking does not keep the asker's session.
-    world.wait_secs(299);
-    world.inside(udp(A, XB)).out_of_nowhere();
-}
-
-impl Outcome {
-    fn out_of_nowhere(&self) {
-        assert!(
-            matches!(self.verdict, Verdict::Forward(Inside) | Verdict::Drop(Reason::NoMapping)),
-            "{:?}",
-            self.verdict
-        );
-    }
 }
 
 // covers: N19, N12
@@ -215,7 +204,10 @@ fn a_hairpin_is_cut_and_refused_for_size_like_any_packet() {
     let mut world = World::with(|config| config.mtu.inside = 600);
     world.inside(udp(B, S)).expect_out(udp(XB, S));
     let (sent, _) = world.refuses(Inside, udp(A, XB).len(1_000).df(), Reason::TooBig);
-    assert_eq!((sent[0].to, &sent[0].data[20..22], &sent[0].data[24..28]), (Inside, &[3, 4][..], &[0, 0, 2, 88][..]));
+    assert_eq!(
+        (sent[0].to, &sent[0].data[20..22], &sent[0].data[24..28]),
+        (Inside, &[3, 4][..], &[0, 0, 2, 88][..])
+    );
     let outcome = world.inside(udp(A, XB).len(1_000));
     outcome.expect_held();
     assert!(outcome.sent.iter().all(|sent| sent.to == Inside && sent.shard.is_none()));

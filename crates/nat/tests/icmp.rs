@@ -88,7 +88,12 @@ fn a_quote_may_end_anywhere_behind_eight_octets_of_transport_header() {
             if len < 28 {
                 outcome.expect_refused(Malformed::QuoteTruncated);
             } else {
-                outcome.expect_in(icmp_error(ROUTER, host(A), 11, 0, &sent[..len]));
+                let mut quoted = sent[..len].to_vec();
+                if sent[9] == 6 && len == 37 {
+                    // Half a checksum: what it becomes depends on the half that is not there.
+                    quoted[36] = seen[36];
+                }
+                outcome.expect_in(icmp_error(ROUTER, host(A), 11, 0, &quoted));
             }
         }
     }
@@ -98,7 +103,7 @@ fn a_quote_may_end_anywhere_behind_eight_octets_of_transport_header() {
 #[test]
 fn options_in_the_quoted_header_are_skipped() {
     let mut world = world();
-    for options in [&[1, 1, 1, 1][..], &[148, 4, 0, 0], &[7, 39, 4].repeat(1)[..0], &[68, 8, 5, 0, 0, 0, 0, 0]] {
+    for options in [&[1, 1, 1, 1][..], &[148, 4, 0, 0], &[68, 8, 5, 0, 0, 0, 0, 0]] {
         for [sent, seen, ..] in flows() {
             let (sent, seen) = (sent.ip_options(options).octets(), seen.ip_options(options).octets());
             for len in [28 + options.len(), seen.len()] {
@@ -184,10 +189,9 @@ fn a_length_that_leaves_no_room_for_the_quote_does_not_leave_it_untranslated() {
         let error = |from, to, quoted: &Pkt| icmp(from, to, 3, 1, [0, words, 0, 0], &quoted.octets());
         for [_, _, answer, inner] in flows() {
             let outcome = world.inside(error(host(A), host(S), &inner));
-            let nat::Verdict::Forward(Outside) = outcome.verdict else { continue };
+            assert_eq!(outcome.verdict, nat::Verdict::Forward(Outside));
             assert_sound(&outcome.after);
-            let quoted = &outcome.after[28..56];
-            assert_eq!(quoted[..26], answer.octets()[..26], "length {words}: an inside address leaks");
+            assert_eq!(outcome.after[28..], answer.octets(), "length {words}: an inside address leaks");
         }
     }
 }
@@ -206,7 +210,8 @@ fn damaged_errors_are_dropped_in_silence() {
     }
     let mut quoted = udp(XA, S).octets();
     quoted[8] ^= 1;
-    let (sent, _) = world.refuses(Outside, icmp_error(ROUTER, host(XA), 3, 1, &quoted), Malformed::QuoteChecksum.into());
+    let (sent, _) =
+        world.refuses(Outside, icmp_error(ROUTER, host(XA), 3, 1, &quoted), Malformed::QuoteChecksum.into());
     assert!(sent.is_empty());
 }
 
@@ -221,7 +226,11 @@ fn errors_about_nothing_known_are_dropped_in_silence() {
         assert!(sent.is_empty());
     }
     // It goes to somebody else than who sent what it quotes.
-    world.refuses(Outside, icmp_error(ROUTER, addr("192.0.2.9"), 3, 1, &udp(XA, S).octets()), Reason::QuoteUnknown);
+    world.refuses(
+        Outside,
+        icmp_error(ROUTER, addr("192.0.2.9"), 3, 1, &udp(XA, S).octets()),
+        Reason::QuoteUnknown,
+    );
     world.refuses(Inside, icmp_error(host(A), host(T), 3, 1, &udp(S, A).octets()), Reason::QuoteUnknown);
     // What the subscriber itself sent is no answer to anybody.
     world.refuses(Inside, icmp_error(host(A), host(A), 3, 1, &udp(A, S).octets()), Reason::QuoteUnknown);

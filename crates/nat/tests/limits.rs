@@ -24,7 +24,8 @@ fn assert_limited(world: &mut World, packet: Pkt, limit: Limit, reported: bool) 
     assert_eq!(sent.len(), 1);
     assert_eq!((sent[0].to, &sent[0].data), (Inside, &error.id(0).df().tos(0xc0).octets()));
     let subscriber = packet.source();
-    let expected: Vec<_> = reported.then_some(EventKind::LimitHit { subscriber, limit }).into_iter().collect();
+    let expected: Vec<_> =
+        reported.then_some(EventKind::LimitHit { subscriber, limit }).into_iter().collect();
     assert_eq!(events.into_iter().map(|event| event.kind).collect::<Vec<_>>(), expected);
 }
 
@@ -219,15 +220,16 @@ fn nothing_is_ever_evicted() {
 #[test]
 fn a_refusal_in_the_middle_of_a_hairpin_leaves_nothing_behind() {
     // The sender's session would fit, the receiver's does not.
-    for change in [
-        (|limits| limits.sessions = 2) as fn(&mut Limits),
-        |limits| limits.sessions_per_subscriber = 1,
-    ] {
+    for change in
+        [(|limits| limits.sessions = 2) as fn(&mut Limits), |limits| limits.sessions_per_subscriber = 1]
+    {
         let mut world = limited(change);
         world.inside(udp(B, S)).expect_out(udp(XB, S));
         let packet = udp("100.64.0.3:6001", XB);
         let reason = match world.engine.session_count() {
-            1 if world.inside(udp(A, XB)).verdict == nat::Verdict::Drop(Reason::LimitSessions) => Reason::LimitSessions,
+            1 if world.inside(udp(A, XB)).verdict == nat::Verdict::Drop(Reason::LimitSessions) => {
+                Reason::LimitSessions
+            }
             _ => Reason::LimitSubscriberSessions,
         };
         world.refuses(Inside, packet, reason);

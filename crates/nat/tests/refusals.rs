@@ -119,7 +119,9 @@ fn malformed(malformed: Malformed) -> Result<Scenario, Unreachable> {
             outside(error_quoting(&quoted))
         }
         Malformed::PortZero => inside(udp("100.64.0.1:0", S)),
-        Malformed::LinkTruncated => Err(Unreachable("the engine is given IPv4 packets, without a link layer")),
+        Malformed::LinkTruncated => {
+            Err(Unreachable("the engine is given IPv4 packets, without a link layer"))
+        }
         Malformed::VlanDepth => Err(Unreachable("the engine is given IPv4 packets, without a link layer")),
     }
 }
@@ -367,10 +369,14 @@ fn any_single_bit_flipped_under_right_checksums_changes_nothing_when_refused() {
 #[test]
 fn nothing_but_a_syn_or_a_datagram_opens_anything_from_outside() {
     let mut world = open_world();
-    for flags in [Flags::ACK, Flags::RST, Flags::FIN | Flags::ACK, Flags::SYN | Flags::ACK, Flags::RST | Flags::ACK] {
+    for flags in
+        [Flags::ACK, Flags::RST, Flags::FIN | Flags::ACK, Flags::SYN | Flags::ACK, Flags::RST | Flags::ACK]
+    {
         world.refuses(Outside, tcp(T, XA).flags(flags), Reason::NotSyn);
     }
-    for flags in [Flags(0), Flags::PSH | Flags::URG, Flags::SYN | Flags::RST, Flags::SYN | Flags::FIN | Flags::ACK] {
+    for flags in
+        [Flags(0), Flags::PSH | Flags::URG, Flags::SYN | Flags::RST, Flags::SYN | Flags::FIN | Flags::ACK]
+    {
         world.refuses(Outside, tcp(T, XA).flags(flags), Reason::TcpFlags);
         world.refuses(Outside, tcp(S, XA).flags(flags), Reason::TcpFlags);
     }
@@ -412,8 +418,16 @@ fn protocols_that_are_not_translated_are_refused_by_name() {
     let mut world = open_world();
     // UDP-Lite, DCCP, SCTP, GRE, ESP, IPv6.
     for protocol in [136, 33, 132, 47, 50, 41] {
-        world.refuses(Inside, raw(addr("100.64.0.1"), addr("203.0.113.80"), protocol, &[1; 40]), Reason::Protocol);
-        world.refuses(Outside, raw(addr("203.0.113.80"), addr("192.0.2.1"), protocol, &[1; 40]), Reason::Protocol);
+        world.refuses(
+            Inside,
+            raw(addr("100.64.0.1"), addr("203.0.113.80"), protocol, &[1; 40]),
+            Reason::Protocol,
+        );
+        world.refuses(
+            Outside,
+            raw(addr("203.0.113.80"), addr("192.0.2.1"), protocol, &[1; 40]),
+            Reason::Protocol,
+        );
         let later = raw(addr("100.64.0.1"), addr("203.0.113.80"), protocol, &[1; 40]).fragment(64, false);
         world.refuses(Inside, later, Reason::Protocol);
     }

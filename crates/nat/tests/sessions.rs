@@ -93,7 +93,9 @@ fn a_tuple_is_opened_again_by_the_syns_of_both_sides() {
 #[test]
 fn only_a_syn_opens_a_connection() {
     let mut world = World::default();
-    for flags in [Flags::ACK, Flags::SYN | Flags::ACK, Flags::FIN | Flags::ACK, Flags::RST, Flags::PSH | Flags::ACK] {
+    for flags in
+        [Flags::ACK, Flags::SYN | Flags::ACK, Flags::FIN | Flags::ACK, Flags::RST, Flags::PSH | Flags::ACK]
+    {
         world.refuses(Inside, tcp(A, S).flags(flags), Reason::NotSyn);
     }
     world.inside(tcp(A, S).flags(Flags::SYN | Flags::ECE | Flags::CWR)).out();
@@ -366,9 +368,13 @@ fn a_super_segment_is_translated_whole() {
     let outcome = world.inside(tcp(A, S).len(60_000).df().offload(offload));
     outcome.expect_out(tcp(XA, S).len(60_000).df().offload(offload));
     assert_eq!(outcome.offload, offload);
-    world.outside(tcp(S, XA).len(60_000).df().offload(offload)).expect_in(tcp(S, A).len(60_000).df().offload(offload));
+    world
+        .outside(tcp(S, XA).len(60_000).df().offload(offload))
+        .expect_in(tcp(S, A).len(60_000).df().offload(offload));
     let datagrams = Offload { gso_size: 1_400, ..offload };
-    world.inside(udp(A, S).len(14_000).offload(datagrams)).expect_out(udp(XA, S).len(14_000).offload(datagrams));
+    world
+        .inside(udp(A, S).len(14_000).offload(datagrams))
+        .expect_out(udp(XA, S).len(14_000).offload(datagrams));
     // It is its segments that must fit.
     let large = Offload { gso_size: 1_461, ..offload };
     let packet = tcp(A, S).len(60_000).df().offload(large);

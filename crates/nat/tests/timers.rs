@@ -193,7 +193,7 @@ fn a_session_that_is_kept_busy_is_not_ended_early() {
     }
     assert_eq!(world.engine.counters().sessions_deleted, 0);
     assert_ends_after(&mut world, Protocol::Icmp, 67 * SECOND);
-    world.wait(60 * SECOND - TICK);
+    world.wait(60 * SECOND);
     assert_eq!(world.ends(Protocol::Udp), [world.now]);
 }
 

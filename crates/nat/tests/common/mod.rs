@@ -42,8 +42,10 @@ pub fn config() -> Config {
 /// One pool of these addresses and ports.
 pub fn config_with(addresses: &[&str], ports: std::ops::RangeInclusive<u16>) -> Config {
     let addresses = addresses.iter().map(|a| addr(a)..=addr(a)).collect();
-    let mut config =
-        Config::new(vec!["100.64.0.0/10".parse().expect("a prefix")], vec![nat::config::Pool { addresses, ports }]);
+    let mut config = Config::new(
+        vec!["100.64.0.0/10".parse().expect("a prefix")],
+        vec![nat::config::Pool { addresses, ports }],
+    );
     config.limits.sessions = 1 << 12;
     config.limits.mappings = 1 << 12;
     config.limits.subscribers = 1 << 10;
@@ -226,7 +228,12 @@ impl World {
 
     /// A packet that must be refused for `reason`, and change nothing but its counter. ICMP errors
     /// about it and reports of limits are given back, for whoever expects them.
-    pub fn refuses(&mut self, from: Realm, packet: impl Into<Octets>, reason: Reason) -> (Vec<Sent>, Vec<Event>) {
+    pub fn refuses(
+        &mut self,
+        from: Realm,
+        packet: impl Into<Octets>,
+        reason: Reason,
+    ) -> (Vec<Sent>, Vec<Event>) {
         self.engine.handle_timeout(self.now);
         self.events();
         let before = self.snapshot();
