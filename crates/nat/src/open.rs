@@ -44,7 +44,15 @@ impl Engine {
         self.check_addresses(arrival, &parsed, source, destination)?;
         check_opens(&parsed)?;
         match arrival.realm() {
-            Realm::Inside => self.open_outbound(protocol, source, destination, packet, brief),
+            Realm::Inside => {
+                // A refusal draws nothing: which port comes next does not depend on what was refused.
+                let undrawn = self.selector.clone();
+                let outcome = self.open_outbound(protocol, source, destination, packet, brief);
+                if outcome.is_err() {
+                    self.selector = undrawn;
+                }
+                outcome
+            }
             Realm::Outside => self.open_inbound(arrival, protocol, source, destination, packet, brief),
         }
     }

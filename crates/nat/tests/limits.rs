@@ -237,3 +237,23 @@ fn a_refusal_in_the_middle_of_a_hairpin_leaves_nothing_behind() {
         assert_eq!(world.engine.mappings().filter(|m| m.protocol == Protocol::Udp).count(), 1);
     }
 }
+
+// covers: B10, N16, B1.4787-11
+#[test]
+fn a_refusal_draws_nothing_from_port_selection() {
+    let seen = |refused: bool| {
+        let mut world = World::with(|config| {
+            config.ports.preserve = false;
+            config.limits.sessions = 4;
+        });
+        for n in 1..=4 {
+            world.inside(udp(A, port(S, n))).out();
+        }
+        if refused {
+            world.inside(udp(B, S)).expect_refused(Reason::LimitSessions);
+        }
+        world.wait_secs(301);
+        world.inside(udp(B, S)).out()
+    };
+    assert_eq!(seen(true), seen(false));
+}
