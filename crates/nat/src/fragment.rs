@@ -118,6 +118,12 @@ impl Followed {
     /// Follows a datagram no longer; the answer is what still waited.
     fn forget(&mut self, key: Key) -> Vec<Waiting> {
         let Some(mut datagram) = self.datagrams.remove(&key) else { return Vec::new() };
+        // The front of the order is what the engine is woken for: it must be somebody who lives.
+        while let Some((_, serial, key)) = self.order.front()
+            && self.datagrams.get(key).is_none_or(|datagram| datagram.serial != *serial)
+        {
+            self.order.pop_front();
+        }
         self.take_waiting(key, &mut datagram)
     }
 
