@@ -103,7 +103,7 @@ fn a_first_fragment_opens_a_session_and_the_rest_follows_it() {
 fn datagrams_interleave() {
     let mut world = World::default();
     let datagrams: Vec<_> =
-        (0..20).map(|id| udp(A, S).len(500 + usize::from(id)).id(id).fragments(128)).collect();
+        (0..20).map(|id| udp(A, S).len(480 + usize::from(id)).id(id).fragments(128)).collect();
     let mut out = vec![Vec::new(); 20];
     for n in (0..4).rev() {
         for (id, pieces) in datagrams.iter().enumerate() {
@@ -111,7 +111,7 @@ fn datagrams_interleave() {
         }
     }
     for (id, out) in out.iter().enumerate() {
-        let whole = udp(XA, S).len(500 + id).id(id as u16).one_hop_less().octets();
+        let whole = udp(XA, S).len(480 + id).id(id as u16).one_hop_less().octets();
         assert_eq!(reassemble(out), Some(whole), "{id}");
     }
 }
@@ -175,7 +175,11 @@ fn what_overlaps_or_comes_twice_is_refused() {
 
 impl Outcome {
     fn out_as_fragment(&self) {
-        assert_eq!(self.verdict, Verdict::Forward(Outside));
+        self.out_to(Outside);
+    }
+
+    fn out_to(&self, realm: nat::Realm) {
+        assert_eq!(self.verdict, Verdict::Forward(realm));
         assert_sound(&self.after);
     }
 }
@@ -323,7 +327,7 @@ fn a_datagram_with_more_gaps_than_anybody_has_is_refused() {
     world.refuses(Inside, piece(500), Reason::FragmentDatagrams);
 }
 
-// covers: B3, N17
+// covers: B3
 #[test]
 fn an_id_may_come_again_as_soon_as_its_datagram_is_complete() {
     let mut world = World::default();
@@ -369,4 +373,20 @@ fn an_engine_that_follows_many_datagrams_forgets_them_all() {
     }
     world.wait_secs(1_000);
     assert_eq!(world.engine.poll_timeout(), None);
+}
+
+// covers: B3, N10
+#[test]
+fn fragments_from_outside_do_not_join_a_datagram_from_inside() {
+    let mut world = World::default();
+    world.inside(udp(B, S)).expect_out(udp(XB, S));
+    let pieces = udp(A, XB).len(400).fragments(160);
+    world.inside(&pieces[0]).out_to(Inside);
+    // The same source, destination, protocol and ID, but not from there.
+    world.outside(&pieces[1]).expect_held();
+    world.inside(&pieces[1]).out_to(Inside);
+    world.inside(&pieces[2]).out_to(Inside);
+    world.outside(&pieces[0]).expect_refused(Reason::SpoofedInside);
+    world.wait(Duration::from_secs(15) + TICK);
+    assert_eq!(world.dropped(Reason::FragmentTimeout), 1);
 }

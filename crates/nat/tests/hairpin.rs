@@ -308,3 +308,37 @@ fn what_another_shard_brings_is_checked_too() {
     pair.shards[1].hairpin(udp(mine, mine)).expect_refused(Reason::SourceIsDestination);
     pair.shards[1].hairpin(udp(external, mine)).expect_refused(Reason::WrongShard);
 }
+
+// covers: N19, B3
+#[test]
+fn fragments_pass_between_shards_in_any_order() {
+    let mut pair = two_shards();
+    let [a, b] = pair.hosts;
+    let external = pair.shards[1].inside(udp(b, S)).out();
+    let mine = Endpoint::new(external_of(0), a.port);
+    for (id, order) in [[0, 1, 2], [2, 1, 0], [1, 0, 2]].iter().enumerate() {
+        let pieces = udp(a, external).len(400).id(id as u16).fragments(160);
+        let mut between = Vec::new();
+        for &n in order {
+            let outcome = pair.shards[0].inside(&pieces[n]);
+            if outcome.verdict == (Verdict::Hairpin { shard: 1 }) {
+                between.push(outcome.after);
+            } else {
+                outcome.expect_held();
+            }
+            assert!(outcome.sent.iter().all(|sent| sent.shard == Some(1)));
+            between.extend(outcome.sent.into_iter().map(|sent| sent.data));
+        }
+        let mut out = Vec::new();
+        // And they change places on the way.
+        for fragment in between.into_iter().rev() {
+            let outcome = pair.shards[1].hairpin(fragment);
+            if outcome.verdict == Verdict::Forward(Inside) {
+                out.push(outcome.after);
+            }
+            out.extend(outcome.sent.into_iter().map(|sent| sent.data));
+        }
+        let whole = udp(mine, b).len(400).id(id as u16).one_hop_less().octets();
+        assert_eq!(reassemble(&out), Some(whole), "{order:?}");
+    }
+}

@@ -453,3 +453,57 @@ fn packets_of_a_batch_see_what_the_ones_before_them_did() {
     let expected = [udp(XA, S), udp(S, A), tcp(XA, S).syn(), tcp(S, A).syn_ack()];
     assert_eq!(octets, expected.map(|packet| packet.one_hop_less().octets()));
 }
+
+// covers: B10
+#[test]
+fn what_is_beyond_a_batch_is_not_looked_at() {
+    let mut world = World::default();
+    world.inside(udp(A, S)).expect_out(udp(XA, S));
+    let mut octets = vec![udp(A, S).octets(); nat::BATCH + 6];
+    let mut packets: Vec<_> = octets
+        .iter_mut()
+        .map(|data| nat::Packet { data, from: Inside, offload: Offload::default() })
+        .collect();
+    let mut verdicts = vec![Verdict::Held; nat::BATCH + 6];
+    world.engine.handle_batch(&mut packets, &mut verdicts, world.now);
+    let translated = udp(XA, S).one_hop_less().octets();
+    for (n, (octets, verdict)) in octets.iter().zip(&verdicts).enumerate() {
+        let looked_at = n < nat::BATCH;
+        assert_eq!(*verdict == Verdict::Forward(Outside), looked_at);
+        assert_eq!(*octets == translated, looked_at);
+    }
+    // Nor is what has no place for its verdict.
+    let mut short = [udp(A, S).octets(), udp(A, S).octets()];
+    let [one, two] = &mut short;
+    let mut packets = [one, two].map(|data| nat::Packet { data, from: Inside, offload: Offload::default() });
+    world.engine.handle_batch(&mut packets, &mut verdicts[..1], world.now);
+    assert_eq!(short, [translated, udp(A, S).octets()]);
+}
+
+// covers: B1.6888-3, B1.4787-2
+#[test]
+fn pools_may_have_gaps_and_ports_of_their_own() {
+    let range = |first, last| addr(first)..=addr(last);
+    let mut config = config();
+    config.pools = vec![
+        nat::config::Pool {
+            addresses: vec![range("192.0.2.1", "192.0.2.2"), range("192.0.2.9", "192.0.2.9")],
+            ports: 2_000..=2_999,
+        },
+        nat::config::Pool { addresses: vec![range("198.18.0.5", "198.18.0.5")], ports: 5_000..=5_999 },
+    ];
+    let mut world = World::new(&config);
+    let mut used = BTreeSet::new();
+    for n in 0..200u8 {
+        let external = world.inside(udp(Endpoint::new([100, 64, 2, n].into(), 700), S)).out();
+        let ports = if external.address == addr("198.18.0.5") { 5_000..=5_999 } else { 2_000..=2_999 };
+        assert!(ports.contains(&external.port), "{external}");
+        world.outside(udp(S, external)).expect_in(udp(S, Endpoint::new([100, 64, 2, n].into(), 700)));
+        used.insert(external.address);
+    }
+    let all = ["192.0.2.1", "192.0.2.2", "192.0.2.9", "198.18.0.5"].map(addr);
+    assert_eq!(used, BTreeSet::from(all));
+    for gap in ["192.0.2.0", "192.0.2.3", "192.0.2.8", "192.0.2.10", "198.18.0.4", "198.18.0.6"] {
+        world.refuses(Outside, udp(S, Endpoint::new(addr(gap), 2_000)), Reason::NotExternal);
+    }
+}

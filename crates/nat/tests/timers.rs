@@ -169,6 +169,36 @@ fn a_reset_takes_effect_on_time_though_the_session_was_filed_hours_ahead() {
 
 // covers: N1, N2
 #[test]
+fn in_time_wait_only_a_fin_begins_the_time_anew() {
+    let mut world = World::with(distinct);
+    world.establish(A, S);
+    world.outside(tcp(S, XA).fin()).expect_in(tcp(S, A).fin());
+    world.inside(tcp(A, S).fin()).expect_out(tcp(XA, S).fin());
+    world.outside(tcp(S, XA)).expect_in(tcp(S, A));
+    world.wait_secs(10);
+    world.outside(tcp(S, XA).fin()).expect_in(tcp(S, A).fin());
+    world.wait_secs(5);
+    world.inside(tcp(A, S)).expect_out(tcp(XA, S));
+    world.outside(tcp(S, XA).rst()).expect_in(tcp(S, A).rst());
+    assert_ends_after(&mut world, Protocol::Tcp, 14 * SECOND);
+}
+
+// covers: N1, N2
+#[test]
+fn a_syn_alone_does_not_open_a_tuple_again() {
+    let mut world = World::with(distinct);
+    world.establish(A, S);
+    world.inside(tcp(A, S).fin()).expect_out(tcp(XA, S).fin());
+    world.outside(tcp(S, XA).fin()).expect_in(tcp(S, A).fin());
+    world.inside(tcp(A, S)).expect_out(tcp(XA, S));
+    world.wait_secs(5);
+    world.outside(tcp(S, XA).syn()).expect_in(tcp(S, A).syn());
+    world.inside(tcp(A, S)).expect_out(tcp(XA, S));
+    assert_ends_after(&mut world, Protocol::Tcp, 11 * SECOND);
+}
+
+// covers: N1, N2
+#[test]
 fn repeated_resets_do_not_keep_a_session() {
     let mut world = World::with(distinct);
     world.establish(A, S);
