@@ -1,5 +1,7 @@
 //! Fragments (B3): in and out of order, hostile, too many.
 
+#![allow(clippy::panic)]
+
 extern crate hairpin_nat as nat;
 
 mod common;

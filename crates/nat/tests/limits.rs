@@ -50,7 +50,7 @@ fn ports_of_a_subscriber_are_limited_for_each_protocol() {
     assert_limited(&mut world, ping(port(A, 3_000), S), limit, false);
     // What there is goes on, new sessions of it as well; another subscriber notices nothing.
     world.inside(udp(port(A, 2_001), T)).out();
-    world.outside(udp(T, port(XA, 2_000))).into_inside();
+    world.outside(udp(T, port(XA, 2_000))).inward();
     world.inside(udp(B, S)).expect_out(udp(XB, S));
     // And a port that is given back can be had again.
     world.wait_secs(301);

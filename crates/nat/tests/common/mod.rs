@@ -6,7 +6,8 @@
 //! world.inside(udp(A, S)).expect_out(udp(X, S));
 //! world.outside(udp(S, X)).expect_in(udp(S, A));
 //! ```
-#![allow(dead_code, unreachable_pub)]
+// Each test program uses a part of it, and what is wrong in a test is a panic.
+#![allow(dead_code, unreachable_pub, clippy::panic)]
 
 mod packet;
 
@@ -307,7 +308,7 @@ impl Outcome {
     }
 
     /// It goes in, and where to. Checksums are verified.
-    pub fn into_inside(&self) -> Endpoint {
+    pub fn inward(&self) -> Endpoint {
         assert_eq!(self.verdict, Verdict::Forward(Inside), "{}", show(&self.before));
         assert_sound(&self.after);
         ends_of(&self.after).1
