@@ -435,6 +435,42 @@ fn too_big_otherwise_is_cut_into_fragments_in_order() {
     }
 }
 
+// covers: B7, B3
+#[test]
+fn a_partial_checksum_is_completed_before_its_packet_is_cut() {
+    let mut world = World::default();
+    world.establish(A, S);
+    let offload = partial();
+    for (sent, seen) in [(udp(A, S), udp(XA, S)), (tcp(A, S), tcp(XA, S))] {
+        for len in [1_481, 3_000, 3_001] {
+            let outcome = world.inside(sent.clone().len(len).offload(offload));
+            outcome.expect_held();
+            let pieces: Vec<_> = outcome.sent.into_iter().map(|sent| sent.data).collect();
+            assert_eq!(reassemble(&pieces), Some(seen.clone().len(len).one_hop_less().octets()));
+        }
+    }
+}
+
+// covers: B7, B3
+#[test]
+fn options_that_are_not_to_be_copied_stay_in_the_first_fragment() {
+    let mut world = World::default();
+    // No operation, a timestamp, which is not copied, and a router alert, which is.
+    let options = [1, 68, 8, 5, 0, 0, 0, 0, 0, 148, 4, 0, 0, 0, 0, 0];
+    let outcome = world.inside(udp(A, S).len(4_000).ip_options(&options));
+    outcome.expect_held();
+    let (first, later) = outcome.sent.split_first().expect("fragments");
+    assert_eq!(first.data[20..36], options);
+    for later in later {
+        assert_eq!(later.data[0], 0x46);
+        assert_eq!(later.data[20..24], [148, 4, 0, 0]);
+        assert_sound(&later.data);
+    }
+    let pieces: Vec<_> = outcome.sent.into_iter().map(|sent| sent.data).collect();
+    let whole = udp(XA, S).len(4_000).ip_options(&options).one_hop_less().octets();
+    assert_eq!(reassemble(&pieces), Some(whole));
+}
+
 // covers: B10
 #[test]
 fn packets_of_a_batch_see_what_the_ones_before_them_did() {
