@@ -7,6 +7,7 @@
 
 use std::collections::{BTreeMap, VecDeque};
 
+use wire::checksum::Sum;
 use wire::{Fragment, Packet as Parsed};
 
 use crate::batch::{Arrival, Decision, Refusal, Route};
@@ -16,7 +17,7 @@ use crate::engine::Engine;
 use crate::output::Output;
 use crate::rewrite::Rewrite;
 use crate::timer::ticks;
-use crate::{Offload, Packet, Realm, Reason, Verdict};
+use crate::{Checksum, Offload, Packet, Realm, Reason, Verdict};
 
 /// Gaps that a datagram may have at one time. In order there is none.
 const RANGES: usize = 32;
@@ -118,6 +119,12 @@ impl Followed {
     /// Follows a datagram no longer; the answer is what still waited.
     fn forget(&mut self, key: Key) -> Vec<Waiting> {
         let Some(mut datagram) = self.datagrams.remove(&key) else { return Vec::new() };
+        // The front of the order is what the engine is woken for: it must be somebody who lives.
+        while let Some((_, serial, key)) = self.order.front()
+            && self.datagrams.get(key).is_none_or(|datagram| datagram.serial != *serial)
+        {
+            self.order.pop_front();
+        }
         self.take_waiting(key, &mut datagram)
     }
 
@@ -306,6 +313,9 @@ impl Engine {
         self.count(arrival, verdict_of(route));
         let header_len = usize::from(brief.header_len);
         let (header, payload) = packet.data[..usize::from(brief.total_len)].split_at(header_len);
+        let completed = completed(packet, brief, payload);
+        let payload = completed.as_deref().unwrap_or(payload);
+        let later = later_header(header);
         let piece = (usize::from(mtu).saturating_sub(header_len) / 8 * 8).max(8);
         let field = u16::from_be_bytes([header[6], header[7]]);
         let pieces = payload.len().div_ceil(piece);
@@ -313,18 +323,55 @@ impl Engine {
             let offset = (field & 0x1fff) + (n * piece / 8) as u16;
             // Whatever is cut off has more behind it; the rest has what the whole had.
             let more = if n + 1 < pieces { MORE_FRAGMENTS } else { field & MORE_FRAGMENTS };
-            let mut data = Vec::with_capacity(header_len + octets.len());
+            let header = if n == 0 { header } else { &later };
+            let mut data = Vec::with_capacity(header.len() + octets.len());
             data.extend(header);
             data.extend(octets);
-            data[2..4].copy_from_slice(&((header_len + octets.len()) as u16).to_be_bytes());
+            data[2..4].copy_from_slice(&((header.len() + octets.len()) as u16).to_be_bytes());
             data[6..8].copy_from_slice(&(offset | more).to_be_bytes());
             data[10..12].fill(0);
-            let checksum = wire::checksum::Sum::of(&data[..header_len]).checksum();
+            let checksum = Sum::of(&data[..header.len()]).checksum();
             data[10..12].copy_from_slice(&checksum.to_be_bytes());
             self.output.send(route, Offload::default(), data);
         }
         Ok(Verdict::Held)
     }
+}
+
+/// The payload of a packet with its transport checksum completed, if that was partial: whoever sends
+/// the pieces sees none of them whole.
+fn completed(packet: &Packet<'_>, brief: &Brief, payload: &[u8]) -> Option<Vec<u8>> {
+    let at = usize::from(brief.checksum_at);
+    let has_partial =
+        packet.offload.checksum == Checksum::Partial && (brief.has_ports && at + 2 <= payload.len());
+    has_partial.then(|| {
+        // The field holds the pseudo-header's sum, so it takes part in the sum of the rest.
+        let sum = Sum::of(payload);
+        let checksum = if brief.is_udp { sum.checksum_udp() } else { sum.checksum() };
+        let mut payload = payload.to_vec();
+        payload[at..at + 2].copy_from_slice(&checksum.to_be_bytes());
+        payload
+    })
+}
+
+/// The header of all fragments but the first: without the options that are not to be copied (RFC 791 3.1).
+fn later_header(header: &[u8]) -> Vec<u8> {
+    let (fixed, mut options) = header.split_at(header.len().min(20));
+    let mut later = fixed.to_vec();
+    while let [kind, length, ..] = options {
+        let len = match kind {
+            0 => break,
+            1 => 1,
+            _ => usize::from(*length).clamp(2, options.len()),
+        };
+        if kind & 0x80 != 0 {
+            later.extend(&options[..len]);
+        }
+        options = &options[len..];
+    }
+    later.resize(later.len().next_multiple_of(4), 0);
+    later[0] = 0x40 | (later.len() / 4) as u8;
+    later
 }
 
 /// The octets of its datagram that a fragment holds, and whether it is the last.

@@ -59,7 +59,9 @@ impl Engine {
             Endpoint { port: remote_port(protocol, external), ..external },
             true,
         );
-        self.check_inbound(target)?;
+        // Of somebody who speaks to another endpoint of its own, both sessions count.
+        let own = self.mappings.get(target).internal().address == internal.address;
+        self.check_inbound(target, 1 + u32::from(own))?;
         self.check_room(&[new, inbound])?;
         let index = self.commit(mapping, new, brief)?;
         let Ok(partner) = self.commit(Use::Existing(target), inbound, brief) else {
@@ -104,7 +106,7 @@ impl Engine {
                 check_opens(&Parsed::parse(packet.data, Trust::Skip)?)?;
                 let remote = Endpoint { port: remote_port(protocol, external), ..external };
                 let inbound = self.inbound_session(target, remote, true);
-                self.check_inbound(target)?;
+                self.check_inbound(target, 1)?;
                 self.check_room(&[inbound])?;
                 let partner = self.commit(Use::Existing(target), inbound, brief)?;
                 self.touch(index, Realm::Inside, brief);

@@ -44,7 +44,15 @@ impl Engine {
         self.check_addresses(arrival, &parsed, source, destination)?;
         check_opens(&parsed)?;
         match arrival.realm() {
-            Realm::Inside => self.open_outbound(protocol, source, destination, packet, brief),
+            Realm::Inside => {
+                // A refusal draws nothing: which port comes next does not depend on what was refused.
+                let undrawn = self.selector.clone();
+                let outcome = self.open_outbound(protocol, source, destination, packet, brief);
+                if outcome.is_err() {
+                    self.selector = undrawn;
+                }
+                outcome
+            }
             Realm::Outside => self.open_inbound(arrival, protocol, source, destination, packet, brief),
         }
     }
@@ -123,7 +131,7 @@ impl Engine {
         let port = Port { address, protocol, port: external.port };
         let mapping = self.pool.mapping(port).ok_or(Reason::NoMapping)?;
         let new = self.inbound_session(mapping, remote, arrival == Arrival::Hairpin);
-        self.check_inbound(mapping)?;
+        self.check_inbound(mapping, 1)?;
         self.check_room(&[new])?;
         let index = self.commit(Use::Existing(mapping), new, brief)?;
         let rewrite = self.sessions.lines()[index as usize].rewrite(Realm::Outside);
@@ -146,11 +154,11 @@ impl Engine {
         }
     }
 
-    /// Whether the owner of `mapping` may have one more session.
-    pub(crate) fn check_inbound(&self, mapping: u32) -> Result<(), Limit> {
+    /// Whether the owner of `mapping` may have so many more sessions.
+    pub(crate) fn check_inbound(&self, mapping: u32, sessions: u32) -> Result<(), Limit> {
         let line = self.mappings.get(mapping);
         let subscriber = self.subscribers.get(line.subscriber);
-        subscriber.may_open(line.protocol(), false, 1, &self.config.limits, self.tick)
+        subscriber.may_open(line.protocol(), false, sessions, &self.config.limits, self.tick)
     }
 
     /// The mapping of `internal`: the one that there is, or what a new one will be. Checks the
