@@ -5,3 +5,4 @@ pub mod netlink;
 pub mod sysctl;
 
 pub use failure::errno;
+pub(crate) use failure::failure;
