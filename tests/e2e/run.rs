@@ -72,13 +72,15 @@ impl Daemon {
             let mut line = String::new();
             let length = daemon.output.read_line(&mut line).expect("its output");
             if length == 0 {
-                panic!(
-                    "it ended before it was ready: {:?}
-{}",
-                    daemon.said.clone(),
-                    daemon.errors()
+                let errors = daemon.errors();
+                assert!(
+                    daemon.said.is_empty() && errors.is_empty(),
+                    "not ready: {:?}
+{errors}",
+                    daemon.said
                 );
             }
+            assert!(length > 0, "it ended before it was ready, and said nothing");
             daemon.said.push(line.trim_end().to_owned());
         }
         daemon
