@@ -2,6 +2,12 @@
 //!
 //! It takes no lock and allocates nothing for a packet: frames lie in an arena that is used again
 //! for each batch, and what others want to know of it is published when it has nothing to do.
+//!
+//! The simplest form is the one here, because nothing else was faster beyond the noise of the
+//! machine it was measured on (two cores, veth, against nftables masquerade): polling for 50 us
+//! before sleeping, with and without yielding; `IFF_NAPI`; batches of one super-segment or of
+//! 100 KB; a TUN queue of 500. Bulk TCP reached 0.65 to 0.98 of the kernel's figure, small UDP 0.84
+//! to 1.02 of its packets a second.
 
 use std::io;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -336,4 +342,87 @@ fn translate_frames<'a, S: Shard>(
         }
     }
     count
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::VecDeque;
+
+    use nat::config::Pool;
+    use nat::{Config, Engine};
+    use wire::checksum::Sum;
+
+    use super::*;
+
+    /// Frames in memory. A worker that has nothing left to do is told to stop.
+    struct Memory {
+        arriving: [VecDeque<Vec<u8>>; 2],
+        sent: Arc<Mutex<Vec<(Realm, Vec<u8>)>>>,
+        control: Arc<Control>,
+    }
+
+    impl Datapath for Memory {
+        fn receive(&mut self, from: Realm, frame: &mut [u8]) -> io::Result<Option<usize>> {
+            Ok(self.arriving[from as usize].pop_front().map(|octets| {
+                frame[..octets.len()].copy_from_slice(&octets);
+                octets.len()
+            }))
+        }
+
+        fn send(&mut self, to: Realm, frame: &[u8]) -> io::Result<()> {
+            self.sent.lock().expect("one thread").push((to, frame.to_vec()));
+            Ok(())
+        }
+
+        fn wait(&mut self, _: Option<Duration>) -> io::Result<()> {
+            self.control.stop();
+            Ok(())
+        }
+    }
+
+    /// A datagram without UDP checksum, behind an empty header.
+    fn datagram(source: [u8; 4], destination: [u8; 4], port: u16) -> Vec<u8> {
+        let mut packet = vec![0x45, 0, 0, 32, 0, 1, 0x40, 0, 64, 17, 0, 0];
+        packet.extend(source.into_iter().chain(destination));
+        let checksum = Sum::of(&packet).checksum();
+        packet[10..12].copy_from_slice(&checksum.to_be_bytes());
+        packet.extend(port.to_be_bytes());
+        packet.extend([0, 53, 0, 12, 0, 0, 1, 2, 3, 4]);
+        [vec![0; LENGTH], packet].concat()
+    }
+
+    // covers: O7
+    #[test]
+    fn batches_go_through_in_order_and_short_frames_are_counted() {
+        let first = std::net::Ipv4Addr::new(192, 0, 2, 1);
+        let pool = Pool { addresses: vec![first..=first], ports: 1_024..=65_535 };
+        let config = Config::new(vec!["10.0.0.0/8".parse().expect("a prefix")], vec![pool]);
+        let engine = Engine::new(&config, [7; 32], Instant::ZERO).expect("settings that make sense");
+        let control = Arc::new(Control::default());
+        let sent = Arc::new(Mutex::new(Vec::new()));
+        let mut frames: VecDeque<_> =
+            (0..150).map(|n| datagram([10, 0, 0, 1], [198, 51, 100, 1], 2_000 + n)).collect();
+        frames.extend([vec![], vec![0; LENGTH - 1], vec![0; LENGTH]]);
+        let datapath = Memory {
+            arriving: [frames, VecDeque::new()],
+            sent: Arc::clone(&sent),
+            control: Arc::clone(&control),
+        };
+        let origin = std::time::Instant::now();
+        Worker::new(engine, datapath, Exchange::alone(), Arc::clone(&control), origin)
+            .run()
+            .expect("memory does not go away");
+        let sent = sent.lock().expect("one thread");
+        assert_eq!(sent.len(), 150);
+        for (n, (to, frame)) in (0..).zip(sent.iter()) {
+            assert_eq!(*to, Realm::Outside);
+            assert_eq!(frame[LENGTH + 12..LENGTH + 16], first.octets());
+            assert_eq!(frame[LENGTH + 20..LENGTH + 22], (2_000_u16 + n).to_be_bytes(), "ports are preserved");
+            assert_eq!(Sum::of(&frame[LENGTH..LENGTH + 20]).checksum(), 0, "the header's checksum");
+        }
+        let (counters, traffic) = control.totals();
+        assert_eq!(counters.forwarded, [150, 0]);
+        assert_eq!(counters.dropped.iter().sum::<u64>(), 3);
+        assert_eq!((traffic.received, traffic.sent), ([153, 0], [0, 150]));
+    }
 }
