@@ -75,9 +75,9 @@ impl<'a> Header<'a> {
 
     /// Tells the kernel to put the headers of a super-segment in one piece and its payload in pages.
     ///
-    /// What it read there is the size of the sender's linear buffer. Written back as it is, it makes
-    /// the kernel copy the first kilobytes of the payload into the linear part of every packet, and
-    /// a receiver cannot join such packets by reference.
+    /// What was read there is how much of the sender's buffer was linear, which has nothing to do
+    /// with the packet that is made from it here: written back, it would ask for up to a page of
+    /// payload beside the headers. (No difference was measured beyond the noise, over veth.)
     pub fn set_linear(&mut self, packet: &[u8]) {
         if self.0[1] == GSO_NONE {
             return;

@@ -354,10 +354,12 @@ mod tests {
 
     use super::*;
 
+    type Sent = Arc<Mutex<Vec<(Realm, Vec<u8>)>>>;
+
     /// Frames in memory. A worker that has nothing left to do is told to stop.
     struct Memory {
         arriving: [VecDeque<Vec<u8>>; 2],
-        sent: Arc<Mutex<Vec<(Realm, Vec<u8>)>>>,
+        sent: Sent,
         control: Arc<Control>,
     }
 
@@ -399,7 +401,7 @@ mod tests {
         let config = Config::new(vec!["10.0.0.0/8".parse().expect("a prefix")], vec![pool]);
         let engine = Engine::new(&config, [7; 32], Instant::ZERO).expect("settings that make sense");
         let control = Arc::new(Control::default());
-        let sent = Arc::new(Mutex::new(Vec::new()));
+        let sent = Sent::default();
         let mut frames: VecDeque<_> =
             (0..150).map(|n| datagram([10, 0, 0, 1], [198, 51, 100, 1], 2_000 + n)).collect();
         frames.extend([vec![], vec![0; LENGTH - 1], vec![0; LENGTH]]);
