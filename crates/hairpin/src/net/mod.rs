@@ -1,1 +1,7 @@
 //! Netlink, sysctls and namespaces.
+
+mod failure;
+pub mod netlink;
+pub mod sysctl;
+
+pub use failure::errno;
