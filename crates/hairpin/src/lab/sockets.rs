@@ -167,6 +167,14 @@ impl RawSocket {
         Self::open(host, SockProtocol::Icmp)
     }
 
+    /// One that receives every TCP segment to `host`, beside the kernel's TCP.
+    ///
+    /// # Errors
+    /// The system's.
+    pub fn tcp(host: &Host) -> io::Result<Self> {
+        Self::open(host, SockProtocol::Tcp)
+    }
+
     /// One that sends packets with the IP header that they are given.
     ///
     /// # Errors

@@ -3,7 +3,7 @@
 //! ```text
 //! client1 100.64.0.2 --in1--+                                          1280
 //!                           gateway ---------- server ---------- hop ---------- far
-//! client2 100.64.0.3 --in2--+   .1  198.51.100.0/24  .2 .3 .4    203.0.113.0/30   .5 .6
+//! client2 100.64.0.3 --in2--+   .1  198.51.100.0/24  .2 to .5    203.0.113.0/30   .5 .6
 //! ```
 //!
 //! The server is also the router towards `far`, behind a link that takes 1280 octets only. Pool
@@ -31,8 +31,10 @@ pub const GATEWAY_INSIDE: Ipv4Addr = Ipv4Addr::new(100, 64, 0, 1);
 pub const CLIENT1: Ipv4Addr = Ipv4Addr::new(100, 64, 0, 2);
 /// The second one.
 pub const CLIENT2: Ipv4Addr = Ipv4Addr::new(100, 64, 0, 3);
-/// A second address of `client1`, in no subscriber's prefix: what it sends from here goes past the
-/// daemon, through the kernel's own masquerade.
+/// A server address that `client1` reaches past the daemon, over a link of its own: what the kernel's
+/// masquerade does with the same traffic between the same two hosts.
+pub const SERVER_BESIDE: Ipv4Addr = Ipv4Addr::new(198, 51, 100, 5);
+/// `client1` on that link.
 pub const CLIENT1_BESIDE: Ipv4Addr = Ipv4Addr::new(10, 64, 0, 2);
 /// The gateway as the server addresses it.
 pub const GATEWAY_OUTSIDE: Ipv4Addr = Ipv4Addr::new(198, 51, 100, 1);
@@ -49,6 +51,7 @@ pub const FAR_SECOND: Ipv4Addr = Ipv4Addr::new(203, 0, 113, 7);
 /// MTU of the narrow link, octets.
 pub const NARROW_MTU: u32 = 1280;
 
+const GATEWAY_BESIDE: Ipv4Addr = Ipv4Addr::new(10, 64, 0, 1);
 const HOP_NEAR: Ipv4Addr = Ipv4Addr::new(203, 0, 113, 2);
 const SERVER_NARROW: Ipv4Addr = Ipv4Addr::new(203, 0, 113, 1);
 const HOP_FAR: Ipv4Addr = Ipv4Addr::new(203, 0, 113, 5);
@@ -154,6 +157,7 @@ impl World {
             far: Host::create("far")?,
         };
         world.inside()?;
+        world.beside()?;
         world.outside()?;
         world.beyond()?;
         Ok(world)
@@ -174,14 +178,21 @@ impl World {
             self.gateway.address(link, GATEWAY_INSIDE, 32)?;
             self.gateway.on_link(address, link)?;
         }
-        self.client1.address("eth0", CLIENT1_BESIDE, 32)?;
-        self.gateway.on_link(CLIENT1_BESIDE, "in1")
+        Ok(())
+    }
+
+    /// The way past the daemon.
+    fn beside(&self) -> io::Result<()> {
+        connect((&self.client1, "eth1"), (&self.gateway, "beside"))?;
+        self.client1.address("eth1", CLIENT1_BESIDE, 30)?;
+        self.gateway.address("beside", GATEWAY_BESIDE, 30)?;
+        self.client1.via(Ipv4Net::from(SERVER_BESIDE), GATEWAY_BESIDE)
     }
 
     fn outside(&self) -> io::Result<()> {
         connect((&self.gateway, "out"), (&self.server, "eth0"))?;
         self.gateway.address("out", GATEWAY_OUTSIDE, 24)?;
-        for address in [SERVER, SERVER_SECOND, SERVER_THIRD] {
+        for address in [SERVER, SERVER_SECOND, SERVER_THIRD, SERVER_BESIDE] {
             self.server.address("eth0", address, 24)?;
         }
         self.gateway.via(FAR_NET, SERVER)?;

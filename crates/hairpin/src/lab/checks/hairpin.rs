@@ -6,7 +6,7 @@ use std::thread;
 use std::time::Instant;
 
 use super::bulk::join;
-use super::icmp::{echo_request, ECHO_REQUEST, received};
+use super::icmp::{CODE_PORT, UNREACHABLE, error, received};
 use super::pattern::Pattern;
 use super::udp::external_of;
 use super::{During, Failure, Finding, Scale, ensure, ensure_external};
@@ -83,24 +83,26 @@ fn tcp_external(world: &World, client: &Host, local: SocketAddrV4) -> Result<Soc
     Ok(seen)
 }
 
-/// The query identifier of a mapping is an endpoint as well (RFC 5508 REQ-7): client1's request to
-/// it arrives at client2, from client1's external address.
-pub(super) fn ping(world: &World, _: Scale) -> Finding {
-    const IDENTIFIERS: [u16; 2] = [0x5a01, 0x5a02];
-    let one = RawSocket::icmp(&world.client1)?;
-    let other = RawSocket::icmp(&world.client2)?;
-    let (_, other_outside) = icmp_external(world, &other, IDENTIFIERS[1])?;
-    let (own_outside, _) = icmp_external(world, &one, IDENTIFIERS[0])?;
-    one.send(&echo_request(other_outside.port(), 7, b"hairpin"), *other_outside.ip())?;
+/// An ICMP error about a hairpinned packet (RFC 5508 REQ-4): it comes from the external endpoint
+/// that was addressed, and quotes what the sender sent.
+pub(super) fn icmp_error(world: &World, _: Scale) -> Finding {
+    let one = udp_socket(&world.client1, at(CLIENT1, 0))?;
+    let own = v4(one.local_addr()?)?;
+    let closed = udp_socket(&world.client2, at(CLIENT2, 0))?;
+    let target = external_of(world, &closed, at(SERVER, PORT))?;
+    drop(closed);
+    let errors = RawSocket::icmp(&world.client1)?;
+    one.send_to(b"is this port open?", target)?;
     let deadline = Instant::now() + PATIENCE;
     loop {
-        let packet = other.receive(deadline, &format!("echo request at client2, sent to {other_outside}"))?;
-        let message = received(&packet)?;
-        if message.message[0] != ECHO_REQUEST {
-            continue;
-        }
-        let seen = message.source;
-        ensure!(seen == own_outside, "client1 is {own_outside} outside, client2 saw {seen}");
-        return Ok(format!("a request of {seen} to identifier {:#x} of {}", other_outside.port(), other_outside.ip()));
+        let packet = errors.receive(deadline, "ICMP error from a closed port behind the gateway")?;
+        let Some(error) = error(&received(&packet)?)? else { continue };
+        ensure!((error.kind, error.code) == (UNREACHABLE, CODE_PORT), "ICMP {}/{}", error.kind, error.code);
+        ensure!(error.source == *target.ip(), "{target} was addressed, the error is from {}", error.source);
+        ensure!(
+            (error.quoted_source, error.quoted_destination) == (own, target),
+            "{own} -> {target} was sent, {} -> {} is quoted", error.quoted_source, error.quoted_destination
+        );
+        return Ok(format!("port unreachable from {target}, quoting the sender's own packet"));
     }
 }

@@ -120,5 +120,5 @@ pub const ALL: &[Check] = &[
     Check { name: "fragments", about: "datagrams of several fragments, also out of order", run: fragments::run },
     Check { name: "hairpin-udp", about: "two subscribers meet at their external endpoints", run: hairpin::udp },
     Check { name: "hairpin-tcp", about: "the same with TCP", run: hairpin::tcp },
-    Check { name: "hairpin-ping", about: "a subscriber pings from and to external addresses", run: hairpin::ping },
+    Check { name: "hairpin-error", about: "a closed port behind the gateway, asked from behind it", run: hairpin::icmp_error },
 ];
