@@ -162,10 +162,11 @@ fn in_namespaces(args: &Args, privilege: Privilege, directory: &Path, start: Ins
     let outcomes = checks.iter().map(|check| check_one(check, &world, args.scale(), &progress)).collect();
     let mut problems = Vec::new();
     let mut doing = |what: &str| progress.doing(what);
-    let throughput = throughput::compare(&world, args.rounds(), args.round(), &mut doing).unwrap_or_else(|error| {
-        problems.push(error.to_string());
-        Vec::new()
-    });
+    let throughput =
+        throughput::compare(&world, args.rounds(), args.round(), &mut doing).unwrap_or_else(|error| {
+            problems.push(error.to_string());
+            Vec::new()
+        });
     progress.done();
     drop(progress);
 
@@ -183,7 +184,7 @@ fn in_namespaces(args: &Args, privilege: Privilege, directory: &Path, start: Ins
         seconds: start.elapsed().as_secs_f64(),
     };
     if args.keep {
-        keep(args, &report, &world, daemon.as_mut());
+        keep(args, privilege, &report, &world, daemon.as_mut());
     }
     if let Some(daemon) = &mut daemon {
         // The last counters are those that it writes when it ends.
@@ -230,14 +231,19 @@ fn throughput_note(args: &Args, world: &World, measured: &[Comparison]) -> Optio
 }
 
 /// Until somebody stops the process: that is what [`cleanup`] waits for.
-fn keep(args: &Args, report: &Report, world: &World, daemon: Option<&mut Daemon>) {
+fn keep(args: &Args, privilege: Privilege, report: &Report, world: &World, daemon: Option<&mut Daemon>) {
     show(args, report);
     cleanup::exit_status(u8::from(report.failures() > 0));
     eprintln!("\nEverything is left running until Ctrl-C. A shell in each host:");
     let pid = std::process::id();
+    // Nobody can enter the user namespace that he is in already.
+    let user = match privilege {
+        Privilege::Already => String::new(),
+        Privilege::UserNamespace => format!("--preserve-credentials --user=/proc/{pid}/ns/user "),
+    };
     for host in world.hosts() {
         let fd = std::os::fd::AsRawFd::as_raw_fd(&std::os::fd::AsFd::as_fd(host.namespace()));
-        eprintln!("  {:8} nsenter --preserve-credentials --user=/proc/{pid}/ns/user --net=/proc/{pid}/fd/{fd} sh", host.name);
+        eprintln!("  {:8} nsenter {user}--net=/proc/{pid}/fd/{fd} sh", host.name);
     }
     if let Some(daemon) = daemon {
         eprintln!("The daemon is process {}. What it said:", daemon.pid());

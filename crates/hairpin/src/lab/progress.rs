@@ -43,7 +43,8 @@ impl Progress {
 
     /// A check is over.
     pub(super) fn checked(&self, outcome: &Outcome) {
-        let line = format!("{}  {}: {} ({:.1} s)", outcome.verdict(), outcome.name, outcome.seen, outcome.seconds);
+        let line =
+            format!("{}  {}: {} ({:.1} s)", outcome.verdict(), outcome.name, outcome.seen, outcome.seconds);
         match &self.bar {
             // A failure stays on the screen; the others are in the table at the end.
             Some(bar) if !outcome.passed => bar.println(line),

@@ -86,14 +86,17 @@ impl Report {
 
     fn throughput_text(&self, text: &mut String) {
         if !self.throughput.is_empty() {
-            line(text, "\nThroughput (median of the rounds)      hairpin   nftables   ratio (least, median, greatest)");
+            line(
+                text,
+                "\nThroughput (median of the rounds)      hairpin   nftables   ratio (least, median, greatest)",
+            );
         }
         for comparison in &self.throughput {
             let median = |figures: &[f64]| spread(figures.to_vec()).map(|[_, median, _]| median);
             let figure = |figures| median(figures).map_or("-".to_owned(), |figure| format!("{figure:.2}"));
-            let ratios = comparison
-                .ratios()
-                .map_or("-".to_owned(), |[least, median, most]| format!("{least:.2}, {median:.2}, {most:.2}"));
+            let ratios = comparison.ratios().map_or("-".to_owned(), |[least, median, most]| {
+                format!("{least:.2}, {median:.2}, {most:.2}")
+            });
             let name = format!("{}, {}", comparison.name, comparison.unit);
             let (ours, kernel) = (figure(&comparison.hairpin), figure(&comparison.nftables));
             line(text, &format!("  {name:34} {ours:>9} {kernel:>10}   {ratios}"));

@@ -50,14 +50,20 @@ pub fn tcp_connect(host: &Host, local: SocketAddrV4, remote: SocketAddrV4) -> io
 ///
 /// # Errors
 /// See [`tcp_connect`].
-pub fn tcp_connect_here(local: SocketAddrV4, remote: SocketAddrV4, patience: Duration) -> io::Result<TcpStream> {
+pub fn tcp_connect_here(
+    local: SocketAddrV4,
+    remote: SocketAddrV4,
+    patience: Duration,
+) -> io::Result<TcpStream> {
     let socket = tcp_socket(patience)?;
     if local != ANY {
         bind(socket.as_raw_fd(), &SockaddrIn::from(local))?;
     }
     let error = |error: nix::Error| match error {
         // The send timeout is the connect timeout, told in this way.
-        nix::Error::EINPROGRESS => io::Error::new(io::ErrorKind::TimedOut, format!("no answer from {remote}")),
+        nix::Error::EINPROGRESS => {
+            io::Error::new(io::ErrorKind::TimedOut, format!("no answer from {remote}"))
+        }
         error => tried(&format!("connecting to {remote}"), error.into()),
     };
     connect(socket.as_raw_fd(), &SockaddrIn::from(remote)).map_err(error)?;

@@ -72,6 +72,9 @@ pub fn compare(
     each: Duration,
     progress: &mut dyn FnMut(&str),
 ) -> io::Result<Vec<Comparison>> {
+    if rounds == 0 {
+        return Ok(Vec::new());
+    }
     let masquerade = Masquerade::find(&world.gateway);
     let loads = [
         (Load::Download, "TCP download", "Gbit/s"),
@@ -213,7 +216,7 @@ impl<'a> Masquerade<'a> {
     fn load(&self) -> io::Result<Loaded<'_, 'a>> {
         self.rules(&format!(
             "table ip {MASQUERADE} {{ chain out {{ type nat hook postrouting priority srcnat; \
-             ip saddr {CLIENT1_BESIDE} oifname \"out\" masquerade; }} }}"
+             ip saddr {CLIENT1_BESIDE} oifname \"out\" masquerade; }}\n}}\n"
         ))?;
         Ok(Loaded(self))
     }
@@ -226,7 +229,7 @@ impl<'a> Masquerade<'a> {
     pub fn replace_daemon(&self) -> io::Result<()> {
         self.rules(&format!(
             "table ip hairpin-stand-in {{ chain out {{ type nat hook postrouting priority srcnat; \
-             ip saddr {} oifname \"out\" snat to {} persistent; }} }}",
+             ip saddr {} oifname \"out\" snat to {} persistent; }}\n}}\n",
             super::world::INSIDE,
             super::world::POOL
         ))
@@ -256,6 +259,6 @@ impl<'a> Masquerade<'a> {
 impl Drop for Loaded<'_, '_> {
     fn drop(&mut self) {
         // With the last rule the kernel takes its hooks out of the path again.
-        drop(self.0.rules(&format!("delete table ip {MASQUERADE}")));
+        drop(self.0.rules(&format!("delete table ip {MASQUERADE}\n")));
     }
 }

@@ -3,7 +3,7 @@
 //! ```text
 //! client1 100.64.0.2 --in1--+                                          1280
 //!                           gateway ---------- server ---------- hop ---------- far
-//! client2 100.64.0.3 --in2--+   .1  198.51.100.0/24  .2 to .5    203.0.113.0/30   .5 .6
+//! client2 100.64.0.3 --in2--+   .1  198.51.100.0/24  .2 to .5    203.0.113.0/30    .9 .10 .11
 //! ```
 //!
 //! The server is also the router towards `far`, behind a link that takes 1280 octets only. Pool
@@ -45,16 +45,16 @@ pub const SERVER_SECOND: Ipv4Addr = Ipv4Addr::new(198, 51, 100, 3);
 /// Its third address, which no client ever sends anything to.
 pub const SERVER_THIRD: Ipv4Addr = Ipv4Addr::new(198, 51, 100, 4);
 /// Behind the narrow link.
-pub const FAR: Ipv4Addr = Ipv4Addr::new(203, 0, 113, 6);
+pub const FAR: Ipv4Addr = Ipv4Addr::new(203, 0, 113, 10);
 /// A second address there: the kernel remembers a path's MTU per destination.
-pub const FAR_SECOND: Ipv4Addr = Ipv4Addr::new(203, 0, 113, 7);
+pub const FAR_SECOND: Ipv4Addr = Ipv4Addr::new(203, 0, 113, 11);
 /// MTU of the narrow link, octets.
 pub const NARROW_MTU: u32 = 1280;
 
 const GATEWAY_BESIDE: Ipv4Addr = Ipv4Addr::new(10, 64, 0, 1);
 const HOP_NEAR: Ipv4Addr = Ipv4Addr::new(203, 0, 113, 2);
 const SERVER_NARROW: Ipv4Addr = Ipv4Addr::new(203, 0, 113, 1);
-const HOP_FAR: Ipv4Addr = Ipv4Addr::new(203, 0, 113, 5);
+const HOP_FAR: Ipv4Addr = Ipv4Addr::new(203, 0, 113, 9);
 const EVERYTHING: Ipv4Net = Ipv4Net::new_assert(Ipv4Addr::UNSPECIFIED, 0);
 const FAR_NET: Ipv4Net = Ipv4Net::new_assert(Ipv4Addr::new(203, 0, 113, 0), 24);
 
@@ -98,11 +98,14 @@ impl Host {
     /// # Errors
     /// Those of `work`, with the host's name.
     pub fn run<T: Send>(&self, work: impl FnOnce() -> io::Result<T> + Send) -> io::Result<T> {
-        self.namespace.run(work).map_err(|error| io::Error::new(error.kind(), format!("{}: {error}", self.name)))
+        self.namespace
+            .run(work)
+            .map_err(|error| io::Error::new(error.kind(), format!("{}: {error}", self.name)))
     }
 
     fn link(&self, name: &str) -> io::Result<u32> {
-        let missing = || io::Error::new(io::ErrorKind::NotFound, format!("{}: there is no link {name}", self.name));
+        let missing =
+            || io::Error::new(io::ErrorKind::NotFound, format!("{}: there is no link {name}", self.name));
         self.netlink.link_index(name)?.ok_or_else(missing)
     }
 
@@ -208,12 +211,11 @@ impl World {
         }
         self.server.address("narrow", SERVER_NARROW, 30)?;
         self.hop.address("narrow", HOP_NEAR, 30)?;
-        self.hop.address("wide", HOP_FAR, 30)?;
-        self.hop.on_link(FAR_SECOND, "wide")?;
+        self.hop.address("wide", HOP_FAR, 29)?;
         self.hop.via(EVERYTHING, SERVER_NARROW)?;
         self.server.via(FAR_NET, HOP_NEAR)?;
-        self.far.address("eth0", FAR, 30)?;
-        self.far.address("eth0", FAR_SECOND, 32)?;
+        self.far.address("eth0", FAR, 29)?;
+        self.far.address("eth0", FAR_SECOND, 29)?;
         self.far.via(EVERYTHING, HOP_FAR)
     }
 

@@ -10,7 +10,9 @@ use super::icmp::{CODE_PORT, UNREACHABLE, error, received};
 use super::pattern::Pattern;
 use super::udp::external_of;
 use super::{During, Failure, Finding, Scale, ensure, ensure_external};
-use crate::lab::sockets::{PATIENCE, RawSocket, ask_peer, at, patient, tcp_connect, tcp_listen, tell_peers, udp as udp_socket, v4};
+use crate::lab::sockets::{
+    PATIENCE, RawSocket, ask_peer, at, patient, tcp_connect, tcp_listen, tell_peers, udp as udp_socket, v4,
+};
 use crate::lab::world::{CLIENT1, CLIENT2, Host, SERVER, World};
 
 const PORT: u16 = 7001;
@@ -30,7 +32,8 @@ pub(super) fn udp(world: &World, _: Scale) -> Finding {
     {
         let mut buffer = [0; 64];
         from.send_to(b"are you there?", to_outside)?;
-        let (len, seen) = to.recv_from(&mut buffer).during(&format!("{from_outside} sends to {to_outside}"))?;
+        let (len, seen) =
+            to.recv_from(&mut buffer).during(&format!("{from_outside} sends to {to_outside}"))?;
         ensure!(v4(seen)? == from_outside, "{from_outside} sent, it came from {seen}");
         ensure!(&buffer[..len] == b"are you there?", "what arrived is not what was sent");
     }
@@ -101,7 +104,9 @@ pub(super) fn icmp_error(world: &World, _: Scale) -> Finding {
         ensure!(error.source == *target.ip(), "{target} was addressed, the error is from {}", error.source);
         ensure!(
             (error.quoted_source, error.quoted_destination) == (own, target),
-            "{own} -> {target} was sent, {} -> {} is quoted", error.quoted_source, error.quoted_destination
+            "{own} -> {target} was sent, {} -> {} is quoted",
+            error.quoted_source,
+            error.quoted_destination
         );
         return Ok(format!("port unreachable from {target}, quoting the sender's own packet"));
     }

@@ -2,8 +2,8 @@
 
 mod bulk;
 mod fragments;
-mod half_close;
 mod hairpin;
+mod half_close;
 mod icmp;
 mod pattern;
 mod ping;
@@ -111,14 +111,30 @@ pub const ALL: &[Check] = &[
     Check { name: "tcp-half-close", about: "one direction closed, the other goes on", run: half_close::run },
     Check { name: "tcp-simultaneous-open", about: "two SYNs that cross", run: simultaneous::run },
     Check { name: "tcp-urgent", about: "an urgent octet each way", run: urgent::run },
-    Check { name: "tcp-unsolicited", about: "inbound SYN to a port with and without a mapping", run: unsolicited::run },
+    Check {
+        name: "tcp-unsolicited",
+        about: "inbound SYN to a port with and without a mapping",
+        run: unsolicited::run,
+    },
     Check { name: "udp-mapping", about: "endpoint-independent mapping, paired pooling", run: udp::mapping },
     Check { name: "udp-filtering", about: "endpoint-independent filtering", run: udp::filtering },
     Check { name: "ping", about: "echo of several sizes, and several at once", run: ping::run },
     Check { name: "traceroute", about: "time to live used up at every hop", run: traceroute::run },
     Check { name: "path-mtu", about: "a link of 1280 octets further on", run: pmtu::run },
-    Check { name: "fragments", about: "datagrams of several fragments, also out of order", run: fragments::run },
-    Check { name: "hairpin-udp", about: "two subscribers meet at their external endpoints", run: hairpin::udp },
+    Check {
+        name: "fragments",
+        about: "datagrams of several fragments, also out of order",
+        run: fragments::run,
+    },
+    Check {
+        name: "hairpin-udp",
+        about: "two subscribers meet at their external endpoints",
+        run: hairpin::udp,
+    },
     Check { name: "hairpin-tcp", about: "the same with TCP", run: hairpin::tcp },
-    Check { name: "hairpin-error", about: "a closed port behind the gateway, asked from behind it", run: hairpin::icmp_error },
+    Check {
+        name: "hairpin-error",
+        about: "a closed port behind the gateway, asked from behind it",
+        run: hairpin::icmp_error,
+    },
 ];

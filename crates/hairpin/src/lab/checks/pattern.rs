@@ -57,7 +57,10 @@ impl Pattern {
                 Ok(0) => break,
                 Ok(len) => len,
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
-                    return Err(io::Error::new(io::ErrorKind::TimedOut, format!("stuck after {position} of {total} octets")));
+                    return Err(io::Error::new(
+                        io::ErrorKind::TimedOut,
+                        format!("stuck after {position} of {total} octets"),
+                    ));
                 }
                 Err(error) => return Err(error),
             };

@@ -63,8 +63,16 @@ fn several(one: &Host, other: &Host) -> Result<usize, Failure> {
                 continue;
             }
             let got = String::from_utf8_lossy(octets);
-            ensure!(got == payload(host, message.source), "{} got \"{got}\" from {}", host.name, message.source);
-            ensure!(!seen.contains(&(identifier, sequence)), "the reply {identifier:#x}/{sequence} came twice");
+            ensure!(
+                got == payload(host, message.source),
+                "{} got \"{got}\" from {}",
+                host.name,
+                message.source
+            );
+            ensure!(
+                !seen.contains(&(identifier, sequence)),
+                "the reply {identifier:#x}/{sequence} came twice"
+            );
             seen.push((identifier, sequence));
         }
     }

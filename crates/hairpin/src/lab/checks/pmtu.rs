@@ -44,7 +44,12 @@ fn datagram(world: &World) -> Finding {
             break error;
         }
     };
-    ensure!((report.kind, report.code) == (UNREACHABLE, CODE_TOO_BIG), "ICMP {}/{}", report.kind, report.code);
+    ensure!(
+        (report.kind, report.code) == (UNREACHABLE, CODE_TOO_BIG),
+        "ICMP {}/{}",
+        report.kind,
+        report.code
+    );
     ensure!(u32::from(report.mtu) == NARROW_MTU, "an MTU of {} is reported", report.mtu);
     ensure!(report.quoted_source == own, "{own} sent, {} is quoted", report.quoted_source);
     // The kernel believed it: this socket's error, and the path's MTU.

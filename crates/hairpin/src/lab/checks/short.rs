@@ -68,7 +68,11 @@ fn answer(mut stream: std::net::TcpStream, peer: SocketAddrV4) -> io::Result<()>
 }
 
 /// Asks once for each number, and returns the endpoints that the server saw.
-fn ask_all(host: &Host, numbers: std::ops::Range<usize>, failed: &AtomicUsize) -> io::Result<Vec<SocketAddrV4>> {
+fn ask_all(
+    host: &Host,
+    numbers: std::ops::Range<usize>,
+    failed: &AtomicUsize,
+) -> io::Result<Vec<SocketAddrV4>> {
     host.run(|| {
         let (mut seen, mut in_a_row) = (Vec::new(), 0);
         for number in numbers {

@@ -15,7 +15,9 @@ use nix::sys::socket::{SockaddrIn, bind, connect, getsockopt, sockopt};
 
 use super::bulk::join;
 use super::{During, Failure, Finding, Scale, ensure, ensure_external};
-use crate::lab::sockets::{PATIENCE, RawSocket, ask_peer, at, left, patient, tcp_connect, tcp_listen, tcp_socket, tell_peers};
+use crate::lab::sockets::{
+    PATIENCE, RawSocket, ask_peer, at, left, patient, tcp_connect, tcp_listen, tcp_socket, tell_peers,
+};
 use crate::lab::world::{CLIENT1, SERVER, SERVER_SECOND, World};
 
 const LOCAL_PORT: u16 = 41_002;
@@ -35,7 +37,9 @@ pub(super) fn run(world: &World, _: Scale) -> Finding {
         let socket = tcp_socket(PATIENCE)?;
         bind(socket.as_raw_fd(), &SockaddrIn::from(at(SERVER, REMOTE_PORT)))?;
         connect(socket.as_raw_fd(), &SockaddrIn::from(external)).map_err(|error| match error {
-            nix::Error::EINPROGRESS => io::Error::new(io::ErrorKind::TimedOut, format!("no answer from {external}")),
+            nix::Error::EINPROGRESS => {
+                io::Error::new(io::ErrorKind::TimedOut, format!("no answer from {external}"))
+            }
             error => error.into(),
         })?;
         Ok(TcpStream::from(socket))

@@ -28,7 +28,10 @@ pub(super) fn run(world: &World, _: Scale) -> Finding {
         ensure!(
             answer.quoted_source == own && answer.quoted_destination == target,
             "{} sent {own} -> {target}; the error of {} quotes {} -> {}",
-            world.client1.name, answer.source, answer.quoted_source, answer.quoted_destination
+            world.client1.name,
+            answer.source,
+            answer.quoted_source,
+            answer.quoted_destination
         );
         match (answer.kind, answer.code) {
             (TIME_EXCEEDED, 0) => path.push(answer.source),

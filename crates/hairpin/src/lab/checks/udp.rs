@@ -33,7 +33,11 @@ pub(super) fn ask_sender(socket: &UdpSocket, remote: SocketAddrV4) -> Result<Soc
 }
 
 /// Asks the server at `remote` once, with a server that is there just for this.
-pub(super) fn external_of(world: &World, socket: &UdpSocket, remote: SocketAddrV4) -> Result<SocketAddrV4, Failure> {
+pub(super) fn external_of(
+    world: &World,
+    socket: &UdpSocket,
+    remote: SocketAddrV4,
+) -> Result<SocketAddrV4, Failure> {
     let server = udp(&world.server, remote)?;
     thread::scope(|scope| {
         let server = scope.spawn(|| tell_senders(&server, 1));
@@ -52,8 +56,10 @@ pub(super) fn mapping(world: &World, _: Scale) -> Finding {
         (0..CLIENT_SOCKETS).map(|_| udp(&world.client1, at(CLIENT1, 0))).collect::<io::Result<Vec<_>>>()?;
     let mut externals: Vec<SocketAddrV4> = Vec::new();
     thread::scope(|scope| {
-        let servers: Vec<_> =
-            servers.iter().map(|server| scope.spawn(|| tell_senders(server, CLIENT_SOCKETS.into()))).collect();
+        let servers: Vec<_> = servers
+            .iter()
+            .map(|server| scope.spawn(|| tell_senders(server, CLIENT_SOCKETS.into())))
+            .collect();
         let asked = sockets.iter().try_for_each(|socket| {
             let first = ask_sender(socket, remotes[0])?;
             ensure_external(first)?;
@@ -70,7 +76,10 @@ pub(super) fn mapping(world: &World, _: Scale) -> Finding {
         Ok::<_, Failure>(served?)
     })?;
     let address = externals[0].ip();
-    ensure!(externals.iter().all(|external| external.ip() == address), "one subscriber on several addresses: {externals:?}");
+    ensure!(
+        externals.iter().all(|external| external.ip() == address),
+        "one subscriber on several addresses: {externals:?}"
+    );
     Ok(format!("{CLIENT_SOCKETS} sockets, each one port of {address} towards {} servers", remotes.len()))
 }
 

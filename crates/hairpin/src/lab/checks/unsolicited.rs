@@ -33,10 +33,16 @@ pub(super) fn run(world: &World, _: Scale) -> Finding {
     // The listener inside is on every port's way: only the gateway can stop this one.
     let unmapped = external.port() ^ 1;
     match knock(unmapped) {
-        Ok(_) => return Err(Failure::new(format!("{}:{unmapped} has no mapping, and answered", external.ip()))),
+        Ok(_) => {
+            return Err(Failure::new(format!("{}:{unmapped} has no mapping, and answered", external.ip())));
+        }
         Err(error) => {
             let refused = error.kind() == io::ErrorKind::ConnectionRefused;
-            ensure!(!refused, "a SYN to {}:{unmapped}, which has no mapping, was answered with a RST", external.ip());
+            ensure!(
+                !refused,
+                "a SYN to {}:{unmapped}, which has no mapping, was answered with a RST",
+                external.ip()
+            );
         }
     }
     thread::scope(|scope| {

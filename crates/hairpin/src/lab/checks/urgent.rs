@@ -28,10 +28,12 @@ pub(super) fn run(world: &World, _: Scale) -> Finding {
             stream.read_to_end(&mut Vec::new())?;
             Ok(())
         });
-        let client = tcp_connect(&world.client1, ANY, at(SERVER, TELNET)).map_err(Failure::from).and_then(|mut stream| {
-            speak(&mut stream)?;
-            receive(&mut stream).during("at the client")
-        });
+        let client = tcp_connect(&world.client1, ANY, at(SERVER, TELNET)).map_err(Failure::from).and_then(
+            |mut stream| {
+                speak(&mut stream)?;
+                receive(&mut stream).during("at the client")
+            },
+        );
         let server = join(server);
         client?;
         server?;
