@@ -9,6 +9,10 @@ use core::time::Duration;
 
 use ipnet::Ipv4Net;
 
+mod validate;
+
+pub use validate::{MAX_EXTERNAL_ADDRESSES, Problem};
+
 /// The settings of an engine.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Config {

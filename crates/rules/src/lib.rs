@@ -1,8 +1,28 @@
-//! What the standards decide, written once.
+//! What the TCP and NAT standards decide, written once.
+//!
+//! Pure functions and tables; no state of their own, no I/O, no allocation. The host asks them when
+//! it receives a segment, the middlebox when it must know what a segment does to a connection, the
+//! observer when it must know what a host would have made of it. One bug is fixed in one place.
+//!
+//! ```
+//! use hairpin_rules::tracking::{Segment, Side, State, step};
+//!
+//! // A client's SYN and a server's SYN establish a session (RFC 7857 section 2).
+//! let opening = step(State::Closed, Side::Client, Segment::Syn);
+//! let open = step(opening.state, Side::Server, Segment::Syn);
+//! assert_eq!(open.state, State::Established);
+//!
+//! // A RST puts it on notice; whoever sends data after that proves that it lives on.
+//! let reset = step(open.state, Side::Server, Segment::Rst);
+//! assert_eq!(reset.state, State::Trans);
+//! assert_eq!(step(reset.state, Side::Client, Segment::Other).state, State::Established);
+//! ```
 #![no_std]
 #![forbid(unsafe_code)]
 
 pub mod port_selection;
+pub mod seq;
 pub mod time;
+pub mod tracking;
 
 pub use time::Instant;

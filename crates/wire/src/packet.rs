@@ -1,8 +1,12 @@
 //! An IPv4 packet parsed once: what a translator needs to know of it, as values.
 
+use core::fmt;
 use core::net::Ipv4Addr;
 
-use crate::{Malformed, SeqNumber};
+use crate::SeqNumber;
+
+mod parse;
+mod quote;
 
 /// An IPv4 packet, parsed and found well-formed. 40 octets, no borrow: offsets into the octets
 /// that it was parsed from stay valid as long as those keep their layout.
@@ -22,6 +26,8 @@ pub struct Packet {
     pub ttl: u8,
     /// The don't-fragment bit.
     pub dont_fragment: bool,
+    /// Which IPv4 options it has.
+    pub options: Options,
     /// Which part of its datagram it is.
     pub fragment: Fragment,
     /// The transport header, or why there is none.
@@ -104,12 +110,67 @@ pub struct Quote {
     pub offset: u8,
     /// It is a later fragment: no ports.
     pub later_fragment: bool,
-    /// Source port, or the query identifier of ICMP.
+    /// Source port, or the query identifier of ICMP; 0 where there is neither.
     pub source_port: u16,
     /// Destination port; 0 for ICMP.
     pub destination_port: u16,
+    /// The quoted packet is an ICMP query or response: `source_port` is its identifier.
+    pub is_icmp_query: bool,
     /// The quoted packet is itself an ICMP error.
     pub is_icmp_error: bool,
+}
+
+/// Which IPv4 options a header has (RFC 791 3.1): a set. End of list and no-operation do not count.
+#[derive(Clone, Copy, PartialEq, Eq, Default)]
+pub struct Options(u8);
+
+impl Options {
+    /// No option.
+    pub const NONE: Self = Self(0);
+    /// Loose or strict source route: what a gateway has good reason to refuse (RFC 6274 3.13.2).
+    pub const SOURCE_ROUTE: Self = Self(0x01);
+    /// Record route.
+    pub const RECORD_ROUTE: Self = Self(0x02);
+    /// Internet timestamp.
+    pub const TIMESTAMP: Self = Self(0x04);
+    /// Router alert (RFC 2113).
+    pub const ROUTER_ALERT: Self = Self(0x08);
+    /// Any other.
+    pub const OTHER: Self = Self(0x80);
+
+    /// There is none.
+    #[inline]
+    pub const fn is_empty(self) -> bool {
+        self.0 == 0
+    }
+
+    /// Any option of `other` is here.
+    #[inline]
+    pub const fn intersects(self, other: Self) -> bool {
+        self.0 & other.0 != 0
+    }
+}
+
+impl core::ops::BitOr for Options {
+    type Output = Self;
+
+    fn bitor(self, other: Self) -> Self {
+        Self(self.0 | other.0)
+    }
+}
+
+impl fmt::Debug for Options {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let names = [
+            (Self::SOURCE_ROUTE, "source-route"),
+            (Self::RECORD_ROUTE, "record-route"),
+            (Self::TIMESTAMP, "timestamp"),
+            (Self::ROUTER_ALERT, "router-alert"),
+            (Self::OTHER, "other"),
+        ];
+        let set = names.iter().filter(|(option, _)| self.intersects(*option)).map(|(_, name)| name);
+        f.debug_set().entries(set).finish()
+    }
 }
 
 /// What is already known of a packet's transport checksum.
@@ -119,12 +180,4 @@ pub enum Trust {
     Verify,
     /// It need not be looked at.
     Skip,
-}
-
-impl Packet {
-    /// Parses `data`, which starts at the IPv4 header and may go on behind the packet.
-    pub fn parse(data: &[u8], trust: Trust) -> Result<Self, Malformed> {
-        let _ = (data, trust);
-        Err(Malformed::Ipv4Truncated)
-    }
 }

@@ -1,7 +1,38 @@
-//! The configuration file.
+//! The configuration file: reading it, and saying what is wrong with it and what it means.
+//!
+//! | file | what is in it |
+//! |---|---|
+//! | `table` | the one table of all settings, with the requirements behind them |
+//! | `value` | how times, addresses and ports are written |
+//! | `read` | from text to settings |
+//! | `fault` | what is wrong, with place and remedy |
+//! | `live` | rules for the settings of `run` |
+//! | `explain` | `hairpin explain` and `hairpin check` |
+//! | `page` | `docs/configuration.md` |
 
-use std::path::PathBuf;
-use std::process::ExitCode;
+mod explain;
+mod fault;
+mod live;
+mod page;
+mod read;
+mod table;
+mod value;
+
+use core::ops::RangeInclusive;
+use std::path::{Path, PathBuf};
+
+use miette::{IntoDiagnostic as _, Report, WrapErr as _, miette};
+
+pub use explain::{CheckArgs, ExplainArgs, check, explain};
+pub use fault::{Fault, Faults};
+pub use page::page;
+pub use read::Loaded;
+
+/// Ports of a pool that does not say any: those above the well-known ones.
+const DEFAULT_PORTS: RangeInclusive<u16> = 1_024..=65_535;
+
+/// Files larger than this are no configuration: nothing is read into memory for them.
+const MAX_FILE: u64 = 4 << 20;
 
 /// Everything that a configuration file says.
 #[derive(Clone, Debug)]
@@ -33,34 +64,81 @@ pub struct LiveSettings {
     pub state_directory: PathBuf,
 }
 
-/// Arguments of `check`.
-#[derive(clap::Args, Debug)]
-pub struct CheckArgs {}
+/// The document that decides the defaults.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Profile {
+    /// RFC 7857.
+    #[default]
+    Rfc7857,
+    /// The draft that became it, to the letter.
+    BehaveUpdate01,
+}
 
-/// Arguments of `explain`.
-#[derive(clap::Args, Debug)]
-pub struct ExplainArgs {}
+impl Profile {
+    /// Both.
+    pub const ALL: [Self; 2] = [Self::Rfc7857, Self::BehaveUpdate01];
+    /// Their names, in the same order.
+    const NAMES: [&'static str; 2] = ["rfc7857", "behave-update-01"];
+
+    /// Its name in the file.
+    pub const fn name(self) -> &'static str {
+        Self::NAMES[self as usize]
+    }
+
+    /// The profile with this name.
+    pub fn from_name(name: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|profile| profile.name() == name)
+    }
+}
+
+/// The settings that a file without a line would give, under a profile.
+pub(crate) fn defaults(profile: Profile) -> Settings {
+    let engine = nat::Config::new(Vec::new(), Vec::new());
+    let mut settings = Settings { engine, live: LiveSettings::usual() };
+    if profile == Profile::BehaveUpdate01 {
+        read::apply_update_01(table::SETTINGS, &mut settings);
+    }
+    settings
+}
 
 /// Reads a configuration file.
 ///
 /// # Errors
 /// A report that names the file, the line, and what to write.
-pub fn load(_path: &std::path::Path) -> miette::Result<Settings> {
-    Err(miette::miette!("not built yet"))
+pub fn load(path: &Path) -> miette::Result<Settings> {
+    Ok(load_with_places(path)?.settings)
 }
 
-/// `hairpin check`.
+/// Reads a configuration file, and keeps where each setting was said.
 ///
 /// # Errors
-/// The report of [`load`].
-pub fn check(_args: &CheckArgs) -> miette::Result<ExitCode> {
-    Err(miette::miette!("not built yet"))
+/// As [`load`].
+pub fn load_with_places(path: &Path) -> miette::Result<Loaded> {
+    let name = path.display().to_string();
+    let remedy = "name a configuration file with -c; examples/lab.toml is one";
+    let metadata = std::fs::metadata(path).map_err(|error| miette!(help = remedy, "{name}: {error}"))?;
+    if !metadata.is_file() {
+        return Err(miette!(help = remedy, "{name}: not a file"));
+    }
+    if metadata.len() > MAX_FILE {
+        return Err(miette!(
+            help = remedy,
+            "{name}: {} octets are too many for a configuration file",
+            metadata.len()
+        ));
+    }
+    let octets = std::fs::read(path).into_diagnostic().wrap_err_with(|| format!("{name} cannot be read"))?;
+    let text = String::from_utf8(octets).map_err(|error| {
+        let offset = error.utf8_error().valid_up_to();
+        miette!(help = "save it as UTF-8 text", "{name}: octet {offset} is not part of a UTF-8 text")
+    })?;
+    parse(&name, &text).map_err(Report::new)
 }
 
-/// `hairpin explain`.
+/// Reads the text of a configuration file; `name` is what errors call it.
 ///
 /// # Errors
-/// The report of [`load`].
-pub fn explain(_args: &ExplainArgs) -> miette::Result<ExitCode> {
-    Err(miette::miette!("not built yet"))
+/// Everything that is wrong with it.
+pub fn parse(name: &str, text: &str) -> Result<Loaded, Faults> {
+    read::read(name, text)
 }

@@ -1,0 +1,64 @@
+//! `docs/configuration.md`, written from the table of settings.
+
+use super::table::{SETTINGS, Setting, Slot};
+use super::{DEFAULT_PORTS, Profile, defaults, value};
+
+const HEAD: &str = "\
+# Configuration
+
+<!-- Written from crates/hairpin/src/config/table.rs. After a change there: BLESS=1 cargo test -p hairpin --test config -->
+
+One TOML file. `hairpin check -c FILE` says what is wrong with it, by line, and what to write instead;
+`hairpin explain -c FILE` prints every effective setting, where it comes from and the requirement behind it.
+Every setting has a default except `inside.prefixes` and at least one `[[pool]]` with `addresses`.
+
+- Times are texts with units, the larger one first: `\"2h4m\"`, `\"240s\"`, `\"500ms\"`.
+- Addresses of a pool are single ones, ranges and prefixes: `[\"192.0.2.16-192.0.2.31\", \"192.0.2.77\", \"198.51.100.0/28\"]`.
+- No two pools may share an address, and none may lie in an inside prefix.
+- What the file does not say, the profile decides.
+
+Examples: [lab](../examples/lab.toml), [small office](../examples/small-office.toml), [carrier](../examples/carrier.toml).
+";
+
+/// The page.
+pub fn page() -> String {
+    let mut text = HEAD.to_owned();
+    let mut section = None;
+    for setting in SETTINGS {
+        let (table, name) = setting.key.rsplit_once('.').unwrap_or(("", setting.key));
+        if section != Some(table) {
+            section = Some(table);
+            text += &match table {
+                "" => "\n## At the top\n".to_owned(),
+                "pool" => "\n## [[pool]]\n".to_owned(),
+                table => format!("\n## [{table}]\n"),
+            };
+            text += "\n| setting | default | from, to | requirement | meaning |\n|---|---|---|---|---|\n";
+        }
+        let (default, allowed) = (default_of(setting), allowed(setting));
+        let requirements = setting.requirements.join(", ");
+        text += &format!("| `{name}` | {default} | {allowed} | {requirements} | {} |\n", setting.meaning);
+    }
+    text
+}
+
+fn default_of(setting: &Setting) -> String {
+    let profile = Profile::default();
+    let usual = match setting.slot {
+        Slot::Profile => format!("\"{}\"", profile.name()),
+        Slot::PoolAddresses => return "none".into(),
+        Slot::PoolPorts => format!("\"{}-{}\"", DEFAULT_PORTS.start(), DEFAULT_PORTS.end()),
+        slot => value::show(slot, &defaults(profile)).unwrap_or_default(),
+    };
+    match setting.update_01 {
+        Some(other) => format!("`{usual}`; `{other}` under behave-update-01"),
+        None => format!("`{usual}`"),
+    }
+}
+
+fn allowed(setting: &Setting) -> String {
+    match setting.allowed {
+        Some((least, most)) => format!("`{least}` to `{most}` {}", setting.unit).trim_end().to_owned(),
+        None => String::new(),
+    }
+}

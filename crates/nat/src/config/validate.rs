@@ -1,0 +1,519 @@
+//! Which settings make sense together: the rules behind [`Config::validate`].
+//!
+//! Nothing here knows of a file. Each finding names the setting by its path
+//! (`pool[1].addresses[0]`), and whoever read the file turns that into a line.
+
+use core::net::Ipv4Addr;
+use core::ops::RangeInclusive;
+use core::time::Duration;
+
+use ipnet::Ipv4Net;
+
+use super::{Config, ConfigError, Pool};
+
+/// External addresses of one gateway, all pools together. A /16: port bitmaps for more would take
+/// gigabytes before the first packet.
+pub const MAX_EXTERNAL_ADDRESSES: u64 = 65_536;
+
+/// Sessions or mappings of one engine: tables hold 32-bit indices, of which some bits are flags.
+const MAX_ENTRIES: u32 = 1 << 28;
+
+/// The longest time that any timer may be set to: the clock of the timers is a coarse 32-bit one.
+const LONGEST: Duration = Duration::from_secs(30 * 86_400);
+
+/// Ranges that no unicast host can have (RFC 1812 4.2.2.11, 5.3.7).
+const NOT_UNICAST: [(Ipv4Addr, u8, &str); 3] = [
+    (Ipv4Addr::new(0, 0, 0, 0), 8, "\"this network\""),
+    (Ipv4Addr::new(127, 0, 0, 0), 8, "loopback"),
+    (Ipv4Addr::new(224, 0, 0, 0), 3, "multicast and reserved"),
+];
+
+/// A finding of [`Config::problems`].
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Problem {
+    /// What is wrong, where, and what to write.
+    pub error: ConfigError,
+    /// The other setting that it clashes with, and what that one is; by its path.
+    pub clashes_with: Option<(String, String)>,
+}
+
+impl Config {
+    /// Whether these settings make sense: what each RFC sets as a least value, and what would
+    /// contradict something else.
+    ///
+    /// # Errors
+    /// The first of [`Self::problems`].
+    pub fn validate(&self) -> Result<(), ConfigError> {
+        match self.problems().into_iter().next() {
+            Some(problem) => Err(problem.error),
+            None => Ok(()),
+        }
+    }
+
+    /// Everything that [`Self::validate`] would complain about, in the order of the settings.
+    pub fn problems(&self) -> Vec<Problem> {
+        let mut findings = Findings::default();
+        findings.inside(&self.inside);
+        findings.pools(&self.pools);
+        findings.overlaps(&self.inside, &self.pools);
+        findings.gateway("inside.address", self.gateway.inside);
+        findings.gateway("outside.address", self.gateway.outside);
+        findings.timers(self);
+        findings.limits(self);
+        findings.fragments(self);
+        findings.packets(self);
+        findings.shard(self);
+        findings.0
+    }
+}
+
+#[derive(Default)]
+struct Findings(Vec<Problem>);
+
+impl Findings {
+    fn add(&mut self, setting: impl Into<String>, problem: impl Into<String>, remedy: impl Into<String>) {
+        let error = ConfigError { setting: setting.into(), problem: problem.into(), remedy: remedy.into() };
+        self.0.push(Problem { error, clashes_with: None });
+    }
+
+    fn clash(&mut self, setting: String, problem: String, remedy: &str, other: String, label: String) {
+        self.add(setting, problem, remedy);
+        if let Some(last) = self.0.last_mut() {
+            last.clashes_with = Some((other, label));
+        }
+    }
+
+    fn inside(&mut self, prefixes: &[Ipv4Net]) {
+        if prefixes.is_empty() {
+            self.add(
+                "inside.prefixes",
+                "no subscribers: there is no inside prefix",
+                "write the subscribers' prefixes, e.g. prefixes = [\"100.64.0.0/10\"]",
+            );
+        }
+        for (index, prefix) in prefixes.iter().enumerate() {
+            let place = format!("inside.prefixes[{index}]");
+            if prefix.trunc() != *prefix {
+                self.add(
+                    place.clone(),
+                    format!("{prefix} has bits set behind its prefix length"),
+                    format!("write {}, or {}/32 for the one address", prefix.trunc(), prefix.addr()),
+                );
+            }
+            if let Some(what) = not_unicast(prefix.network(), prefix.broadcast()) {
+                self.add(
+                    place.clone(),
+                    format!("{prefix} has addresses that no subscriber can have ({what})"),
+                    "write prefixes of unicast addresses, e.g. 10.0.0.0/8 or 100.64.0.0/10",
+                );
+            }
+            let earlier = prefixes[..index].iter().position(|other| nets_overlap(prefix, other));
+            if let Some(other) = earlier {
+                self.clash(
+                    place,
+                    format!("{prefix} and {} have addresses in common", prefixes[other]),
+                    "keep the larger one of the two",
+                    format!("inside.prefixes[{other}]"),
+                    "also here".into(),
+                );
+            }
+        }
+    }
+
+    fn pools(&mut self, pools: &[Pool]) {
+        if pools.is_empty() {
+            self.add(
+                "pool",
+                "no pool: there is no external address to translate to",
+                "add a table [[pool]] with addresses = [\"192.0.2.16-192.0.2.31\"]",
+            );
+        }
+        let mut total = 0;
+        for (index, pool) in pools.iter().enumerate() {
+            self.pool(index, pool);
+            let before = total;
+            total += pool.size();
+            if before <= MAX_EXTERNAL_ADDRESSES && total > MAX_EXTERNAL_ADDRESSES {
+                self.add(
+                    format!("pool[{index}].addresses"),
+                    format!(
+                        "{total} external addresses up to here, at most {MAX_EXTERNAL_ADDRESSES} are possible"
+                    ),
+                    "give fewer addresses here, or split the subscribers over several gateways",
+                );
+            }
+        }
+    }
+
+    fn pool(&mut self, index: usize, pool: &Pool) {
+        if pool.addresses.is_empty() {
+            self.add(
+                format!("pool[{index}].addresses"),
+                "this pool has no addresses",
+                "write its addresses, e.g. addresses = [\"192.0.2.16-192.0.2.31\", \"192.0.2.77\"]",
+            );
+        }
+        for (part, range) in pool.addresses.iter().enumerate() {
+            let place = format!("pool[{index}].addresses[{part}]");
+            if range.start() > range.end() {
+                self.add(
+                    place,
+                    format!("the range {}-{} runs backwards", range.start(), range.end()),
+                    format!("write the lower address first: {}-{}", range.end(), range.start()),
+                );
+            } else if let Some(what) = not_unicast(*range.start(), *range.end()) {
+                self.add(
+                    place,
+                    format!("{} has addresses that no host can have ({what})", show(range)),
+                    "write unicast addresses that are routed to this gateway",
+                );
+            }
+        }
+        let (first, last) = (*pool.ports.start(), *pool.ports.end());
+        let place = format!("pool[{index}].ports");
+        if first > last {
+            self.add(
+                place,
+                format!("the range {first}-{last} runs backwards"),
+                format!("write the lower port first: {last}-{first}"),
+            );
+        } else if first == 0 {
+            self.add(place, "port 0 is no port that can be given out", "start at 1 or higher; 1024 is usual");
+        }
+    }
+
+    /// Pool against pool, and pool against inside: each pair once, at the later place.
+    fn overlaps(&mut self, inside: &[Ipv4Net], pools: &[Pool]) {
+        let ranges: Vec<(usize, usize, &RangeInclusive<Ipv4Addr>)> = pools
+            .iter()
+            .enumerate()
+            .flat_map(|(pool, p)| {
+                p.addresses.iter().enumerate().map(move |(part, range)| (pool, part, range))
+            })
+            .filter(|(_, _, range)| range.start() <= range.end())
+            .collect();
+        for (first, last) in overlapping_pairs(&ranges) {
+            let ((pool, part, range), (other_pool, other_part, other)) = (ranges[last], ranges[first]);
+            self.clash(
+                format!("pool[{pool}].addresses[{part}]"),
+                format!("{} and {} have addresses in common", show(range), show(other)),
+                "give each external address to one pool only, once",
+                format!("pool[{other_pool}].addresses[{other_part}]"),
+                "also here".into(),
+            );
+        }
+        for &(pool, part, range) in &ranges {
+            let found = inside
+                .iter()
+                .position(|net| net.network() <= *range.end() && *range.start() <= net.broadcast());
+            if let Some(prefix) = found {
+                self.clash(
+                    format!("pool[{pool}].addresses[{part}]"),
+                    format!("{} lies in the inside prefix {}", show(range), inside[prefix]),
+                    "an address is either a subscriber's or an external one: take it out of one of the two",
+                    format!("inside.prefixes[{prefix}]"),
+                    "the inside prefix".into(),
+                );
+            }
+        }
+    }
+
+    fn gateway(&mut self, setting: &str, address: Ipv4Addr) {
+        if let Some(what) = not_unicast(address, address) {
+            self.add(
+                setting,
+                format!("{address} cannot be the source of a packet ({what})"),
+                "write an address of this gateway, or leave the line out for 192.0.0.8 (RFC 7600)",
+            );
+        }
+    }
+
+    fn timers(&mut self, config: &Config) {
+        let tcp = &config.tcp;
+        let second = Duration::from_secs(1);
+        let minutes = |count: u64| Duration::from_secs(60 * count);
+        let established = Some("RFC 5382 REQ-5");
+        self.time("tcp.opening", tcp.opening, second, None);
+        self.time("tcp.established", tcp.established, minutes(124), established);
+        self.time("tcp.closing", tcp.closing, second, None);
+        self.time("tcp.time_wait", tcp.time_wait, second, None);
+        self.time(
+            "tcp.transitory",
+            tcp.transitory,
+            minutes(4),
+            Some("RFC 5382 REQ-5 and RFC 7857 section 2.2"),
+        );
+        self.time("udp.timeout", config.udp.timeout, minutes(2), Some("RFC 4787 REQ-5"));
+        self.time("icmp.timeout", config.icmp_timeout, minutes(1), Some("RFC 5508 REQ-2"));
+        self.time("ports.hold", config.ports.hold, Duration::ZERO, None);
+        self.time("limits.report_interval", config.limits.report_interval, second, None);
+    }
+
+    /// A time from `least` (set by `rfc`, or by sense) to a month.
+    fn time(&mut self, setting: &str, time: Duration, least: Duration, rfc: Option<&str>) {
+        if time < least {
+            let limit = spoken(least);
+            match rfc {
+                Some(rfc) => self.add(
+                    setting,
+                    format!("{} is less than the {limit} that {rfc} asks for at least", spoken(time)),
+                    format!("write \"{limit}\" or more"),
+                ),
+                None => self.add(
+                    setting,
+                    format!("{} is too short", spoken(time)),
+                    format!("write \"{limit}\" or more"),
+                ),
+            }
+        } else if time > LONGEST {
+            self.add(setting, format!("{} is too long", spoken(time)), "write \"720h\" or less");
+        }
+    }
+
+    fn limits(&mut self, config: &Config) {
+        let limits = &config.limits;
+        self.count("limits.sessions", limits.sessions, 1, MAX_ENTRIES);
+        self.count("limits.mappings", limits.mappings, 1, MAX_ENTRIES);
+        self.count("limits.subscribers", limits.subscribers, 1, MAX_ENTRIES);
+        self.count("limits.ports_per_subscriber", limits.ports_per_subscriber, 1, 65_535);
+        self.count("limits.sessions_per_subscriber", limits.sessions_per_subscriber, 1, MAX_ENTRIES);
+        self.count("icmp.errors_per_second", config.icmp_errors_per_second, 1, 1_000_000);
+    }
+
+    fn fragments(&mut self, config: &Config) {
+        let fragments = &config.fragments;
+        self.count("fragments.datagrams", fragments.datagrams, 1, 1 << 24);
+        self.count("fragments.waiting_per_source", fragments.waiting_per_source, 1, 65_535);
+        // Less than one link's worth of octets would refuse every datagram that is out of order.
+        self.count("fragments.waiting_octets", fragments.waiting_octets, 1_500, 1 << 30);
+        let timeout = fragments.timeout;
+        self.time("fragments.timeout", timeout, Duration::from_secs(1), None);
+        if timeout > Duration::from_secs(120) && timeout <= LONGEST {
+            self.add(
+                "fragments.timeout",
+                format!("{} is more than any host waits to reassemble (RFC 1122 3.3.2)", spoken(timeout)),
+                "write \"2m\" or less",
+            );
+        }
+    }
+
+    fn packets(&mut self, config: &Config) {
+        for (setting, mtu) in [("mtu.inside", config.mtu.inside), ("mtu.outside", config.mtu.outside)] {
+            if mtu < 576 {
+                self.add(
+                    setting,
+                    format!("{mtu} octets are less than the 576 that every host must accept (RFC 791 3.1)"),
+                    "write the MTU of the link, from 576 to 65535",
+                );
+            }
+        }
+        if let Some(mss) = config.mss_clamp {
+            self.count("tcp.mss_clamp", u32::from(mss), 536, 65_495);
+        }
+    }
+
+    fn shard(&mut self, config: &Config) {
+        let (index, count) = (config.shard.index, config.shard.count);
+        if count == 0 || index >= count {
+            self.add(
+                "live.workers",
+                format!("shard {index} of {count} does not exist"),
+                "have at least one worker, and number the shards from 0",
+            );
+        }
+        let addresses = config.external_addresses();
+        if u64::from(count) > addresses && addresses > 0 {
+            self.add(
+                "live.workers",
+                format!("{count} workers share {addresses} external address(es); each needs at least one of its own"),
+                format!("write {addresses} or less, or add addresses to a pool"),
+            );
+        }
+    }
+
+    fn count(&mut self, setting: &str, value: u32, least: u32, most: u32) {
+        if value < least {
+            self.add(setting, format!("{value} is too small"), format!("write {least} or more"));
+        } else if value > most {
+            self.add(setting, format!("{value} is too large"), format!("write {most} or less"));
+        }
+    }
+}
+
+/// Indices of ranges that overlap, the earlier first. Each range is compared with the one that
+/// reaches furthest of those that start before it: n log n, and every clash shows at least once.
+fn overlapping_pairs(ranges: &[(usize, usize, &RangeInclusive<Ipv4Addr>)]) -> Vec<(usize, usize)> {
+    let mut order: Vec<usize> = (0..ranges.len()).collect();
+    order.sort_by_key(|&index| (ranges[index].2.start(), index));
+    let mut pairs = Vec::new();
+    let mut furthest: Option<usize> = None;
+    for index in order {
+        match furthest {
+            Some(other) if ranges[other].2.end() >= ranges[index].2.start() => {
+                pairs.push((index.min(other), index.max(other)));
+                if ranges[index].2.end() > ranges[other].2.end() {
+                    furthest = Some(index);
+                }
+            }
+            _ => furthest = Some(index),
+        }
+    }
+    pairs.sort_unstable_by_key(|&(first, last)| (last, first));
+    pairs
+}
+
+fn nets_overlap(one: &Ipv4Net, other: &Ipv4Net) -> bool {
+    one.network() <= other.broadcast() && other.network() <= one.broadcast()
+}
+
+fn not_unicast(first: Ipv4Addr, last: Ipv4Addr) -> Option<&'static str> {
+    NOT_UNICAST.iter().find_map(|&(network, length, what)| {
+        let start = network.to_bits();
+        let end = start | (u32::MAX >> length);
+        (first.to_bits() <= end && last.to_bits() >= start).then_some(what)
+    })
+}
+
+fn show(range: &RangeInclusive<Ipv4Addr>) -> String {
+    match range.start() == range.end() {
+        true => range.start().to_string(),
+        false => format!("{}-{}", range.start(), range.end()),
+    }
+}
+
+/// A duration as the configuration file writes it.
+fn spoken(time: Duration) -> String {
+    let (seconds, millis) = (time.as_secs(), time.subsec_millis());
+    let mut text = String::new();
+    for (count, unit) in [(seconds / 3_600, "h"), (seconds / 60 % 60, "m"), (seconds % 60, "s")] {
+        if count > 0 {
+            text += &format!("{count}{unit}");
+        }
+    }
+    if millis > 0 {
+        text += &format!("{millis}ms");
+    }
+    if text.is_empty() {
+        text = "0s".into();
+    }
+    text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn range(first: &str, last: &str) -> RangeInclusive<Ipv4Addr> {
+        first.parse().expect("an address")..=last.parse().expect("an address")
+    }
+
+    fn pool(first: &str, last: &str) -> Pool {
+        Pool { addresses: vec![range(first, last)], ports: 1_024..=65_535 }
+    }
+
+    fn good() -> Config {
+        let inside = "100.64.0.0/10".parse().expect("a prefix");
+        Config::new(vec![inside], vec![pool("192.0.2.16", "192.0.2.31")])
+    }
+
+    fn settings_of(config: &Config) -> Vec<String> {
+        config.problems().into_iter().map(|problem| problem.error.setting).collect()
+    }
+
+    // covers: O1
+    #[test]
+    fn the_defaults_with_a_prefix_and_a_pool_make_sense() {
+        assert_eq!(good().validate(), Ok(()));
+    }
+
+    // covers: N2, N18, B1.4787-5, B1.5382-5, B1.5508-2
+    #[test]
+    fn timers_stop_at_the_minimum_of_their_rfc() {
+        let mut config = good();
+        config.tcp.established = Duration::from_secs(7_439);
+        config.tcp.transitory = Duration::from_secs(239);
+        config.udp.timeout = Duration::from_secs(119);
+        config.icmp_timeout = Duration::from_secs(59);
+        config.tcp.opening = Duration::from_secs(6);
+        config.tcp.closing = Duration::from_secs(6);
+        let wrong = settings_of(&config);
+        assert_eq!(wrong, ["tcp.established", "tcp.transitory", "udp.timeout", "icmp.timeout"]);
+        config.tcp.established = Duration::from_secs(7_440);
+        config.tcp.transitory = Duration::from_secs(240);
+        config.udp.timeout = Duration::from_secs(120);
+        config.icmp_timeout = Duration::from_secs(60);
+        assert_eq!(config.validate(), Ok(()), "the minimum itself is allowed");
+    }
+
+    // covers: O1, B5
+    #[test]
+    fn overlapping_ranges_name_both_places() {
+        let mut config = good();
+        config.pools.push(pool("198.51.100.1", "198.51.100.9"));
+        config.pools.push(pool("192.0.2.31", "192.0.2.40"));
+        let problems = config.problems();
+        assert_eq!(problems.len(), 1);
+        assert_eq!(problems[0].error.setting, "pool[2].addresses[0]");
+        let other = problems[0].clashes_with.as_ref().map(|(place, _)| place.as_str());
+        assert_eq!(other, Some("pool[0].addresses[0]"));
+    }
+
+    // covers: O1, N10
+    #[test]
+    fn an_external_address_is_no_subscriber() {
+        let mut config = good();
+        config.pools.push(pool("100.127.255.255", "100.128.0.3"));
+        assert_eq!(settings_of(&config), ["pool[1].addresses[0]"]);
+    }
+
+    // covers: O1
+    #[test]
+    fn reversed_empty_and_unusable_pools_are_refused() {
+        let mut config = good();
+        config.pools[0].addresses.clear();
+        config.pools.push(pool("203.0.113.9", "203.0.113.1"));
+        config.pools.push(Pool { ports: 0..=9, ..pool("203.0.113.20", "203.0.113.20") });
+        config.pools.push(Pool { ports: RangeInclusive::new(9, 1), ..pool("203.0.113.21", "203.0.113.21") });
+        config.pools.push(pool("223.255.255.255", "224.0.0.0"));
+        let wrong = settings_of(&config);
+        let expected = [
+            "pool[0].addresses",
+            "pool[1].addresses[0]",
+            "pool[2].ports",
+            "pool[3].ports",
+            "pool[4].addresses[0]",
+        ];
+        assert_eq!(wrong, expected);
+    }
+
+    // covers: O1, O7
+    #[test]
+    fn external_addresses_are_bounded_over_all_pools() {
+        let mut config = good();
+        config.pools = vec![pool("11.0.0.0", "11.0.255.255")];
+        assert_eq!(config.validate(), Ok(()));
+        config.pools.push(pool("12.0.0.0", "12.0.0.0"));
+        assert_eq!(settings_of(&config), ["pool[1].addresses"]);
+    }
+
+    // covers: O1
+    #[test]
+    fn a_shard_needs_an_address_of_its_own() {
+        let mut config = good();
+        config.shard.count = 16;
+        assert_eq!(config.validate(), Ok(()));
+        config.shard.count = 17;
+        assert_eq!(settings_of(&config), ["live.workers"]);
+        config.shard.count = 0;
+        assert_eq!(settings_of(&config), ["live.workers"]);
+    }
+
+    // covers: O1, B7
+    #[test]
+    fn a_link_takes_at_least_what_every_host_must_accept() {
+        let mut config = good();
+        config.mtu.inside = 575;
+        config.mss_clamp = Some(535);
+        assert_eq!(settings_of(&config), ["mtu.inside", "tcp.mss_clamp"]);
+    }
+}

@@ -1,0 +1,292 @@
+//! External addresses and their ports: which are free, whose the others are.
+//!
+//! Under endpoint-independent mapping the unit is (address, protocol, port). Each has a bit, so that
+//! a free one is found a word at a time, and an entry that names its mapping, so that a packet from
+//! outside finds it without a search.
+
+use std::collections::VecDeque;
+
+use core::net::Ipv4Addr;
+use core::ops::RangeInclusive;
+
+use rules::port_selection::Selector;
+
+use crate::config::{Config, Shard};
+use crate::memory::{Arena, prefetch};
+use crate::{Endpoint, Protocol};
+
+/// Ports of one address and protocol, and the words that hold their bits.
+const PORTS: usize = 1 << 16;
+const WORDS: usize = PORTS / 64;
+/// Words of the summary: a bit for each word that is all taken.
+const SUMMARY: usize = WORDS / 64;
+
+/// All external addresses of this shard.
+#[derive(Debug)]
+pub(crate) struct Pool {
+    /// Of every shard: first address, last address, number of the first.
+    ranges: Vec<(u32, u32, u32)>,
+    shard: Shard,
+    /// Of this shard, in the order of their numbers.
+    addresses: Vec<External>,
+    /// 1 + mapping index by address, protocol, port; 0: none.
+    owners: Arena<u32>,
+    /// A bit for each port that is taken or held.
+    taken: Arena<u64>,
+    /// A bit for each word of `taken` that is full.
+    full: Arena<u64>,
+    hold: Hold,
+}
+
+/// One external address.
+#[derive(Debug)]
+struct External {
+    address: Ipv4Addr,
+    ports: RangeInclusive<u16>,
+    free: [u32; 3],
+}
+
+/// Freed ports that are not given out again yet (RFC 6888 REQ-8), first freed first.
+#[derive(Debug)]
+struct Hold {
+    ticks: u32,
+    max: usize,
+    queue: VecDeque<(u32, Port)>,
+}
+
+/// A port of this shard.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) struct Port {
+    /// Which of the shard's addresses.
+    pub(crate) address: u32,
+    pub(crate) protocol: Protocol,
+    pub(crate) port: u16,
+}
+
+/// Whose an address is.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) enum Owner {
+    /// This shard's, with its number here.
+    Here(u32),
+    /// Another shard's.
+    Shard(u16),
+}
+
+impl Pool {
+    pub(crate) fn new(config: &Config, hold_ticks: u32) -> std::io::Result<Self> {
+        let mut ranges = Vec::new();
+        let mut addresses = Vec::new();
+        let mut number = 0;
+        for pool in &config.pools {
+            for range in &pool.addresses {
+                let (first, last) = (range.start().to_bits(), range.end().to_bits());
+                ranges.push((first, last, number));
+                for address in first..=last {
+                    if number % u32::from(config.shard.count) == u32::from(config.shard.index) {
+                        addresses.push(External::new(Ipv4Addr::from_bits(address), pool.ports.clone()));
+                    }
+                    number += 1;
+                }
+            }
+        }
+        ranges.sort_unstable();
+        let spaces = addresses.len() * Protocol::ALL.len();
+        Ok(Self {
+            ranges,
+            shard: config.shard,
+            addresses,
+            owners: Arena::new(spaces * PORTS)?,
+            taken: Arena::new(spaces * WORDS)?,
+            full: Arena::new(spaces * SUMMARY)?,
+            hold: Hold { ticks: hold_ticks, max: config.ports.hold_max as usize, queue: VecDeque::new() },
+        })
+    }
+
+    /// Whose external address `address` is, if it is one.
+    pub(crate) fn owner(&self, address: Ipv4Addr) -> Option<Owner> {
+        let bits = address.to_bits();
+        let behind = self.ranges.partition_point(|&(first, ..)| first <= bits);
+        let &(first, last, number) = self.ranges.get(behind.checked_sub(1)?)?;
+        if bits > last {
+            return None;
+        }
+        let number = number + (bits - first);
+        let (shard, count) = (number % u32::from(self.shard.count), u32::from(self.shard.count));
+        Some(if shard == u32::from(self.shard.index) {
+            Owner::Here(number / count)
+        } else {
+            Owner::Shard(shard as u16)
+        })
+    }
+
+    /// The mapping that `port` belongs to.
+    pub(crate) fn mapping(&self, port: Port) -> Option<u32> {
+        self.owners[self.entry(port)].checked_sub(1)
+    }
+
+    pub(crate) fn prefetch(&self, port: Port) {
+        prefetch(&self.owners, self.entry(port));
+    }
+
+    /// The external endpoint that `port` is.
+    pub(crate) fn endpoint(&self, port: Port) -> Endpoint {
+        Endpoint::new(self.addresses[port.address as usize].address, port.port)
+    }
+
+    /// The address for a new subscriber: of two drawn by `hash`, the one with more free ports; if
+    /// both have none, any that has one. So load evens out without anybody counting subscribers.
+    pub(crate) fn choose_address(&self, protocol: Protocol, hash: u64) -> Option<u32> {
+        let count = self.addresses.len() as u64;
+        let draw = |half: u64| ((half * count) >> 32) as u32;
+        let (one, other) = (draw(hash >> 32), draw(hash & 0xffff_ffff));
+        let free = |address: u32| self.addresses[address as usize].free[protocol as usize];
+        let better = if free(other) > free(one) { other } else { one };
+        if free(better) > 0 {
+            return Some(better);
+        }
+        (0..count as u32).find(|&address| free(address) > 0)
+    }
+
+    /// Any address, for a subscriber whose port is refused anyway or needs none.
+    pub(crate) fn has_free(&self, address: u32, protocol: Protocol) -> bool {
+        self.addresses[address as usize].free[protocol as usize] > 0
+    }
+
+    /// Chooses a free port of `address` for `internal`: its own number if it is free and `preserve`
+    /// says so, else as `selector` does, in the same range of well-known or other ports where there
+    /// is one left (RFC 4787 REQ-3a).
+    pub(crate) fn choose_port(
+        &self,
+        address: u32,
+        protocol: Protocol,
+        internal: Endpoint,
+        preserve: bool,
+        selector: &mut Selector,
+    ) -> Option<Port> {
+        let external = &self.addresses[address as usize];
+        let range = external.range(protocol);
+        let place = |port| Port { address, protocol, port };
+        if preserve && range.contains(&internal.port) && self.is_free(place(internal.port)) {
+            return Some(place(internal.port));
+        }
+        if external.free[protocol as usize] == 0 {
+            return None;
+        }
+        let flow = [u64::from(internal.address.to_bits()) << 16 | u64::from(internal.port), protocol as u64];
+        let mut select = |range: RangeInclusive<u16>| {
+            selector.select(range.clone(), flow, |from| self.free_from(place(from), &range)).map(place)
+        };
+        let same_kind = if protocol == Protocol::Icmp {
+            range.clone()
+        } else if internal.port < 1024 {
+            *range.start()..=(*range.end()).min(1023)
+        } else {
+            (*range.start()).max(1024)..=*range.end()
+        };
+        if same_kind.is_empty() { select(range) } else { select(same_kind).or_else(|| select(range)) }
+    }
+
+    /// `mapping` takes `port`, which is free.
+    pub(crate) fn take(&mut self, port: Port, mapping: u32) {
+        let entry = self.entry(port);
+        self.owners[entry] = mapping + 1;
+        self.taken[entry / 64] |= 1 << (entry % 64);
+        if self.taken[entry / 64] == u64::MAX {
+            self.full[entry / 4096] |= 1 << (entry / 64 % 64);
+        }
+        self.addresses[port.address as usize].free[port.protocol as usize] -= 1;
+    }
+
+    /// The mapping of `port` is gone. UDP ports and ICMP identifiers are held for a while; a TCP
+    /// port was held by the state machine (RFC 6888 REQ-8a).
+    pub(crate) fn give(&mut self, port: Port, now: u32) {
+        let entry = self.entry(port);
+        self.owners[entry] = 0;
+        let held = port.protocol != Protocol::Tcp
+            && self.hold.ticks > 0
+            && self.hold.queue.len() < self.hold.max;
+        if held {
+            self.hold.queue.push_back((now.saturating_add(self.hold.ticks).saturating_add(1), port));
+        } else {
+            self.set_free(port);
+        }
+    }
+
+    /// Lets go of the ports that were held long enough at `now`.
+    pub(crate) fn release(&mut self, now: u32) {
+        while let Some(&(until, port)) = self.hold.queue.front() {
+            if until > now {
+                break;
+            }
+            self.hold.queue.pop_front();
+            self.set_free(port);
+        }
+    }
+
+    fn set_free(&mut self, port: Port) {
+        let entry = self.entry(port);
+        self.taken[entry / 64] &= !(1 << (entry % 64));
+        self.full[entry / 4096] &= !(1 << (entry / 64 % 64));
+        self.addresses[port.address as usize].free[port.protocol as usize] += 1;
+    }
+
+    fn is_free(&self, port: Port) -> bool {
+        let entry = self.entry(port);
+        self.taken[entry / 64] & 1 << (entry % 64) == 0
+    }
+
+    /// The first free port of `range` at `from` or after it, going round.
+    fn free_from(&self, from: Port, range: &RangeInclusive<u16>) -> Option<u16> {
+        let space = self.entry(Port { port: 0, ..from });
+        self.free_between(space, from.port, *range.end())
+            .or_else(|| self.free_between(space, *range.start(), from.port))
+    }
+
+    /// The first free port of `first..=last` in the port space that begins at entry `space`.
+    fn free_between(&self, space: usize, first: u16, last: u16) -> Option<u16> {
+        let mut word = usize::from(first) / 64;
+        let mut free = !self.taken[space / 64 + word] & u64::MAX << (first % 64);
+        while free == 0 {
+            // On to the next word that is not full, by the summary.
+            word += 1;
+            let mut summary = word / 64;
+            if summary == SUMMARY {
+                return None;
+            }
+            let mut open = !self.full[space / 4096 + summary] & u64::MAX << (word % 64);
+            while open == 0 {
+                summary += 1;
+                if summary == SUMMARY {
+                    return None;
+                }
+                open = !self.full[space / 4096 + summary];
+            }
+            word = summary * 64 + open.trailing_zeros() as usize;
+            free = !self.taken[space / 64 + word];
+        }
+        let port = word * 64 + free.trailing_zeros() as usize;
+        (port <= usize::from(last)).then_some(port as u16)
+    }
+
+    fn entry(&self, port: Port) -> usize {
+        (port.address as usize * Protocol::ALL.len() + port.protocol as usize) * PORTS + usize::from(port.port)
+    }
+}
+
+impl External {
+    fn new(address: Ipv4Addr, ports: RangeInclusive<u16>) -> Self {
+        let mut external = Self { address, ports, free: [0; 3] };
+        for protocol in Protocol::ALL {
+            external.free[protocol as usize] = external.range(protocol).len() as u32;
+        }
+        external
+    }
+
+    /// What may be given out: the configured ports, or any query identifier.
+    fn range(&self, protocol: Protocol) -> RangeInclusive<u16> {
+        match protocol {
+            Protocol::Tcp | Protocol::Udp => self.ports.clone(),
+            Protocol::Icmp => 0..=u16::MAX,
+        }
+    }
+}

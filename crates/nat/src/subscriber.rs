@@ -1,0 +1,158 @@
+//! Subscribers: whose mappings they are, what each may hold, and which external address is theirs.
+
+use zerocopy::FromZeros;
+
+use crate::Protocol;
+use crate::config::Limits;
+use crate::event::Limit;
+use crate::memory::Arena;
+use crate::session::FreeList;
+use crate::timer::TICK;
+
+/// Kinds of [`Limit`], each reported on its own.
+const KINDS: usize = 7;
+
+/// One internal address with at least one mapping (or one refusal to remember).
+#[derive(FromZeros, Clone, Copy, Debug)]
+#[repr(C, align(64))]
+pub(crate) struct Subscriber {
+    /// The internal address.
+    pub(crate) address: u32,
+    /// Index of the external address that all its mappings share (paired pooling, RFC 4787 REQ-2).
+    pub(crate) external: u32,
+    /// External ports held, by protocol.
+    ports: [u32; 3],
+    /// Sessions; for a free line, the link of the free list.
+    pub(crate) sessions: u32,
+    /// Sessions that may be opened at once, times the ticks of a second.
+    credit: u32,
+    /// The tick at which `credit` was right.
+    credited: u32,
+    /// 1 + the tick at which a limit of each kind was last reported, 0: never.
+    reported: [u32; KINDS],
+    reserved: u32,
+}
+
+const _: () = assert!(size_of::<Subscriber>() == 64);
+
+/// Ticks of a second.
+const TICKS_PER_SECOND: u32 = (1_000 / TICK.as_millis()) as u32;
+
+impl Subscriber {
+    pub(crate) fn new(address: u32, external: u32, limits: &Limits, now: u32) -> Self {
+        Self {
+            address,
+            external,
+            ports: [0; 3],
+            sessions: 0,
+            credit: limits.session_rate_per_subscriber.saturating_mul(TICKS_PER_SECOND),
+            credited: now,
+            reported: [0; KINDS],
+            reserved: 0,
+        }
+    }
+
+    /// Whether it may have one more port of `protocol`, if `port`, and `sessions` more sessions.
+    pub(crate) fn may_open(
+        &self,
+        protocol: Protocol,
+        port: bool,
+        sessions: u32,
+        limits: &Limits,
+        now: u32,
+    ) -> Result<(), Limit> {
+        if port && self.ports[protocol as usize] >= limits.ports_per_subscriber {
+            return Err(Limit::PortsPerSubscriber);
+        }
+        if self.sessions + sessions > limits.sessions_per_subscriber {
+            return Err(Limit::SessionsPerSubscriber);
+        }
+        let rate = limits.session_rate_per_subscriber;
+        if rate != 0 && self.credit_at(now, rate) < sessions * TICKS_PER_SECOND {
+            return Err(Limit::SessionRate);
+        }
+        Ok(())
+    }
+
+    /// A session of its is opened.
+    pub(crate) fn open_session(&mut self, limits: &Limits, now: u32) {
+        self.sessions += 1;
+        let rate = limits.session_rate_per_subscriber;
+        if rate != 0 {
+            self.credit = self.credit_at(now, rate).saturating_sub(TICKS_PER_SECOND);
+            self.credited = now;
+        }
+    }
+
+    /// A tick earns `rate`, a session costs the ticks of a second, a second's worth may be saved.
+    fn credit_at(&self, now: u32, rate: u32) -> u32 {
+        let earned = now.saturating_sub(self.credited).saturating_mul(rate);
+        self.credit.saturating_add(earned).min(rate.saturating_mul(TICKS_PER_SECOND))
+    }
+
+    pub(crate) fn take_port(&mut self, protocol: Protocol) {
+        self.ports[protocol as usize] += 1;
+    }
+
+    pub(crate) fn give_port(&mut self, protocol: Protocol) {
+        self.ports[protocol as usize] -= 1;
+    }
+
+    pub(crate) fn holds_ports(&self) -> bool {
+        self.ports != [0; 3]
+    }
+
+    /// Whether `limit` is to be reported now; if so, not again for `interval` ticks.
+    pub(crate) fn report(&mut self, limit: Limit, interval: u32, now: u32) -> bool {
+        report(&mut self.reported[limit as usize], interval, now)
+    }
+}
+
+/// Whether something last reported at `last - 1` (0: never) is to be reported again; notes it if so.
+pub(crate) fn report(last: &mut u32, interval: u32, now: u32) -> bool {
+    let due = last.checked_sub(1).is_none_or(|last| now.saturating_sub(last) >= interval);
+    if due {
+        *last = now + 1;
+    }
+    due
+}
+
+/// All subscribers.
+#[derive(Debug)]
+pub(crate) struct Subscribers {
+    lines: Arena<Subscriber>,
+    free: FreeList,
+}
+
+impl Subscribers {
+    pub(crate) fn new(capacity: u32) -> std::io::Result<Self> {
+        Ok(Self { lines: Arena::new(capacity as usize)?, free: FreeList::default() })
+    }
+
+    pub(crate) fn has_room(&self) -> bool {
+        (self.free.live() as usize) < self.lines.len()
+    }
+
+    pub(crate) fn insert(&mut self, subscriber: Subscriber) -> Option<u32> {
+        let index = self.free.take(self.lines.len(), |index| self.lines[index as usize].sessions)?;
+        self.lines[index as usize] = subscriber;
+        Some(index)
+    }
+
+    pub(crate) fn remove(&mut self, index: u32) {
+        let next = self.free.give(index);
+        self.lines[index as usize].sessions = next;
+    }
+
+    pub(crate) fn get(&self, index: u32) -> &Subscriber {
+        &self.lines[index as usize]
+    }
+
+    pub(crate) fn get_mut(&mut self, index: u32) -> &mut Subscriber {
+        &mut self.lines[index as usize]
+    }
+
+    pub(crate) fn lines(&self) -> &[Subscriber] {
+        &self.lines
+    }
+}
