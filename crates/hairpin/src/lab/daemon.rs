@@ -20,7 +20,7 @@ use super::world::{Host, INSIDE, POOL};
 /// The executable of this process, whatever has become of its file.
 const OWN_EXECUTABLE: &str = "/proc/self/exe";
 /// What the daemon prints once packets can flow.
-const READY: &str = "ready";
+const READY: &str = "ready:";
 const START_PATIENCE: Duration = Duration::from_secs(10);
 const STOP_PATIENCE: Duration = Duration::from_secs(5);
 
@@ -94,7 +94,7 @@ impl Daemon {
             let left = left(deadline, "ready line").unwrap_or(Duration::ZERO);
             let problem = match self.lines.recv_timeout(left) {
                 Ok(line) => {
-                    let ready = line.contains(READY);
+                    let ready = line.starts_with(READY);
                     self.log.push(line);
                     if ready {
                         return Ok(());

@@ -168,7 +168,7 @@ fn flood(socket: &std::net::UdpSocket, each: Duration) -> io::Result<()> {
     let mut headers = MultiHeaders::<SockaddrIn>::preallocate(BURST, None);
     let start = Instant::now();
     while start.elapsed() < each {
-        let sent = sendmmsg(socket.as_raw_fd(), &mut headers, &slices, &connected, [], MsgFlags::empty());
+        let sent = sendmmsg(socket.as_raw_fd(), &mut headers, &slices, connected, [], MsgFlags::empty());
         match sent {
             Ok(_) | Err(nix::Error::ENOBUFS | nix::Error::EAGAIN) => {}
             Err(error) => return Err(error.into()),

@@ -33,7 +33,7 @@ pub(super) fn run(world: &World, scale: Scale) -> Finding {
             .collect();
         let seen = clients.into_iter().map(join).collect::<io::Result<Vec<_>>>();
         done.store(true, Ordering::Relaxed);
-        servers.into_iter().map(join).collect::<io::Result<()>>()?;
+        servers.into_iter().try_for_each(join)?;
         Ok(seen?.concat())
     })?;
     let (failed, wanted) = (failed.load(Ordering::Relaxed), each * 2 * WORKERS);

@@ -102,15 +102,14 @@ fn exchange(mut client: TcpStream, mut server: TcpStream) -> Result<(), Failure>
     for socket in [&client, &server] {
         patient(socket, PATIENCE)?;
     }
-    for (from, to) in [(&mut client, &mut server)] {
-        let (mut at_to, mut at_from) = (String::new(), String::new());
-        from.write_all(b"from inside")?;
-        from.shutdown(Shutdown::Write)?;
-        to.read_to_string(&mut at_to).during("at the server")?;
-        to.write_all(b"from outside")?;
-        to.shutdown(Shutdown::Write)?;
-        from.read_to_string(&mut at_from).during("at the client")?;
-        ensure!(at_to == "from inside" && at_from == "from outside", "read \"{at_to}\" and \"{at_from}\"");
-    }
+    let (mut at_server, mut at_client) = (String::new(), String::new());
+    client.write_all(b"from inside")?;
+    client.shutdown(Shutdown::Write)?;
+    server.read_to_string(&mut at_server).during("at the server")?;
+    server.write_all(b"from outside")?;
+    server.shutdown(Shutdown::Write)?;
+    client.read_to_string(&mut at_client).during("at the client")?;
+    ensure!(at_server == "from inside", "the server read \"{at_server}\"");
+    ensure!(at_client == "from outside", "the client read \"{at_client}\"");
     Ok(())
 }

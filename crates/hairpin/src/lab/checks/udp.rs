@@ -71,7 +71,7 @@ pub(super) fn mapping(world: &World, _: Scale) -> Finding {
             externals.push(first);
             Ok(())
         });
-        let served: io::Result<()> = servers.into_iter().map(join).collect();
+        let served = servers.into_iter().try_for_each(join);
         asked?;
         Ok::<_, Failure>(served?)
     })?;
