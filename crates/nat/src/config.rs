@@ -19,7 +19,7 @@ pub struct Config {
     /// The subscribers' prefixes. A packet from inside with another source is dropped; a packet
     /// from outside with a source in here is spoofed and dropped (RFC 7857 5, N10).
     pub inside: Vec<Ipv4Net>,
-    /// External addresses and ports, in the order in which they are preferred.
+    /// External addresses and ports.
     pub pools: Vec<Pool>,
     /// Source addresses of ICMP errors that the engine makes.
     pub gateway: Gateway,
@@ -73,6 +73,9 @@ pub struct PortSelection {
     /// How long a freed UDP port or ICMP identifier is not given out again
     /// (RFC 6888 REQ-8). Default: 120 s. TCP ports are held by the state machine alone.
     pub hold: Duration,
+    /// Ports held back like that at most; what is freed beyond it is free at once. Default:
+    /// 1,048,576.
+    pub hold_max: u32,
 }
 
 /// Idle times after which a TCP session ends, by the state that it is in (N1, N2).
@@ -204,6 +207,7 @@ impl Default for PortSelection {
             preserve: true,
             algorithm: rules::port_selection::Algorithm::default(),
             hold: Duration::from_secs(120),
+            hold_max: 1 << 20,
         }
     }
 }

@@ -1,76 +1,183 @@
-//! The engine: one shard of the gateway.
+//! The engine: one shard of the gateway, and what its callers see of it.
 
+use std::io;
+
+use ipnet::Ipv4Net;
 use rules::Instant;
+use rules::port_selection::Selector;
+use rules::tracking::Timer;
 
+use crate::config::{Config, ConfigError};
 use crate::event::{MappingId, SessionId};
-use crate::{Config, ConfigError, Counters, Event, Packet, Transmit, Verdict};
+use crate::fragment::Followed;
+use crate::hash::HashKey;
+use crate::mapping::Mappings;
+use crate::output::Output;
+use crate::pool::Pool;
+use crate::session::{ICMP_TIMER, Sessions, Timers, UDP_TIMER};
+use crate::subscriber::Subscribers;
+use crate::table::Table;
+use crate::timer::{Wheel, start_of, tick_of, ticks};
+use crate::{Counters, Event, Transmit};
 
 /// One shard of the gateway.
 #[derive(Debug)]
 pub struct Engine {
-    counters: Counters,
+    pub(crate) config: Config,
+    pub(crate) inside: Prefixes,
+    pub(crate) timers: Timers,
+    /// `limits.report_interval` in ticks.
+    pub(crate) report_interval: u32,
+    pub(crate) key: HashKey,
+    pub(crate) selector: Selector,
+    /// The time of the call under way.
+    pub(crate) now: Instant,
+    /// The tick that it lies in.
+    pub(crate) tick: u32,
+    /// Both directions of every session, by their tuples.
+    pub(crate) flows: Table,
+    pub(crate) sessions: Sessions,
+    /// Mappings by protocol and internal endpoint.
+    pub(crate) endpoints: Table,
+    pub(crate) mappings: Mappings,
+    /// Subscribers by address.
+    pub(crate) hosts: Table,
+    pub(crate) subscribers: Subscribers,
+    pub(crate) pool: Pool,
+    pub(crate) wheel: Wheel,
+    pub(crate) fragments: Followed,
+    /// When each limit was last reported for somebody who is no subscriber yet.
+    pub(crate) reported: [u32; 7],
+    pub(crate) output: Output,
+    pub(crate) stages: crate::batch::Stages,
 }
 
+/// Sessions that one call ends at most, so that no call takes long. What is left is due at once.
+const EXPIRIES: usize = 4_096;
+
 impl Engine {
-    /// An engine with these settings. `seed` keys its hashes and its port selection.
+    /// An engine with these settings. `seed` keys its hashes and its port selection; it comes from
+    /// the operating system (or, where everything must repeat, from the test).
     ///
     /// # Errors
-    /// The first setting that makes no sense.
+    /// The first setting that makes no sense, or for which there is no memory.
     pub fn new(config: &Config, seed: [u8; 32], now: Instant) -> Result<Self, ConfigError> {
-        let _ = (config, seed, now);
-        Ok(Self { counters: Counters::default() })
+        config.validate()?;
+        let limits = &config.limits;
+        let out_of_memory = |setting: &'static str| {
+            move |error: io::Error| ConfigError {
+                setting: setting.into(),
+                problem: format!("no memory for tables of this size: {error}"),
+                remedy: "a smaller number, or a machine with more memory".into(),
+            }
+        };
+        let (sessions, mappings) = (out_of_memory("limits.sessions"), out_of_memory("limits.mappings"));
+        let subscribers = out_of_memory("limits.subscribers");
+        let tick = tick_of(now);
+        Ok(Self {
+            inside: Prefixes::new(&config.inside),
+            timers: timers(config),
+            report_interval: ticks(limits.report_interval),
+            key: HashKey::new(seed),
+            selector: Selector::new(config.ports.algorithm, seed),
+            now,
+            tick,
+            flows: Table::new(limits.sessions as usize * 2).map_err(sessions)?,
+            sessions: Sessions::new(limits.sessions).map_err(sessions)?,
+            endpoints: Table::new(limits.mappings as usize).map_err(mappings)?,
+            mappings: Mappings::new(limits.mappings).map_err(mappings)?,
+            hosts: Table::new(limits.subscribers as usize).map_err(subscribers)?,
+            subscribers: Subscribers::new(limits.subscribers).map_err(subscribers)?,
+            pool: Pool::new(config, ticks(config.ports.hold)).map_err(out_of_memory("pool"))?,
+            wheel: Wheel::new(tick),
+            fragments: Followed::new(config.fragments),
+            reported: [0; 7],
+            output: Output::new(config.icmp_errors_per_second, now),
+            stages: Default::default(),
+            config: config.clone(),
+        })
     }
 
-    /// Translates up to [`crate::BATCH`] packets in place, in their order; `verdicts[i]` says what
-    /// became of `packets[i]`. Batches must not be longer than `BATCH`.
-    pub fn handle_batch(&mut self, packets: &mut [Packet<'_>], verdicts: &mut [Verdict], now: Instant) {
-        let _ = (packets, verdicts, now);
-    }
-
-    /// A packet that another shard translated outwards and whose destination is this shard's.
-    pub fn handle_hairpin(&mut self, packet: &mut Packet<'_>, now: Instant) -> Verdict {
-        let _ = (packet, now);
-        Verdict::Held
-    }
-
-    /// The next packet that the engine itself wants sent, written into `buffer` (65,535 octets).
+    /// The next packet that the engine itself wants sent, written into `buffer`, which holds 65,535
+    /// octets; one that does not fit is lost.
     pub fn poll_transmit(&mut self, buffer: &mut [u8]) -> Option<Transmit> {
-        let _ = buffer;
-        None
+        self.output.poll_transmit(buffer)
     }
 
-    /// When [`Self::handle_timeout`] wants to be called next.
+    /// When [`Self::handle_timeout`] wants to be called next. A moment in the past: at once.
     pub fn poll_timeout(&self) -> Option<Instant> {
-        None
+        let due = [self.wheel.next_tick(), self.fragments.next_tick()];
+        due.into_iter().flatten().min().map(start_of)
     }
 
-    /// Ends what is due at `now`.
+    /// Ends what is due at `now`, a bounded number of sessions in one call.
     pub fn handle_timeout(&mut self, now: Instant) {
-        let _ = now;
+        self.advance(now);
     }
 
     /// The next thing that happened. To be drained after each call that takes `now`.
     pub fn poll_event(&mut self) -> Option<Event> {
-        None
+        self.output.poll_event()
     }
 
     /// Totals since the engine was made.
     pub fn counters(&self) -> &Counters {
-        &self.counters
+        &self.output.counters
     }
 
     /// The mappings there are, in no order.
     pub fn mappings(&self) -> impl Iterator<Item = MappingId> + '_ {
-        core::iter::empty()
+        self.mappings.iter().map(|mapping| mapping.id())
     }
 
-    /// The sessions there are, in no order.
+    /// The sessions there are, in no order; one whose time is up counts until it was looked at.
     pub fn sessions(&self) -> impl Iterator<Item = SessionId> + '_ {
-        core::iter::empty()
+        self.sessions.iter().map(|session| session.id())
     }
 
-    /// New keys for port selection, for mappings made from now on (RFC 6056 3.3.3, N16).
+    /// How many sessions there are.
+    pub fn session_count(&self) -> u32 {
+        self.sessions.len()
+    }
+
+    /// New keys for port selection, for mappings made from now on (N16).
     pub fn rekey(&mut self, seed: [u8; 32]) {
-        let _ = seed;
+        self.selector = Selector::new(self.config.ports.algorithm, seed);
+    }
+
+    /// Time goes on to `now`, never back, and what is due ends.
+    pub(crate) fn advance(&mut self, now: Instant) {
+        self.now = self.now.max(now);
+        self.tick = tick_of(self.now);
+        self.pool.release(self.tick);
+        self.expire(EXPIRIES);
+        self.fragments.expire(self.tick, &mut self.output);
+    }
+}
+
+fn timers(config: &Config) -> Timers {
+    let mut timers = Timers::default();
+    timers[Timer::Opening as usize] = ticks(config.tcp.opening);
+    timers[Timer::Established as usize] = ticks(config.tcp.established);
+    timers[Timer::Closing as usize] = ticks(config.tcp.closing);
+    timers[Timer::TimeWait as usize] = ticks(config.tcp.time_wait);
+    timers[Timer::Transitory as usize] = ticks(config.tcp.transitory);
+    timers[usize::from(UDP_TIMER)] = ticks(config.udp.timeout);
+    timers[usize::from(ICMP_TIMER)] = ticks(config.icmp_timeout);
+    timers
+}
+
+/// The inside prefixes, as masks.
+#[derive(Debug)]
+pub(crate) struct Prefixes(Vec<(u32, u32)>);
+
+impl Prefixes {
+    fn new(nets: &[Ipv4Net]) -> Self {
+        Self(nets.iter().map(|net| (net.network().to_bits(), net.netmask().to_bits())).collect())
+    }
+
+    #[inline(always)]
+    pub(crate) fn contain(&self, address: core::net::Ipv4Addr) -> bool {
+        self.0.iter().any(|&(network, mask)| address.to_bits() & mask == network)
     }
 }

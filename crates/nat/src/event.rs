@@ -4,7 +4,7 @@ use core::net::Ipv4Addr;
 
 use rules::Instant;
 
-use crate::{Endpoint, Protocol, Realm};
+use crate::{Endpoint, Protocol, Realm, Reason};
 
 /// Something that happened, and when.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -100,4 +100,19 @@ pub enum Limit {
     SessionRate,
     /// The subscriber's external address has no free port left.
     PortsExhausted,
+}
+
+impl Limit {
+    /// The reason under which the refused packet is counted.
+    pub const fn reason(self) -> Reason {
+        match self {
+            Self::Sessions => Reason::LimitSessions,
+            Self::Mappings => Reason::LimitMappings,
+            Self::Subscribers => Reason::LimitSubscribers,
+            Self::PortsPerSubscriber => Reason::LimitPorts,
+            Self::SessionsPerSubscriber => Reason::LimitSubscriberSessions,
+            Self::SessionRate => Reason::LimitRate,
+            Self::PortsExhausted => Reason::PortsExhausted,
+        }
+    }
 }

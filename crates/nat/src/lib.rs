@@ -10,12 +10,30 @@
 //!
 //! It never reads a clock, a socket, a file or a random number generator.
 
+mod batch;
 pub mod config;
 pub mod counters;
 mod engine;
 pub mod event;
+mod expiry;
+mod fragment;
+mod hairpin;
+mod hash;
+mod icmp;
+mod mapping;
+mod memory;
+mod mss;
+mod open;
+mod output;
 mod packet;
+mod pool;
 mod reason;
+mod rewrite;
+mod session;
+mod steering;
+mod subscriber;
+mod table;
+mod timer;
 
 pub use config::{Config, ConfigError};
 pub use counters::Counters;
@@ -23,3 +41,4 @@ pub use engine::Engine;
 pub use event::Event;
 pub use packet::{BATCH, Checksum, Endpoint, Offload, Packet, Protocol, Realm, Transmit, Verdict};
 pub use reason::Reason;
+pub use steering::Steering;

@@ -83,6 +83,8 @@ pub enum Verdict {
 pub struct Transmit {
     /// The realm to send it into.
     pub to: Realm,
+    /// It belongs to that shard's [`crate::Engine::handle_hairpin`] instead.
+    pub shard: Option<u16>,
     /// Octets written.
     pub len: usize,
     /// Its offloads: a penned fragment keeps those that it came with.

@@ -24,8 +24,7 @@ const SUMMARY: usize = WORDS / 64;
 /// All external addresses of this shard.
 #[derive(Debug)]
 pub(crate) struct Pool {
-    /// Of every shard: first address, last address, number of the first.
-    ranges: Vec<(u32, u32, u32)>,
+    ranges: Ranges,
     shard: Shard,
     /// Of this shard, in the order of their numbers.
     addresses: Vec<External>,
@@ -37,6 +36,13 @@ pub(crate) struct Pool {
     full: Arena<u64>,
     hold: Hold,
 }
+
+/// The external addresses of all shards, numbered in the order of the configuration.
+#[derive(Clone, Debug)]
+pub(crate) struct Ranges(
+    /// First address, last address, number of the first; sorted.
+    Vec<(u32, u32, u32)>,
+);
 
 /// One external address.
 #[derive(Debug)]
@@ -74,25 +80,16 @@ pub(crate) enum Owner {
 
 impl Pool {
     pub(crate) fn new(config: &Config, hold_ticks: u32) -> std::io::Result<Self> {
-        let mut ranges = Vec::new();
-        let mut addresses = Vec::new();
-        let mut number = 0;
-        for pool in &config.pools {
-            for range in &pool.addresses {
-                let (first, last) = (range.start().to_bits(), range.end().to_bits());
-                ranges.push((first, last, number));
-                for address in first..=last {
-                    if number % u32::from(config.shard.count) == u32::from(config.shard.index) {
-                        addresses.push(External::new(Ipv4Addr::from_bits(address), pool.ports.clone()));
-                    }
-                    number += 1;
-                }
-            }
-        }
-        ranges.sort_unstable();
+        let Shard { index, count } = config.shard;
+        let all = config.pools.iter().flat_map(|pool| {
+            let bits =
+                pool.addresses.iter().flat_map(|range| range.start().to_bits()..=range.end().to_bits());
+            bits.map(|bits| External::new(Ipv4Addr::from_bits(bits), pool.ports.clone()))
+        });
+        let addresses: Vec<_> = all.skip(usize::from(index)).step_by(usize::from(count)).collect();
         let spaces = addresses.len() * Protocol::ALL.len();
         Ok(Self {
-            ranges,
+            ranges: Ranges::new(config),
             shard: config.shard,
             addresses,
             owners: Arena::new(spaces * PORTS)?,
@@ -104,13 +101,7 @@ impl Pool {
 
     /// Whose external address `address` is, if it is one.
     pub(crate) fn owner(&self, address: Ipv4Addr) -> Option<Owner> {
-        let bits = address.to_bits();
-        let behind = self.ranges.partition_point(|&(first, ..)| first <= bits);
-        let &(first, last, number) = self.ranges.get(behind.checked_sub(1)?)?;
-        if bits > last {
-            return None;
-        }
-        let number = number + (bits - first);
+        let number = self.ranges.number(address)?;
         let (shard, count) = (number % u32::from(self.shard.count), u32::from(self.shard.count));
         Some(if shard == u32::from(self.shard.index) {
             Owner::Here(number / count)
@@ -145,11 +136,6 @@ impl Pool {
             return Some(better);
         }
         (0..count as u32).find(|&address| free(address) > 0)
-    }
-
-    /// Any address, for a subscriber whose port is refused anyway or needs none.
-    pub(crate) fn has_free(&self, address: u32, protocol: Protocol) -> bool {
-        self.addresses[address as usize].free[protocol as usize] > 0
     }
 
     /// Chooses a free port of `address` for `internal`: its own number if it is free and `preserve`
@@ -202,9 +188,8 @@ impl Pool {
     pub(crate) fn give(&mut self, port: Port, now: u32) {
         let entry = self.entry(port);
         self.owners[entry] = 0;
-        let held = port.protocol != Protocol::Tcp
-            && self.hold.ticks > 0
-            && self.hold.queue.len() < self.hold.max;
+        let held =
+            port.protocol != Protocol::Tcp && self.hold.ticks > 0 && self.hold.queue.len() < self.hold.max;
         if held {
             self.hold.queue.push_back((now.saturating_add(self.hold.ticks).saturating_add(1), port));
         } else {
@@ -269,7 +254,31 @@ impl Pool {
     }
 
     fn entry(&self, port: Port) -> usize {
-        (port.address as usize * Protocol::ALL.len() + port.protocol as usize) * PORTS + usize::from(port.port)
+        (port.address as usize * Protocol::ALL.len() + port.protocol as usize) * PORTS
+            + usize::from(port.port)
+    }
+}
+
+impl Ranges {
+    pub(crate) fn new(config: &Config) -> Self {
+        let mut ranges = Vec::new();
+        let mut number = 0;
+        for range in config.pools.iter().flat_map(|pool| &pool.addresses) {
+            let (first, last) = (range.start().to_bits(), range.end().to_bits());
+            ranges.push((first, last, number));
+            number += last.saturating_sub(first) + 1;
+        }
+        ranges.sort_unstable();
+        Self(ranges)
+    }
+
+    /// The number of `address`, if it is an external one.
+    #[inline]
+    pub(crate) fn number(&self, address: Ipv4Addr) -> Option<u32> {
+        let bits = address.to_bits();
+        let behind = self.0.partition_point(|&(first, ..)| first <= bits);
+        let &(first, last, number) = self.0.get(behind.checked_sub(1)?)?;
+        (bits <= last).then(|| number + (bits - first))
     }
 }
 

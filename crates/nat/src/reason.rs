@@ -35,7 +35,6 @@ macro_rules! reasons {
             }
         }
 
-        #[expect(clippy::enum_variant_names, reason = "the names are those of Reason")]
         #[allow(dead_code)]
         enum Place { $($variant,)* }
     };
@@ -44,6 +43,8 @@ macro_rules! reasons {
 reasons! {
     /// From inside, with a source that is not in `inside.prefixes`.
     SourceNotInside = "source-not-inside",
+    /// From inside, to an address in `inside.prefixes`: nothing to translate.
+    DestinationInside = "destination-inside",
     /// From outside, with a source in `inside.prefixes` or in a pool.
     SpoofedInside = "spoofed-inside",
     /// An address that no unicast packet may have: 0/8, 127/8, 224/3 (RFC 1812 4.2.2.11).
@@ -98,7 +99,7 @@ reasons! {
     FragmentTimeout = "fragment-timeout",
     /// It overlaps a fragment seen before (RFC 1858).
     FragmentOverlap = "fragment-overlap",
-    /// A packet that the owner of its addresses would be another shard.
+    /// Its external address is another shard's: the datapath steered it wrongly.
     WrongShard = "wrong-shard",
 }
 

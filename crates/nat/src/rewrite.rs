@@ -45,7 +45,8 @@ impl Rewrite {
                 }
             }
             Transport::IcmpQuery { .. } => {
-                if let Some(endpoint) = self.source.or(self.destination) {
+                // One identifier for both directions: where both are translated, what arrives counts.
+                if let Some(endpoint) = self.destination.or(self.source) {
                     write(transport, 4, endpoint.port);
                     change(transport, 2, |field| self.transport.apply(field));
                 }

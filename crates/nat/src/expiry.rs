@@ -1,0 +1,88 @@
+//! The end of sessions and mappings.
+
+use rules::tracking::State;
+
+use crate::engine::Engine;
+use crate::event::{DeleteReason, EventKind};
+use crate::pool::Port;
+use crate::{Protocol, Realm};
+
+impl Engine {
+    /// Looks at what the wheel says is due, at most `budget` sessions.
+    pub(crate) fn expire(&mut self, budget: usize) {
+        for _ in 0..budget {
+            let Some(index) = self.wheel.due(self.tick) else { return };
+            if self.settle(index) {
+                // It was seen since it was filed.
+                let deadline = self.sessions.lines()[index as usize].deadline(&self.timers);
+                self.wheel.unfile(self.sessions.lines_mut(), index);
+                self.wheel.file(self.sessions.lines_mut(), index, deadline);
+            }
+        }
+    }
+
+    /// Lets everything happen to session `index` that its timers say until now. `true`: it lives.
+    #[inline(always)]
+    pub(crate) fn settle(&mut self, index: u32) -> bool {
+        self.sessions.lines()[index as usize].deadline(&self.timers) > self.tick || self.time_out(index)
+    }
+
+    #[cold]
+    fn time_out(&mut self, index: u32) -> bool {
+        loop {
+            let session = &mut self.sessions.lines_mut()[index as usize];
+            let deadline = session.deadline(&self.timers);
+            if deadline > self.tick {
+                return true;
+            }
+            let next = match session.protocol() {
+                Protocol::Tcp => session.state().timed_out(),
+                Protocol::Udp | Protocol::Icmp => State::Closed,
+            };
+            if next == State::Closed {
+                self.delete_session(index, deadline, DeleteReason::Idle);
+                return false;
+            }
+            session.set_state(next);
+            session.last_seen = deadline;
+        }
+    }
+
+    /// Ends session `index` at `tick`, and its mapping with it if it was the last.
+    pub(crate) fn delete_session(&mut self, index: u32, tick: u32, reason: DeleteReason) {
+        self.wheel.unfile(self.sessions.lines_mut(), index);
+        let session = self.sessions.lines()[index as usize];
+        for realm in [Realm::Inside, Realm::Outside] {
+            self.flows.remove(self.key.flow(session.flow(realm)), index);
+        }
+        if let Some(partner) = session.partner() {
+            self.sessions.lines_mut()[partner as usize].set_partner(None);
+        }
+        self.sessions.remove(index);
+        self.subscribers.get_mut(session.subscriber).sessions -= 1;
+        self.output.event(tick, EventKind::SessionDeleted(session.id(), reason));
+        self.mappings.get_mut(session.mapping).sessions -= 1;
+        self.delete_unused_mapping(session.mapping, tick);
+    }
+
+    /// Ends mapping `index` if it has no session (N18, RFC 7857 11), and forgets its subscriber if
+    /// that was all it had.
+    pub(crate) fn delete_unused_mapping(&mut self, index: u32, tick: u32) {
+        let mapping = *self.mappings.get(index);
+        if mapping.sessions != 0 {
+            return;
+        }
+        let protocol = mapping.protocol();
+        self.endpoints.remove(self.key.endpoint(protocol, mapping.internal()), index);
+        self.pool.give(Port { address: mapping.address, protocol, port: mapping.external().port }, tick);
+        self.mappings.remove(index);
+        self.output.event(tick, EventKind::MappingDeleted(mapping.id()));
+        let subscriber = self.subscribers.get_mut(mapping.subscriber);
+        subscriber.give_port(protocol);
+        if !subscriber.holds_ports() {
+            let address = subscriber.address;
+            self.hosts.remove(self.key.address(address), mapping.subscriber);
+            self.subscribers.remove(mapping.subscriber);
+        }
+    }
+}

@@ -1,0 +1,354 @@
+//! Fragments (B3, RFC 4787 REQ-14): followed by their datagram, translated one by one.
+//!
+//! The first fragment has the ports, so it decides; the others borrow its translation through
+//! (source, destination, protocol, ID). Those that come before it wait, bounded in number for each
+//! source, in octets altogether, and in time. Nothing is reassembled. A fragment that overlaps what
+//! was seen of its datagram is refused (RFC 1858).
+
+use std::collections::{BTreeMap, VecDeque};
+
+use wire::{Fragment, Packet as Parsed};
+
+use crate::batch::{Arrival, Decision, Refusal, Route, flow_of};
+use crate::config::Fragments;
+use crate::engine::Engine;
+use crate::output::Output;
+use crate::rewrite::Rewrite;
+use crate::timer::ticks;
+use crate::{Offload, Packet, Realm, Reason, Verdict};
+
+/// Gaps that a datagram may have at one time. In order there is none.
+const RANGES: usize = 32;
+
+/// The don't-fragment and more-fragments bits of the field at octet 6.
+const MORE_FRAGMENTS: u16 = 0x2000;
+
+/// What makes fragments one datagram (RFC 791 3.2), and the realm that they come from.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
+struct Key {
+    from_outside: bool,
+    hairpin: bool,
+    source: u32,
+    destination: u32,
+    protocol: u8,
+    id: u16,
+}
+
+/// The datagrams whose fragments are followed.
+#[derive(Debug)]
+pub(crate) struct Followed {
+    config: Fragments,
+    timeout: u32,
+    datagrams: BTreeMap<Key, Datagram>,
+    /// Serial numbers and keys by the tick at which they are given up, in that order.
+    order: VecDeque<(u32, u64, Key)>,
+    serial: u64,
+    /// Fragments waiting, by source.
+    sources: BTreeMap<u32, u32>,
+    octets: usize,
+}
+
+#[derive(Debug)]
+struct Datagram {
+    serial: u64,
+    /// What its first fragment was translated to.
+    decided: Option<(Route, Rewrite)>,
+    /// What was seen of its payload: ranges of octets, sorted, none touching another.
+    seen: Vec<(u32, u32)>,
+    /// Where it ends, once the last fragment was seen.
+    end: Option<u32>,
+    waiting: Vec<Waiting>,
+}
+
+/// A fragment that came before its first.
+#[derive(Debug)]
+struct Waiting {
+    parsed: Parsed,
+    offload: Offload,
+    data: Vec<u8>,
+}
+
+impl Key {
+    fn of(arrival: Arrival, data: &[u8], parsed: &Parsed) -> Self {
+        Self {
+            from_outside: arrival.realm() == Realm::Outside,
+            hairpin: arrival == Arrival::Hairpin,
+            source: parsed.source.to_bits(),
+            destination: parsed.destination.to_bits(),
+            protocol: parsed.protocol,
+            id: data.get(4..6).map_or(0, |id| u16::from_be_bytes([id[0], id[1]])),
+        }
+    }
+}
+
+impl Followed {
+    pub(crate) fn new(config: Fragments) -> Self {
+        Self {
+            timeout: ticks(config.timeout),
+            config,
+            datagrams: BTreeMap::new(),
+            order: VecDeque::new(),
+            serial: 0,
+            sources: BTreeMap::new(),
+            octets: 0,
+        }
+    }
+
+    /// When the next datagram is given up.
+    pub(crate) fn next_tick(&self) -> Option<u32> {
+        self.order.front().map(|&(tick, ..)| tick)
+    }
+
+    /// Gives up what is due at `tick`; what still waited is counted as dropped.
+    pub(crate) fn expire(&mut self, tick: u32, output: &mut Output) {
+        while let Some(&(due, serial, key)) = self.order.front() {
+            if due > tick {
+                break;
+            }
+            self.order.pop_front();
+            if self.datagrams.get(&key).is_some_and(|datagram| datagram.serial == serial) {
+                for _ in self.forget(key) {
+                    output.drop(Reason::FragmentTimeout);
+                }
+            }
+        }
+    }
+
+    /// Follows a datagram no longer; the answer is what still waited.
+    fn forget(&mut self, key: Key) -> Vec<Waiting> {
+        let Some(mut datagram) = self.datagrams.remove(&key) else { return Vec::new() };
+        self.take_waiting(key, &mut datagram)
+    }
+
+    fn take_waiting(&mut self, key: Key, datagram: &mut Datagram) -> Vec<Waiting> {
+        let waiting = core::mem::take(&mut datagram.waiting);
+        self.octets -= waiting.iter().map(|fragment| fragment.data.len()).sum::<usize>();
+        if let Some(count) = self.sources.get_mut(&key.source) {
+            *count -= waiting.len() as u32;
+            if *count == 0 {
+                self.sources.remove(&key.source);
+            }
+        }
+        waiting
+    }
+
+    /// Whether a fragment of `first..last` octets may join its datagram.
+    fn check(&self, key: &Key, first: u32, last: u32) -> Result<(), Reason> {
+        let Some(datagram) = self.datagrams.get(key) else {
+            let full = self.datagrams.len() >= self.config.datagrams as usize;
+            return if full { Err(Reason::FragmentDatagrams) } else { Ok(()) };
+        };
+        if datagram.seen.iter().any(|&(from, to)| first < to && from < last)
+            || datagram.end.is_some_and(|end| last > end)
+        {
+            return Err(Reason::FragmentOverlap);
+        }
+        if datagram.seen.len() >= RANGES { Err(Reason::FragmentDatagrams) } else { Ok(()) }
+    }
+
+    /// Whether one more of `octets` may wait.
+    fn check_waiting(&self, source: u32, octets: usize) -> Result<(), Reason> {
+        if self.sources.get(&source).copied().unwrap_or(0) >= self.config.waiting_per_source {
+            return Err(Reason::FragmentSource);
+        }
+        if self.octets + octets > self.config.waiting_octets as usize {
+            return Err(Reason::FragmentOctets);
+        }
+        Ok(())
+    }
+
+    /// The datagram of `key`, followed from now on if it was not.
+    fn follow(&mut self, key: Key, tick: u32) -> &mut Datagram {
+        if !self.datagrams.contains_key(&key) {
+            self.serial += 1;
+            self.order.push_back((tick.saturating_add(self.timeout).saturating_add(1), self.serial, key));
+            self.compact();
+        }
+        let serial = self.serial;
+        self.datagrams.entry(key).or_insert_with(|| Datagram {
+            serial,
+            decided: None,
+            seen: Vec::new(),
+            end: None,
+            waiting: Vec::new(),
+        })
+    }
+
+    /// Datagrams that were complete leave their place in the order behind; before those outnumber
+    /// the limit, they are cleared away.
+    fn compact(&mut self) {
+        if self.order.len() > 2 * self.config.datagrams as usize {
+            let datagrams = &self.datagrams;
+            let last = self.serial;
+            self.order.retain(|(_, serial, key)| {
+                *serial == last || datagrams.get(key).is_some_and(|datagram| datagram.serial == *serial)
+            });
+        }
+    }
+}
+
+impl Datagram {
+    /// Octets `first..last` were seen; `true`: that was all of it.
+    fn see(&mut self, first: u32, last: u32, is_last: bool) -> bool {
+        let at = self.seen.partition_point(|&(from, _)| from < first);
+        self.seen.insert(at, (first, last));
+        if self.seen.get(at + 1).is_some_and(|&(from, _)| from == last) {
+            self.seen[at].1 = self.seen.remove(at + 1).1;
+        }
+        if at > 0 && self.seen[at - 1].1 == first {
+            self.seen[at - 1].1 = self.seen.remove(at).1;
+        }
+        if is_last {
+            self.end = Some(last);
+        }
+        self.end.is_some_and(|end| self.seen.first() == Some(&(0, end)))
+    }
+}
+
+impl Engine {
+    /// A fragment.
+    pub(crate) fn handle_fragment(
+        &mut self,
+        packet: &mut Packet<'_>,
+        arrival: Arrival,
+        parsed: &Parsed,
+    ) -> Result<Verdict, Refusal> {
+        let key = Key::of(arrival, packet.data, parsed);
+        let (first, last, is_last) = extent(parsed);
+        self.fragments.check(&key, first, last)?;
+        match parsed.fragment {
+            Fragment::Later { .. } => {
+                match self.fragments.datagrams.get(&key).and_then(|datagram| datagram.decided) {
+                    Some((route, rewrite)) => {
+                        let fit = self.fit(arrival, parsed, packet.offload, realm_of(route))?;
+                        self.see(key, first, last, is_last);
+                        self.carry_out(packet, arrival, parsed, &Decision { route, rewrite, fit })
+                    }
+                    None => self.pen(key, packet, parsed, (first, last, is_last)),
+                }
+            }
+            Fragment::First | Fragment::Whole => {
+                let flow = flow_of(arrival.realm(), parsed).ok_or(Reason::Protocol)?;
+                let hash = self.key.flow(flow);
+                let decision = self.decide(arrival, parsed, packet.offload, flow, hash)?;
+                self.fragments.follow(key, self.tick).decided = Some((decision.route, decision.rewrite));
+                let verdict = self.carry_out(packet, arrival, parsed, &decision)?;
+                self.release(key, arrival, decision);
+                self.see(key, first, last, is_last);
+                Ok(verdict)
+            }
+        }
+    }
+
+    fn see(&mut self, key: Key, first: u32, last: u32, is_last: bool) {
+        let tick = self.tick;
+        if self.fragments.follow(key, tick).see(first, last, is_last) {
+            // Complete: nothing more will come, and its ID may come again.
+            self.fragments.forget(key);
+        }
+    }
+
+    /// Keeps a fragment that came before its first.
+    fn pen(
+        &mut self,
+        key: Key,
+        packet: &Packet<'_>,
+        parsed: &Parsed,
+        (first, last, is_last): (u32, u32, bool),
+    ) -> Result<Verdict, Refusal> {
+        let len = usize::from(parsed.total_len);
+        self.fragments.check_waiting(key.source, len)?;
+        let waiting = Waiting { parsed: *parsed, offload: packet.offload, data: packet.data[..len].to_vec() };
+        let datagram = self.fragments.follow(key, self.tick);
+        datagram.see(first, last, is_last);
+        datagram.waiting.push(waiting);
+        self.fragments.octets += len;
+        *self.fragments.sources.entry(key.source).or_insert(0) += 1;
+        Ok(Verdict::Held)
+    }
+
+    /// The first fragment has come: those that waited go out behind it.
+    fn release(&mut self, key: Key, arrival: Arrival, decision: Decision) {
+        let Some(mut datagram) = self.fragments.datagrams.remove(&key) else { return };
+        let waiting = self.fragments.take_waiting(key, &mut datagram);
+        self.fragments.datagrams.insert(key, datagram);
+        for mut fragment in waiting {
+            let mut packet =
+                Packet { data: &mut fragment.data, from: arrival.realm(), offload: fragment.offload };
+            let outcome = self
+                .fit(arrival, &fragment.parsed, packet.offload, realm_of(decision.route))
+                .and_then(|fit| {
+                    self.carry_out(&mut packet, arrival, &fragment.parsed, &Decision { fit, ..decision })
+                });
+            match outcome {
+                Ok(verdict) => {
+                    self.count(arrival, verdict);
+                    if verdict != Verdict::Held {
+                        self.output.send(decision.route, fragment.offload, fragment.data);
+                    }
+                }
+                Err(refusal) => {
+                    self.refuse(&packet, arrival, None, refusal);
+                }
+            }
+        }
+    }
+
+    /// Cuts a translated packet into fragments of `mtu` octets at most and sends them (RFC 791 3.2).
+    pub(crate) fn split(
+        &mut self,
+        packet: &Packet<'_>,
+        arrival: Arrival,
+        parsed: &Parsed,
+        route: Route,
+        mtu: u16,
+    ) -> Result<Verdict, Refusal> {
+        self.count(arrival, verdict_of(route));
+        let header_len = usize::from(parsed.header_len);
+        let (header, payload) = packet.data[..usize::from(parsed.total_len)].split_at(header_len);
+        let piece = (usize::from(mtu).saturating_sub(header_len) / 8 * 8).max(8);
+        let field = u16::from_be_bytes([header[6], header[7]]);
+        let pieces = payload.len().div_ceil(piece);
+        for (n, octets) in payload.chunks(piece).enumerate() {
+            let offset = (field & 0x1fff) + (n * piece / 8) as u16;
+            // Whatever is cut off has more behind it; the rest has what the whole had.
+            let more = if n + 1 < pieces { MORE_FRAGMENTS } else { field & MORE_FRAGMENTS };
+            let mut data = Vec::with_capacity(header_len + octets.len());
+            data.extend(header);
+            data.extend(octets);
+            data[2..4].copy_from_slice(&((header_len + octets.len()) as u16).to_be_bytes());
+            data[6..8].copy_from_slice(&(offset | more).to_be_bytes());
+            data[10..12].fill(0);
+            let checksum = wire::checksum::Sum::of(&data[..header_len]).checksum();
+            data[10..12].copy_from_slice(&checksum.to_be_bytes());
+            self.output.send(route, Offload::default(), data);
+        }
+        Ok(Verdict::Held)
+    }
+}
+
+/// The octets of its datagram that a fragment holds, and whether it is the last.
+fn extent(parsed: &Parsed) -> (u32, u32, bool) {
+    let len = u32::from(parsed.total_len) - u32::from(parsed.header_len);
+    match parsed.fragment {
+        Fragment::Whole => (0, len, true),
+        Fragment::First => (0, len, false),
+        Fragment::Later { offset, last } => (u32::from(offset), u32::from(offset) + len, last),
+    }
+}
+
+/// What the sender of a packet is told of its route.
+pub(crate) const fn verdict_of(route: Route) -> Verdict {
+    match route {
+        Route::To(realm) => Verdict::Forward(realm),
+        Route::Shard(shard) => Verdict::Hairpin { shard },
+    }
+}
+
+/// The realm that a route leads to.
+fn realm_of(route: Route) -> Realm {
+    match route {
+        Route::To(realm) => realm,
+        Route::Shard(_) => Realm::Inside,
+    }
+}

@@ -1,0 +1,181 @@
+//! Two subscribers who meet through their external addresses (N19, RFC 4787 REQ-9, RFC 5382 REQ-8).
+//!
+//! One pass, two sessions: the packet's source is translated as going out by the sender's session,
+//! its destination as coming in by the receiver's. So each sees the other's external endpoint, both
+//! state machines see the packet, and it loses one hop. The two sessions know one another; where one
+//! ends first, the other finds or opens its successor.
+
+use wire::{Packet as Parsed, Transport};
+
+use crate::batch::{Arrival, Decision, Fit, Refusal, Route, rewrite};
+use crate::engine::Engine;
+use crate::event::{DeleteReason, OpenedFrom};
+use crate::open::Use;
+use crate::pool::{Owner, Port};
+use crate::rewrite::Rewrite;
+use crate::session::Session;
+use crate::{Endpoint, Offload, Protocol, Realm, Reason};
+
+/// The receiver's session.
+#[derive(Clone, Copy, Debug)]
+enum Other {
+    /// The sender's own: it writes to its own external endpoint.
+    Itself,
+    /// One that there is.
+    Existing(u32),
+    /// One that is to be made on this mapping.
+    New(u32),
+}
+
+impl Engine {
+    /// A subscriber's first packet to an external endpoint of this shard.
+    pub(crate) fn open_hairpin(
+        &mut self,
+        protocol: Protocol,
+        internal: Endpoint,
+        remote: Endpoint,
+        address: u32,
+        parsed: &Parsed,
+        fit: Fit,
+    ) -> Result<Decision, Refusal> {
+        if protocol != Protocol::Icmp {
+            self.pool.mapping(Port { address, protocol, port: remote.port }).ok_or(Reason::NoMapping)?;
+        }
+        let mapping = self.plan_mapping(protocol, internal, 1)?;
+        let external = self.external_of(mapping);
+        let other = self.other(protocol, external, remote, address)?;
+        let new = self.new_session(protocol, internal, mapping, remote, OpenedFrom::Inside, true);
+        let Other::New(target) = other else {
+            self.check_room(&[new])?;
+            let index = self.commit(mapping, new, parsed)?;
+            let partner = match other {
+                Other::Existing(partner) => partner,
+                _ => index,
+            };
+            return Ok(self.join(index, partner, parsed, fit));
+        };
+        let inbound = self.inbound_session(
+            target,
+            Endpoint { port: remote_port(protocol, external), ..external },
+            true,
+        );
+        self.check_inbound(target)?;
+        self.check_room(&[new, inbound])?;
+        let index = self.commit(mapping, new, parsed)?;
+        let Ok(partner) = self.commit(Use::Existing(target), inbound, parsed) else {
+            self.delete_session(index, self.tick, DeleteReason::Idle);
+            return Err(crate::event::Limit::Sessions.into());
+        };
+        self.pair(index, partner);
+        Ok(self.decision(index, partner, fit))
+    }
+
+    /// A packet from inside of hairpin session `index`.
+    #[cold]
+    pub(crate) fn pass_hairpin(
+        &mut self,
+        index: u32,
+        parsed: &Parsed,
+        offload: Offload,
+    ) -> Result<Decision, Refusal> {
+        let session = self.sessions.lines()[index as usize];
+        let fit = self.fit(Arrival::From(Realm::Inside), parsed, offload, Realm::Inside)?;
+        let address = match self.pool.owner(session.remote().address) {
+            Some(Owner::Here(address)) => address,
+            Some(Owner::Shard(shard)) => {
+                self.touch(index, Realm::Inside, parsed);
+                let rewrite = rewrite(&session, Realm::Inside);
+                return Ok(Decision { route: Route::Shard(shard), rewrite, fit });
+            }
+            None => return Err(Reason::NoMapping.into()),
+        };
+        if let Some(partner) = session.partner()
+            && self.settle(partner)
+        {
+            self.touch(index, Realm::Inside, parsed);
+            return Ok(self.join(index, partner, parsed, fit));
+        }
+        let (protocol, external) = (session.protocol(), session.external());
+        let partner = match self.other(protocol, external, session.remote(), address)? {
+            Other::Itself => index,
+            Other::Existing(partner) => partner,
+            Other::New(target) => {
+                if matches!(parsed.transport, Transport::Tcp { .. }) {
+                    // The receiver's session ended: only a new connection may open another.
+                    crate::open::check_opens(parsed)?;
+                }
+                let remote = Endpoint { port: remote_port(protocol, external), ..external };
+                let inbound = self.inbound_session(target, remote, true);
+                self.check_inbound(target)?;
+                self.check_room(&[inbound])?;
+                let partner = self.commit(Use::Existing(target), inbound, parsed)?;
+                self.touch(index, Realm::Inside, parsed);
+                self.pair(index, partner);
+                return Ok(self.decision(index, partner, fit));
+            }
+        };
+        self.touch(index, Realm::Inside, parsed);
+        Ok(self.join(index, partner, parsed, fit))
+    }
+
+    /// The receiver's session for a packet from `external` to `remote`.
+    fn other(
+        &mut self,
+        protocol: Protocol,
+        external: Endpoint,
+        remote: Endpoint,
+        address: u32,
+    ) -> Result<Other, Refusal> {
+        // A query has one identifier: after the source's translation it names the receiver too.
+        let port = if protocol == Protocol::Icmp { external.port } else { remote.port };
+        if remote.address == external.address && port == external.port {
+            return Ok(Other::Itself);
+        }
+        let port = Port { address, protocol, port };
+        let target = self.pool.mapping(port).ok_or(Reason::NoMapping)?;
+        let remote = Endpoint { port: remote_port(protocol, external), ..external };
+        let flow = Session::new(self.inbound_session(target, remote, true)).flow(Realm::Outside);
+        let lines = self.sessions.lines();
+        let found =
+            self.flows.find(self.key.flow(flow), |index| lines[index as usize].flow(Realm::Outside) == flow);
+        match found {
+            Some(index) if self.settle(index) => Ok(Other::Existing(index)),
+            // Settling may have ended the mapping with its last session.
+            _ => self.pool.mapping(port).map(Other::New).ok_or(Refusal::Reason(Reason::NoMapping)),
+        }
+    }
+
+    /// The packet has moved session `index`; it moves `partner`'s, which there was, as well.
+    fn join(&mut self, index: u32, partner: u32, parsed: &Parsed, fit: Fit) -> Decision {
+        self.touch(partner, Realm::Outside, parsed);
+        self.pair(index, partner);
+        self.decision(index, partner, fit)
+    }
+
+    fn pair(&mut self, index: u32, partner: u32) {
+        let lines = self.sessions.lines_mut();
+        lines[index as usize].set_partner(Some(partner));
+        lines[partner as usize].set_partner(Some(index));
+    }
+
+    fn decision(&self, index: u32, partner: u32, fit: Fit) -> Decision {
+        let lines = self.sessions.lines();
+        let out = rewrite(&lines[index as usize], Realm::Inside);
+        let back = rewrite(&lines[partner as usize], Realm::Outside);
+        Decision {
+            route: Route::To(Realm::Inside),
+            rewrite: Rewrite {
+                source: out.source,
+                destination: back.destination,
+                ip: out.ip.and(back.ip),
+                transport: out.transport.and(back.transport),
+            },
+            fit,
+        }
+    }
+}
+
+/// How the receiver's session spells the sender's port: ICMP remotes have none.
+fn remote_port(protocol: Protocol, external: Endpoint) -> u16 {
+    if protocol == Protocol::Icmp { 0 } else { external.port }
+}

@@ -1,0 +1,337 @@
+//! New sessions: who may open one, what it takes, and what it makes.
+//!
+//! Everything is asked first, in one order that tests and the model know: hops and size, filtering,
+//! then the limits from the subscriber's own to the engine's. Only then anything is written.
+
+use core::net::Ipv4Addr;
+
+use wire::tcp::Flags;
+use wire::{Packet as Parsed, Transport};
+
+use crate::batch::{Arrival, Decision, Refusal, Route, ends, rewrite};
+use crate::engine::Engine;
+use crate::event::{EventKind, Limit, MappingId, OpenedFrom};
+use crate::mapping::Mapping;
+use crate::pool::{Owner, Port};
+use crate::session::{NewSession, Session};
+use crate::subscriber::Subscriber;
+use crate::{Endpoint, Offload, Protocol, Realm, Reason};
+
+/// The mapping that a new session will use.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Use {
+    /// One that there is.
+    Existing(u32),
+    /// One that is to be made.
+    New { subscriber: Option<u32>, port: Port },
+}
+
+impl Engine {
+    /// A packet without a session.
+    #[cold]
+    #[inline(never)]
+    pub(crate) fn open(
+        &mut self,
+        arrival: Arrival,
+        parsed: &Parsed,
+        offload: Offload,
+    ) -> Result<Decision, Refusal> {
+        let Some((protocol, source, destination)) = ends(arrival.realm(), parsed) else {
+            return Err(Reason::Protocol.into());
+        };
+        self.check_addresses(arrival, parsed, source, destination)?;
+        check_opens(parsed)?;
+        match arrival.realm() {
+            Realm::Inside => self.open_outbound(protocol, source, destination, parsed, offload),
+            Realm::Outside => self.open_inbound(arrival, protocol, source, destination, parsed, offload),
+        }
+    }
+
+    /// Addresses that no packet may open a session with.
+    pub(crate) fn check_addresses(
+        &self,
+        arrival: Arrival,
+        parsed: &Parsed,
+        source: Endpoint,
+        destination: Endpoint,
+    ) -> Result<(), Reason> {
+        if is_martian(parsed.source) || is_martian(parsed.destination) {
+            return Err(Reason::Martian);
+        }
+        if source == destination {
+            return Err(Reason::SourceIsDestination);
+        }
+        match arrival {
+            Arrival::From(Realm::Inside) if !self.inside.contain(parsed.source) => {
+                Err(Reason::SourceNotInside)
+            }
+            Arrival::From(Realm::Inside) if self.inside.contain(parsed.destination) => {
+                Err(Reason::DestinationInside)
+            }
+            Arrival::From(Realm::Outside)
+                if self.inside.contain(parsed.source) || self.pool.owner(parsed.source).is_some() =>
+            {
+                Err(Reason::SpoofedInside)
+            }
+            _ => Ok(()),
+        }
+    }
+
+    fn open_outbound(
+        &mut self,
+        protocol: Protocol,
+        internal: Endpoint,
+        remote: Endpoint,
+        parsed: &Parsed,
+        offload: Offload,
+    ) -> Result<Decision, Refusal> {
+        let target = self.pool.owner(remote.address);
+        let to = if target.is_some() { Realm::Inside } else { Realm::Outside };
+        let fit = self.fit(Arrival::From(Realm::Inside), parsed, offload, to)?;
+        if let Some(Owner::Here(address)) = target {
+            return self.open_hairpin(protocol, internal, remote, address, parsed, fit);
+        }
+        let mapping = self.plan_mapping(protocol, internal, 1)?;
+        let new = self.new_session(protocol, internal, mapping, remote, OpenedFrom::Inside, target.is_some());
+        self.check_room(&[new])?;
+        let index = self.commit(mapping, new, parsed)?;
+        let rewrite = rewrite(&self.sessions.lines()[index as usize], Realm::Inside);
+        let route = match target {
+            Some(Owner::Shard(shard)) => Route::Shard(shard),
+            _ => Route::To(Realm::Outside),
+        };
+        Ok(Decision { route, rewrite, fit })
+    }
+
+    fn open_inbound(
+        &mut self,
+        arrival: Arrival,
+        protocol: Protocol,
+        remote: Endpoint,
+        external: Endpoint,
+        parsed: &Parsed,
+        offload: Offload,
+    ) -> Result<Decision, Refusal> {
+        let address = match self.pool.owner(external.address) {
+            Some(Owner::Here(address)) => address,
+            Some(Owner::Shard(_)) => return Err(Reason::WrongShard.into()),
+            None => return Err(Reason::NotExternal.into()),
+        };
+        let fit = self.fit(arrival, parsed, offload, Realm::Inside)?;
+        let port = Port { address, protocol, port: external.port };
+        let mapping = self.pool.mapping(port).ok_or(Reason::NoMapping)?;
+        let new = self.inbound_session(mapping, remote, arrival == Arrival::Hairpin);
+        self.check_inbound(mapping)?;
+        self.check_room(&[new])?;
+        let index = self.commit(Use::Existing(mapping), new, parsed)?;
+        let rewrite = rewrite(&self.sessions.lines()[index as usize], Realm::Outside);
+        Ok(Decision { route: Route::To(Realm::Inside), rewrite, fit })
+    }
+
+    /// The session of a packet from `remote` to the external endpoint of `mapping`.
+    pub(crate) fn inbound_session(&self, mapping: u32, remote: Endpoint, hairpin: bool) -> NewSession {
+        let line = self.mappings.get(mapping);
+        NewSession {
+            protocol: line.protocol(),
+            internal: line.internal(),
+            external: line.external(),
+            remote,
+            opened_from: OpenedFrom::Outside,
+            hairpin,
+            mapping,
+            subscriber: line.subscriber,
+            now: self.tick,
+        }
+    }
+
+    /// Whether the owner of `mapping` may have one more session.
+    pub(crate) fn check_inbound(&self, mapping: u32) -> Result<(), Limit> {
+        let line = self.mappings.get(mapping);
+        let subscriber = self.subscribers.get(line.subscriber);
+        subscriber.may_open(line.protocol(), false, 1, &self.config.limits, self.tick)
+    }
+
+    /// The mapping of `internal`: the one that there is, or what a new one will be. Checks the
+    /// subscriber's limits for that and for `sessions` more sessions.
+    pub(crate) fn plan_mapping(
+        &mut self,
+        protocol: Protocol,
+        internal: Endpoint,
+        sessions: u32,
+    ) -> Result<Use, Refusal> {
+        let (limits, tick) = (self.config.limits, self.tick);
+        if let Some(mapping) = self.find_mapping(protocol, internal) {
+            let subscriber = self.subscribers.get(self.mappings.get(mapping).subscriber);
+            subscriber.may_open(protocol, false, sessions, &limits, tick)?;
+            return Ok(Use::Existing(mapping));
+        }
+        let address = internal.address.to_bits();
+        let hash = self.key.address(address);
+        let lines = self.subscribers.lines();
+        let subscriber = self.hosts.find(hash, |index| lines[index as usize].address == address);
+        let external = if let Some(index) = subscriber {
+            let line = self.subscribers.get(index);
+            line.may_open(protocol, true, sessions, &limits, tick)?;
+            // Paired pooling: its external address or none (RFC 7857 4).
+            line.external
+        } else {
+            if !self.subscribers.has_room() || !self.hosts.has_room(hash) {
+                return Err(Limit::Subscribers.into());
+            }
+            Subscriber::new(address, 0, &limits, tick).may_open(protocol, true, sessions, &limits, tick)?;
+            self.pool.choose_address(protocol, hash).ok_or(Limit::PortsExhausted)?
+        };
+        if !self.mappings.has_room() || !self.endpoints.has_room(self.key.endpoint(protocol, internal)) {
+            return Err(Limit::Mappings.into());
+        }
+        let preserve = self.config.ports.preserve;
+        let port = self.pool.choose_port(external, protocol, internal, preserve, &mut self.selector);
+        Ok(Use::New { subscriber, port: port.ok_or(Limit::PortsExhausted)? })
+    }
+
+    fn find_mapping(&self, protocol: Protocol, internal: Endpoint) -> Option<u32> {
+        let lines = self.mappings.lines();
+        let hash = self.key.endpoint(protocol, internal);
+        self.endpoints.find(hash, |index| lines[index as usize].is(protocol, internal))
+    }
+
+    /// The external endpoint of a mapping that there is or will be.
+    pub(crate) fn external_of(&self, mapping: Use) -> Endpoint {
+        match mapping {
+            Use::Existing(index) => self.mappings.get(index).external(),
+            Use::New { port, .. } => self.pool.endpoint(port),
+        }
+    }
+
+    /// A session of `internal`, not yet tied to a mapping that may still have to be made.
+    pub(crate) fn new_session(
+        &self,
+        protocol: Protocol,
+        internal: Endpoint,
+        mapping: Use,
+        remote: Endpoint,
+        opened_from: OpenedFrom,
+        hairpin: bool,
+    ) -> NewSession {
+        let external = self.external_of(mapping);
+        let (mapping, subscriber) = (u32::MAX, u32::MAX);
+        NewSession {
+            protocol,
+            internal,
+            external,
+            remote,
+            opened_from,
+            hairpin,
+            mapping,
+            subscriber,
+            now: self.tick,
+        }
+    }
+
+    /// Whether the engine has lines and places for these sessions.
+    pub(crate) fn check_room(&self, new: &[NewSession]) -> Result<(), Limit> {
+        let places = new.iter().all(|new| {
+            let session = Session::new(*new);
+            [Realm::Inside, Realm::Outside]
+                .into_iter()
+                .all(|realm| self.flows.has_room(self.key.flow(session.flow(realm))))
+        });
+        if places && self.sessions.has_room(new.len() as u32) { Ok(()) } else { Err(Limit::Sessions) }
+    }
+
+    /// Makes the session, and its mapping and subscriber where they are new.
+    pub(crate) fn commit(
+        &mut self,
+        mapping: Use,
+        mut new: NewSession,
+        parsed: &Parsed,
+    ) -> Result<u32, Refusal> {
+        let mapping = match mapping {
+            Use::Existing(index) => index,
+            Use::New { subscriber, port } => {
+                self.create_mapping(new.protocol, new.internal, subscriber, port).ok_or(Limit::Mappings)?
+            }
+        };
+        new.mapping = mapping;
+        new.subscriber = self.mappings.get(mapping).subscriber;
+        let session = self.create_session(new, parsed);
+        if session.is_none() {
+            // Both tuples wanted the last place of one bucket: nothing may stay behind.
+            self.delete_unused_mapping(mapping, self.tick);
+        }
+        session.ok_or(Refusal::Limit(Limit::Sessions))
+    }
+
+    fn create_mapping(
+        &mut self,
+        protocol: Protocol,
+        internal: Endpoint,
+        subscriber: Option<u32>,
+        port: Port,
+    ) -> Option<u32> {
+        let address = internal.address.to_bits();
+        let subscriber = match subscriber {
+            Some(index) => index,
+            None => {
+                let line = Subscriber::new(address, port.address, &self.config.limits, self.tick);
+                let index = self.subscribers.insert(line)?;
+                self.hosts.insert(self.key.address(address), index).ok()?;
+                index
+            }
+        };
+        let id = MappingId { protocol, internal, external: self.pool.endpoint(port) };
+        let index = self.mappings.insert(Mapping::new(id, subscriber, port.address))?;
+        self.endpoints.insert(self.key.endpoint(protocol, internal), index).ok()?;
+        self.pool.take(port, index);
+        self.subscribers.get_mut(subscriber).take_port(protocol);
+        self.output.event(self.tick, EventKind::MappingCreated(id));
+        Some(index)
+    }
+
+    fn create_session(&mut self, new: NewSession, parsed: &Parsed) -> Option<u32> {
+        let session = Session::new(new);
+        let index = self.sessions.insert(session)?;
+        let inside = self.key.flow(session.flow(Realm::Inside));
+        let outside = self.key.flow(session.flow(Realm::Outside));
+        if self.flows.insert(inside, index).is_err() {
+            self.sessions.remove(index);
+            return None;
+        }
+        if self.flows.insert(outside, index).is_err() {
+            self.flows.remove(inside, index);
+            self.sessions.remove(index);
+            return None;
+        }
+        self.mappings.get_mut(new.mapping).sessions += 1;
+        self.subscribers.get_mut(new.subscriber).open_session(&self.config.limits, self.tick);
+        self.output.event(self.tick, EventKind::SessionCreated(session.id()));
+        let deadline = session.deadline(&self.timers);
+        self.wheel.file(self.sessions.lines_mut(), index, deadline);
+        let realm = match new.opened_from {
+            OpenedFrom::Inside => Realm::Inside,
+            OpenedFrom::Outside => Realm::Outside,
+        };
+        if let Transport::Tcp { .. } = parsed.transport {
+            self.touch(index, realm, parsed);
+        }
+        Some(index)
+    }
+}
+
+/// Only a SYN opens a TCP session, and only a query an ICMP session (N10).
+pub(crate) fn check_opens(parsed: &Parsed) -> Result<(), Reason> {
+    match parsed.transport {
+        Transport::Tcp { flags, .. } if !flags.contains(Flags::SYN) || flags.contains(Flags::ACK) => {
+            Err(Reason::NotSyn)
+        }
+        Transport::IcmpQuery { request: false, .. } => Err(Reason::NotQuery),
+        _ => Ok(()),
+    }
+}
+
+/// What no unicast packet may have as an address: this network, loopback, multicast and beyond
+/// (RFC 1812 4.2.2.11, 5.3.7).
+pub(crate) fn is_martian(address: Ipv4Addr) -> bool {
+    let [first, ..] = address.octets();
+    first == 0 || first == 127 || first >= 224
+}
