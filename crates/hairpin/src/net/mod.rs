@@ -6,3 +6,4 @@ pub mod netlink;
 pub mod sysctl;
 
 pub use failure::errno;
+pub(crate) use failure::failure;
