@@ -11,6 +11,8 @@ use crate::lab::world::{CLIENT1, SERVER, SERVER_THIRD, World};
 
 const PORT: u16 = 7003;
 const LOCAL_PORT: u16 = 41_003;
+/// Below the ports that kernels and lab use for clients, hence mapped by nobody.
+const UNMAPPED: u16 = 1_999;
 const PATIENCE: Duration = Duration::from_millis(700);
 
 pub(super) fn run(world: &World, _: Scale) -> Finding {
@@ -30,19 +32,11 @@ pub(super) fn run(world: &World, _: Scale) -> Finding {
         let target = at(*external.ip(), port);
         world.server.run(|| tcp_connect_here(at(SERVER_THIRD, 0), target, PATIENCE))
     };
-    // The listener inside is on every port's way: only the gateway can stop this one.
-    let unmapped = external.port() ^ 1;
-    match knock(unmapped) {
-        Ok(_) => {
-            return Err(Failure::new(format!("{}:{unmapped} has no mapping, and answered", external.ip())));
-        }
+    match knock(UNMAPPED) {
+        Ok(_) => return Err(Failure::new(format!("{}:{UNMAPPED} has no mapping, and answered", external.ip()))),
         Err(error) => {
             let refused = error.kind() == io::ErrorKind::ConnectionRefused;
-            ensure!(
-                !refused,
-                "a SYN to {}:{unmapped}, which has no mapping, was answered with a RST",
-                external.ip()
-            );
+            ensure!(!refused, "a SYN to {}:{UNMAPPED}, which has no mapping, met a RST", external.ip());
         }
     }
     thread::scope(|scope| {
@@ -52,6 +46,6 @@ pub(super) fn run(world: &World, _: Scale) -> Finding {
         let seen = seen.during("a third party connects to the mapped port")?;
         inside?;
         ensure!(*seen.ip() == SERVER_THIRD, "the inside host saw {seen} instead of {SERVER_THIRD}");
-        Ok(format!("port {unmapped} silent, mapped port {} open to a third party", external.port()))
+        Ok(format!("port {UNMAPPED} silent, mapped port {} open to a third party", external.port()))
     })
 }
