@@ -19,7 +19,10 @@ fn lab(arguments: &[&str]) -> Output {
 
 fn report(output: &Output) -> Value {
     serde_json::from_slice(&output.stdout).unwrap_or_else(|error| {
-        panic!("{error}: no report on standard output; on standard error:\n{}", String::from_utf8_lossy(&output.stderr))
+        panic!(
+            "{error}: no report on standard output; on standard error:\n{}",
+            String::from_utf8_lossy(&output.stderr)
+        )
     })
 }
 

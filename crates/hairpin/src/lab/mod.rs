@@ -7,11 +7,13 @@
 //! | [`daemon`] | starting, asking and stopping the daemon |
 //! | [`checks`] | what is driven through it, a file each |
 //! | [`throughput`] | its speed beside that of the kernel's masquerade |
+//! | `offline` | the same kind of traffic as a capture, where there can be no namespaces |
 //! | [`report`] | the table and the object at the end |
 
 pub mod checks;
 mod cleanup;
 pub mod daemon;
+mod offline;
 mod progress;
 pub mod report;
 pub mod sockets;
@@ -51,6 +53,9 @@ pub struct Args {
     /// Leave hosts and daemon running until Ctrl-C, and say how to get a shell in each.
     #[arg(long)]
     keep: bool,
+    /// No namespaces: a capture of the same kind of traffic instead, as where they are not possible.
+    #[arg(long, conflicts_with_all = ["keep", "only", "rounds", "middle"])]
+    offline: bool,
     /// What is between the hosts: the checks must tell one from the other.
     #[arg(long, value_enum, default_value_t = Middle::Hairpin, hide = true)]
     middle: Middle,
@@ -117,15 +122,19 @@ pub fn run(args: &Args) -> miette::Result<ExitCode> {
     let start = Instant::now();
     // In this order: a user namespace is only for a process with one thread, and signals are only
     // left to the thread for them by threads made later.
-    let possible = acquire_privilege().and_then(|privilege| tun_is_there().map(|()| privilege));
+    let possible = match args.offline {
+        true => Err("asked for".to_owned()),
+        false => acquire_privilege()
+            .and_then(|privilege| tun_is_there(args.middle).map(|()| privilege))
+            .map_err(|error| format!("no network namespaces with TUN devices here: {error}")),
+    };
     let directory = cleanup::Directory::create().into_diagnostic()?;
     cleanup::on_signals(directory.path().to_owned()).into_diagnostic()?;
-    let mut report = match possible {
-        Ok(privilege) => in_namespaces(args, privilege, directory.path(), start)
-            .into_diagnostic()
-            .wrap_err("the lab cannot be set up")?,
-        Err(reason) => return Err(miette::miette!("no network namespaces here: {reason}")),
+    let report = match possible {
+        Ok(privilege) => in_namespaces(args, privilege, directory.path(), start),
+        Err(reason) => offline(&reason, directory.path(), start),
     };
+    let mut report = report.into_diagnostic().wrap_err("the lab cannot be set up")?;
     report.seconds = start.elapsed().as_secs_f64();
     show(args, &report);
     Ok(exit_code(&report))
@@ -145,7 +154,10 @@ fn show(args: &Args, report: &Report) {
 }
 
 /// Whether the daemon will be able to attach itself.
-fn tun_is_there() -> io::Result<()> {
+fn tun_is_there(middle: Middle) -> io::Result<()> {
+    if middle != Middle::Hairpin {
+        return Ok(());
+    }
     let open = std::fs::OpenOptions::new().read(true).write(true).open("/dev/net/tun");
     open.map(drop).map_err(|error| io::Error::new(error.kind(), format!("opening /dev/net/tun: {error}")))
 }
@@ -195,6 +207,23 @@ fn in_namespaces(args: &Args, privilege: Privilege, directory: &Path, start: Ins
         }
     }
     Ok(report)
+}
+
+/// The same kind of traffic as a capture, through the same engine.
+fn offline(reason: &str, directory: &Path, start: Instant) -> io::Result<Report> {
+    let progress = Progress::new(0);
+    progress.doing(&format!("offline: {reason}"));
+    let (checks, counters) = offline::run(directory, |outcome| progress.checked(outcome))?;
+    Ok(Report {
+        setting: format!("offline: {reason}"),
+        middle: Middle::Hairpin.name(),
+        checks,
+        throughput: Vec::new(),
+        throughput_note: Some("Throughput is measured in namespaces only.".to_owned()),
+        counters,
+        problems: Vec::new(),
+        seconds: start.elapsed().as_secs_f64(),
+    })
 }
 
 fn put_in_the_middle(middle: Middle, world: &World, directory: &Path) -> io::Result<Option<Daemon>> {

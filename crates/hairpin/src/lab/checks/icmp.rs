@@ -7,16 +7,16 @@ use super::{Failure, ensure};
 use crate::lab::sockets::at;
 
 /// Types of ICMP (RFC 792).
-pub(super) const ECHO_REPLY: u8 = 0;
-pub(super) const UNREACHABLE: u8 = 3;
-pub(super) const ECHO_REQUEST: u8 = 8;
-pub(super) const TIME_EXCEEDED: u8 = 11;
+pub(in crate::lab) const ECHO_REPLY: u8 = 0;
+pub(in crate::lab) const UNREACHABLE: u8 = 3;
+pub(in crate::lab) const ECHO_REQUEST: u8 = 8;
+pub(in crate::lab) const TIME_EXCEEDED: u8 = 11;
 /// Codes of "unreachable".
-pub(super) const CODE_PORT: u8 = 3;
-pub(super) const CODE_TOO_BIG: u8 = 4;
+pub(in crate::lab) const CODE_PORT: u8 = 3;
+pub(in crate::lab) const CODE_TOO_BIG: u8 = 4;
 
 /// The Internet checksum (RFC 1071) of `octets`: 0 over a header that holds the right one.
-pub(super) fn checksum(octets: &[u8]) -> u16 {
+pub(in crate::lab) fn checksum(octets: &[u8]) -> u16 {
     let word = |pair: &[u8]| u32::from(pair[0]) << 8 | u32::from(pair.get(1).copied().unwrap_or(0));
     let mut sum: u32 = octets.chunks(2).map(word).sum();
     while sum > 0xffff {
@@ -26,7 +26,7 @@ pub(super) fn checksum(octets: &[u8]) -> u16 {
 }
 
 /// An echo request.
-pub(super) fn echo_request(identifier: u16, sequence: u16, payload: &[u8]) -> Vec<u8> {
+pub(in crate::lab) fn echo_request(identifier: u16, sequence: u16, payload: &[u8]) -> Vec<u8> {
     let mut message = vec![ECHO_REQUEST, 0, 0, 0];
     message.extend(identifier.to_be_bytes());
     message.extend(sequence.to_be_bytes());
@@ -38,14 +38,14 @@ pub(super) fn echo_request(identifier: u16, sequence: u16, payload: &[u8]) -> Ve
 
 /// An ICMP message with the address it came from.
 #[derive(Debug)]
-pub(super) struct Received<'a> {
-    pub(super) source: Ipv4Addr,
+pub(in crate::lab) struct Received<'a> {
+    pub(in crate::lab) source: Ipv4Addr,
     /// From the ICMP type on.
-    pub(super) message: &'a [u8],
+    pub(in crate::lab) message: &'a [u8],
 }
 
 /// Takes a packet apart; both checksums must be right.
-pub(super) fn received(packet: &[u8]) -> Result<Received<'_>, Failure> {
+pub(in crate::lab) fn received(packet: &[u8]) -> Result<Received<'_>, Failure> {
     let (source, _, message) = ip(packet)?;
     ensure!(message.len() >= 8, "an ICMP message of {} octets", message.len());
     ensure!(checksum(message) == 0, "an ICMP message from {source} with a wrong checksum");
@@ -63,30 +63,30 @@ fn ip(packet: &[u8]) -> Result<(Ipv4Addr, Ipv4Addr, &[u8]), Failure> {
 }
 
 /// An echo reply: identifier, sequence number, payload.
-pub(super) fn echo_reply<'a>(received: &Received<'a>) -> Option<(u16, u16, &'a [u8])> {
+pub(in crate::lab) fn echo_reply<'a>(received: &Received<'a>) -> Option<(u16, u16, &'a [u8])> {
     let message = received.message;
     (message[0] == ECHO_REPLY).then(|| (word(message, 4), word(message, 6), &message[8..]))
 }
 
 /// An ICMP error and the two endpoints of the UDP or TCP packet that it quotes.
 #[derive(Debug)]
-pub(super) struct IcmpError {
+pub(in crate::lab) struct IcmpError {
     /// Who sent it.
-    pub(super) source: Ipv4Addr,
+    pub(in crate::lab) source: Ipv4Addr,
     /// ICMP type.
-    pub(super) kind: u8,
+    pub(in crate::lab) kind: u8,
     /// ICMP code.
-    pub(super) code: u8,
+    pub(in crate::lab) code: u8,
     /// Next-hop MTU, for "too big" (RFC 1191).
-    pub(super) mtu: u16,
+    pub(in crate::lab) mtu: u16,
     /// Source of the quoted packet.
-    pub(super) quoted_source: SocketAddrV4,
+    pub(in crate::lab) quoted_source: SocketAddrV4,
     /// Its destination.
-    pub(super) quoted_destination: SocketAddrV4,
+    pub(in crate::lab) quoted_destination: SocketAddrV4,
 }
 
 /// The error in `received`, if it is one; what it quotes must have a right header checksum.
-pub(super) fn error(received: &Received<'_>) -> Result<Option<IcmpError>, Failure> {
+pub(in crate::lab) fn error(received: &Received<'_>) -> Result<Option<IcmpError>, Failure> {
     let message = received.message;
     if !matches!(message[0], UNREACHABLE | TIME_EXCEEDED) {
         return Ok(None);

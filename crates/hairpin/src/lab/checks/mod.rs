@@ -4,8 +4,8 @@ mod bulk;
 mod fragments;
 mod hairpin;
 mod half_close;
-mod icmp;
-mod pattern;
+pub(super) mod icmp;
+pub(super) mod pattern;
 mod ping;
 mod pmtu;
 mod short;
@@ -56,7 +56,7 @@ pub type Finding = Result<String, Failure>;
 pub struct Failure(String);
 
 impl Failure {
-    fn new(what: impl Into<String>) -> Self {
+    pub(super) fn new(what: impl Into<String>) -> Self {
         Self(what.into())
     }
 }
@@ -95,10 +95,10 @@ macro_rules! ensure {
         }
     };
 }
-use ensure;
+pub(super) use ensure;
 
 /// Fails unless an endpoint that the outside saw is one of the pool.
-fn ensure_external(endpoint: SocketAddrV4) -> Result<(), Failure> {
+pub(super) fn ensure_external(endpoint: SocketAddrV4) -> Result<(), Failure> {
     ensure!(is_external(endpoint), "the outside saw {endpoint}, which is not of the pool");
     Ok(())
 }

@@ -7,13 +7,13 @@ const PERIOD: usize = 1_048_573;
 
 /// A stream's content: octet `n` is `block[n % PERIOD]`.
 #[derive(Debug)]
-pub(super) struct Pattern {
+pub(in crate::lab) struct Pattern {
     block: Vec<u8>,
 }
 
 impl Pattern {
     /// Another pattern for each seed other than 0.
-    pub(super) fn new(seed: u64) -> Self {
+    pub(in crate::lab) fn new(seed: u64) -> Self {
         let mut state = seed | 1;
         // xorshift64: quick, and nothing here is random enough to need more.
         let next = || {
@@ -33,12 +33,12 @@ impl Pattern {
     }
 
     /// The first `len` octets (less than a period), for a datagram.
-    pub(super) fn datagram(&self, len: usize) -> &[u8] {
+    pub(in crate::lab) fn datagram(&self, len: usize) -> &[u8] {
         &self.block[..len]
     }
 
     /// Writes the first `total` octets.
-    pub(super) fn send(&self, stream: &mut impl Write, total: u64) -> io::Result<()> {
+    pub(in crate::lab) fn send(&self, stream: &mut impl Write, total: u64) -> io::Result<()> {
         let mut position = 0;
         while position < total {
             let written = stream.write(self.from(position, total - position))?;
@@ -48,7 +48,7 @@ impl Pattern {
     }
 
     /// Reads to the end of the stream, which must be exactly the first `total` octets.
-    pub(super) fn receive(&self, stream: &mut impl Read, total: u64) -> io::Result<()> {
+    pub(in crate::lab) fn receive(&self, stream: &mut impl Read, total: u64) -> io::Result<()> {
         let invalid = |what| io::Error::new(io::ErrorKind::InvalidData, what);
         let mut buffer = vec![0; 65_536];
         let mut position = 0;

@@ -33,7 +33,9 @@ pub(super) fn run(world: &World, _: Scale) -> Finding {
         world.server.run(|| tcp_connect_here(at(SERVER_THIRD, 0), target, PATIENCE))
     };
     match knock(UNMAPPED) {
-        Ok(_) => return Err(Failure::new(format!("{}:{UNMAPPED} has no mapping, and answered", external.ip()))),
+        Ok(_) => {
+            return Err(Failure::new(format!("{}:{UNMAPPED} has no mapping, and answered", external.ip())));
+        }
         Err(error) => {
             let refused = error.kind() == io::ErrorKind::ConnectionRefused;
             ensure!(!refused, "a SYN to {}:{UNMAPPED}, which has no mapping, met a RST", external.ip());
