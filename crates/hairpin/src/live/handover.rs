@@ -12,7 +12,7 @@ use std::net::Ipv4Addr;
 use std::sync::Arc;
 use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 
-use nat::Realm;
+use nat::{Realm, Steering};
 use nix::sys::eventfd::EventFd;
 
 use super::arena::{Arena, FRAME};
@@ -20,14 +20,6 @@ use super::arena::{Arena, FRAME};
 /// Frames that may wait between two workers. 64 KiB of address space each; memory only as far as
 /// they were ever filled.
 const WAITING: usize = 256;
-
-/// Which shard owns an address.
-pub trait Steering: Send + Sync {
-    /// The shard of the subscriber with this address.
-    fn inside(&self, source: Ipv4Addr) -> u16;
-    /// The shard that owns this external address; any, if it is none.
-    fn outside(&self, destination: Ipv4Addr) -> u16;
-}
 
 /// Where a frame came from.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -84,7 +76,7 @@ struct Inbox {
 /// A worker's connections to all others.
 pub struct Exchange {
     shard: u16,
-    steering: Option<Arc<dyn Steering>>,
+    steering: Option<Arc<Steering>>,
     /// By the number of the other worker; `None` at the worker's own.
     outboxes: Vec<Option<Outbox>>,
     inboxes: Vec<Inbox>,
@@ -97,7 +89,7 @@ impl Exchange {
     }
 
     /// The exchanges of several workers, each woken by its eventfd.
-    pub fn between(wakes: &[Arc<EventFd>], steering: &Arc<dyn Steering>) -> Vec<Self> {
+    pub fn between(wakes: &[Arc<EventFd>], steering: &Arc<Steering>) -> Vec<Self> {
         if wakes.len() < 2 {
             return wakes.iter().map(|_| Self::alone()).collect();
         }
