@@ -1,7 +1,7 @@
 //! The engine alone on one core: established flows in random order, session set-up with expiry
 //! running, and the memory of a session.
 //!
-//! `cargo bench -p hairpin-nat --bench engine [-- SESSIONS...]` prints a line of JSON for each
+//! `cargo bench -p hairpin-nat --bench engine [-- 65536 1000000 10000000 set-up]` prints a line of JSON for each
 //! figure, behind `bench: `. Packets are built outside the timed part, 4,096 at a time, as a network
 //! card would leave them in the cache; everything that the engine does to them is inside.
 //!
@@ -28,13 +28,16 @@ const PIECE: usize = 4_096;
 const EACH: usize = 1_000;
 
 fn main() {
-    let sizes: Vec<usize> = std::env::args().skip(1).filter_map(|arg| arg.parse().ok()).collect();
-    let sizes = if sizes.is_empty() { vec![65_536, 1_000_000, 10_000_000] } else { sizes };
-    for sessions in sizes {
-        established(sessions);
+    let chosen: Vec<String> = std::env::args().skip(1).filter(|arg| !arg.starts_with('-')).collect();
+    let wants = |name: &str| chosen.is_empty() || chosen.iter().any(|arg| arg == name);
+    for sessions in [65_536, 1_000_000, 10_000_000] {
+        if wants(&sessions.to_string()) {
+            established(sessions);
+        }
     }
-    for protocol in [Protocol::Udp, Protocol::Tcp] {
-        set_up(protocol);
+    if wants("set-up") {
+        set_up(Protocol::Udp);
+        set_up(Protocol::Tcp);
     }
 }
 

@@ -9,7 +9,8 @@ use std::collections::{BTreeMap, VecDeque};
 
 use wire::{Fragment, Packet as Parsed};
 
-use crate::batch::{Arrival, Decision, Refusal, Route, flow_of};
+use crate::batch::{Arrival, Decision, Refusal, Route};
+use crate::brief::Brief;
 use crate::config::Fragments;
 use crate::engine::Engine;
 use crate::output::Output;
@@ -63,7 +64,7 @@ struct Datagram {
 /// A fragment that came before its first.
 #[derive(Debug)]
 struct Waiting {
-    parsed: Parsed,
+    brief: Brief,
     offload: Offload,
     data: Vec<u8>,
 }
@@ -216,23 +217,23 @@ impl Engine {
         let key = Key::of(arrival, packet.data, parsed);
         let (first, last, is_last) = extent(parsed);
         self.fragments.check(&key, first, last)?;
+        let mut brief = Brief::new(parsed, arrival.realm(), packet.offload.checksum);
         match parsed.fragment {
             Fragment::Later { .. } => {
                 match self.fragments.datagrams.get(&key).and_then(|datagram| datagram.decided) {
                     Some((route, rewrite)) => {
-                        let fit = self.fit(arrival, parsed, packet.offload, realm_of(route))?;
+                        let fit = self.fit(arrival, packet, &brief, realm_of(route))?;
                         self.see(key, first, last, is_last);
-                        self.carry_out(packet, arrival, parsed, &Decision { route, rewrite, fit })
+                        self.carry_out(packet, arrival, &brief, &Decision { route, rewrite, fit })
                     }
-                    None => self.pen(key, packet, parsed, (first, last, is_last)),
+                    None => self.pen(key, packet, brief, (first, last, is_last)),
                 }
             }
             Fragment::First | Fragment::Whole => {
-                let flow = flow_of(arrival.realm(), parsed).ok_or(Reason::Protocol)?;
-                let hash = self.key.flow(flow);
-                let decision = self.decide(arrival, parsed, packet.offload, flow, hash)?;
+                brief.hash = self.key.flow(brief.flow);
+                let decision = self.decide(arrival, packet, &brief)?;
                 self.fragments.follow(key, self.tick).decided = Some((decision.route, decision.rewrite));
-                let verdict = self.carry_out(packet, arrival, parsed, &decision)?;
+                let verdict = self.carry_out(packet, arrival, &brief, &decision)?;
                 self.release(key, arrival, decision);
                 self.see(key, first, last, is_last);
                 Ok(verdict)
@@ -253,12 +254,12 @@ impl Engine {
         &mut self,
         key: Key,
         packet: &Packet<'_>,
-        parsed: &Parsed,
+        brief: Brief,
         (first, last, is_last): (u32, u32, bool),
     ) -> Result<Verdict, Refusal> {
-        let len = usize::from(parsed.total_len);
+        let len = usize::from(brief.total_len);
         self.fragments.check_waiting(key.source, len)?;
-        let waiting = Waiting { parsed: *parsed, offload: packet.offload, data: packet.data[..len].to_vec() };
+        let waiting = Waiting { brief, offload: packet.offload, data: packet.data[..len].to_vec() };
         let datagram = self.fragments.follow(key, self.tick);
         datagram.see(first, last, is_last);
         datagram.waiting.push(waiting);
@@ -275,10 +276,9 @@ impl Engine {
         for mut fragment in waiting {
             let mut packet =
                 Packet { data: &mut fragment.data, from: arrival.realm(), offload: fragment.offload };
-            let outcome = self
-                .fit(arrival, &fragment.parsed, packet.offload, realm_of(decision.route))
-                .and_then(|fit| {
-                    self.carry_out(&mut packet, arrival, &fragment.parsed, &Decision { fit, ..decision })
+            let outcome =
+                self.fit(arrival, &packet, &fragment.brief, realm_of(decision.route)).and_then(|fit| {
+                    self.carry_out(&mut packet, arrival, &fragment.brief, &Decision { fit, ..decision })
                 });
             match outcome {
                 Ok(verdict) => {
@@ -288,7 +288,7 @@ impl Engine {
                     }
                 }
                 Err(refusal) => {
-                    self.refuse(&packet, arrival, None, refusal);
+                    self.refuse(&packet, arrival, refusal);
                 }
             }
         }
@@ -299,13 +299,13 @@ impl Engine {
         &mut self,
         packet: &Packet<'_>,
         arrival: Arrival,
-        parsed: &Parsed,
+        brief: &Brief,
         route: Route,
         mtu: u16,
     ) -> Result<Verdict, Refusal> {
         self.count(arrival, verdict_of(route));
-        let header_len = usize::from(parsed.header_len);
-        let (header, payload) = packet.data[..usize::from(parsed.total_len)].split_at(header_len);
+        let header_len = usize::from(brief.header_len);
+        let (header, payload) = packet.data[..usize::from(brief.total_len)].split_at(header_len);
         let piece = (usize::from(mtu).saturating_sub(header_len) / 8 * 8).max(8);
         let field = u16::from_be_bytes([header[6], header[7]]);
         let pieces = payload.len().div_ceil(piece);

@@ -43,8 +43,7 @@ fn ipv4_header_length_below_20_or_beyond_the_octets() {
     refused(&with(udp(b""), 0, &[0x44]), Malformed::Ipv4HeaderLength);
     refused(&with(udp(b""), 0, &[0x40]), Malformed::Ipv4HeaderLength);
     // 28 octets hold a header of 28 and no more.
-    let of_28 =
-        |ihl: u8| with(with(common::fragment(47, 0, false, &[1; 8]), 0, &[0x40 | ihl]), 0, &[0x40 | ihl]);
+    let of_28 = |ihl: u8| with(with(fragment(47, 0, false, &[1; 8]), 0, &[0x40 | ihl]), 0, &[0x40 | ihl]);
     accepted(&of_28(7));
     refused(&of_28(8), Malformed::Ipv4HeaderLength);
 }
@@ -117,6 +116,12 @@ fn ipv4_options_are_told_apart() {
     }
     let both = accepted(&optioned(&[131, 3, 4, 1, 7, 3, 4, 0])).options;
     assert_eq!(both, Options::SOURCE_ROUTE | Options::RECORD_ROUTE);
+}
+
+// RFC 1812 4.2.2.3: a router does not drop a packet for bits that have no meaning yet.
+#[test]
+fn the_reserved_flag_is_no_reason() {
+    assert_eq!(accepted(&with(udp(b"x"), 6, &[0x80, 0])).fragment, Fragment::Whole);
 }
 
 // covers: B3
@@ -200,7 +205,7 @@ fn tcp_truncated_below_20_octets() {
 #[test]
 fn tcp_data_offset_below_20_or_beyond_the_segment() {
     let packet = tcp(&[], &[1; 4]);
-    let of = |words: u8| fill_transport_if_possible(with(packet.clone(), 32, &[words << 4]));
+    let of = |words: u8| fill_transport(with(packet.clone(), 32, &[words << 4]));
     accepted(&of(5));
     refused(&of(4), Malformed::TcpDataOffset);
     refused(&of(0), Malformed::TcpDataOffset);
@@ -209,10 +214,6 @@ fn tcp_data_offset_below_20_or_beyond_the_segment() {
     // In a first fragment, too, less than a header is no header.
     let fragment = fragment(6, 0, true, &of(4)[20..44]);
     refused(&fragment, Malformed::TcpDataOffset);
-}
-
-fn fill_transport_if_possible(packet: Vec<u8>) -> Vec<u8> {
-    fill_transport(packet)
 }
 
 #[test]

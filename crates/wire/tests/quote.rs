@@ -1,4 +1,5 @@
 //! ICMP messages, and the packets that errors quote (RFC 792, RFC 5508 REQ-3).
+#![allow(clippy::panic)] // A helper of tests fails as a test does.
 
 use hairpin_wire as wire;
 
@@ -81,7 +82,7 @@ fn a_quoted_first_fragment_has_ports() {
     assert_eq!((quote.source_port, quote.destination_port), (40_000, 53));
 }
 
-// RFC 5508 REQ-3c: the transport header is looked for behind the quoted packet's options.
+// RFC 5508 REQ-3b: the transport header is looked for behind the quoted packet's options.
 // covers: B1.5508-3, B4
 #[test]
 fn quoted_options_are_traversed() {
@@ -145,7 +146,7 @@ fn a_quoted_header_that_makes_no_sense() {
     }
 }
 
-// RFC 5508 REQ-3b: an error is refused if the header checksum of the packet it quotes is wrong.
+// RFC 5508 REQ-3a: an error is refused if the header checksum of the packet it quotes is wrong.
 // covers: B1.5508-3, B4
 #[test]
 fn the_quoted_header_checksum_is_verified() {
@@ -161,7 +162,7 @@ fn the_quoted_header_checksum_is_verified() {
     }
 }
 
-// RFC 5508 REQ-3d: the quoted transport checksum is not, even where it could be.
+// RFC 5508 REQ-3c: the quoted transport checksum is not, even where it could be.
 // covers: B1.5508-3, B4
 #[test]
 fn the_quoted_transport_checksum_is_not_verified() {
@@ -172,7 +173,7 @@ fn the_quoted_transport_checksum_is_not_verified() {
     }
 }
 
-// RFC 5508 REQ-3a: the error's own checksum, too.
+// RFC 5508 REQ-3: the checksum of the error itself comes first.
 // covers: B1.5508-3
 #[test]
 fn the_checksum_of_the_error_itself_is_verified() {
@@ -181,7 +182,7 @@ fn the_checksum_of_the_error_itself_is_verified() {
     assert_eq!(parse(&error), Err(Malformed::IcmpChecksum));
 }
 
-// RFC 5508 REQ-3e, RFC 4884: extensions behind the quote do not hinder.
+// RFC 5508 REQ-3d, RFC 4884: extensions behind the quote do not hinder.
 // covers: B1.5508-3, B4
 #[test]
 fn extensions_behind_the_quote_are_left_alone() {
