@@ -1,5 +1,7 @@
 //! The checks of `hairpin lab`, a test each.
 
+#![allow(clippy::panic, reason = "the helpers of these tests fail as the tests do")]
+
 use std::process::{Command, Output};
 use std::sync::{Mutex, OnceLock, PoisonError};
 
