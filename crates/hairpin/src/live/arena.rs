@@ -103,9 +103,9 @@ mod tests {
             assert_eq!(count, if round == 1 { 4 } else { BATCH });
             let lengths: Vec<usize> = arena.frames_mut().map(|(_, frame)| frame.len()).collect();
             assert_eq!(lengths.len(), count);
-            for index in 0..count {
+            for (index, &length) in lengths.iter().enumerate() {
                 assert_eq!(usize::from(arena.frame(index)[0]), index, "frames do not overlap");
-                assert_eq!(arena.frame(index).len(), lengths[index]);
+                assert_eq!(arena.frame(index).len(), length);
             }
             arena.clear();
             assert!(arena.is_empty());

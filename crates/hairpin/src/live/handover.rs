@@ -178,3 +178,60 @@ fn channel(wake: &Arc<EventFd>) -> (Outbox, Inbox) {
     let outbox = Outbox { full: full_sender, empty: empty_receiver, wake: Arc::clone(wake), pending: false };
     (outbox, Inbox { full: full_receiver, empty: empty_sender })
 }
+
+#[cfg(test)]
+mod tests {
+    use nat::Config;
+    use nat::config::{Pool, Shard};
+    use nix::sys::eventfd::EfdFlags;
+
+    use super::*;
+
+    fn two() -> (Vec<Arc<EventFd>>, Vec<Exchange>) {
+        let first = Ipv4Addr::new(192, 0, 2, 0);
+        let pool = Pool { addresses: vec![first..=Ipv4Addr::new(192, 0, 2, 1)], ports: 1024..=65_535 };
+        let mut config = Config::new(vec!["10.0.0.0/8".parse().expect("a prefix")], vec![pool]);
+        config.shard = Shard { index: 0, count: 2 };
+        let wake = || Arc::new(EventFd::from_flags(EfdFlags::EFD_NONBLOCK).expect("an eventfd"));
+        let wakes = vec![wake(), wake()];
+        let exchanges = Exchange::between(&wakes, &Arc::new(Steering::new(&config)));
+        (wakes, exchanges)
+    }
+
+    // covers: B10
+    #[test]
+    fn a_packet_from_outside_belongs_to_the_owner_of_its_destination() {
+        let (_, exchanges) = two();
+        let mut packet = [0; 20];
+        packet[16..].copy_from_slice(&[192, 0, 2, 1]);
+        assert_eq!(exchanges[0].other_owner(Realm::Outside, &packet), Some(1));
+        assert_eq!(exchanges[1].other_owner(Realm::Outside, &packet), None);
+        assert_eq!(exchanges[0].other_owner(Realm::Outside, &packet[..19]), None, "too short to tell");
+        assert_eq!(Exchange::alone().other_owner(Realm::Outside, &packet), None);
+    }
+
+    // covers: B10, O7
+    #[test]
+    fn what_does_not_fit_is_dropped_and_the_buffers_come_back() {
+        let (wakes, mut exchanges) = two();
+        let mut arena = Arena::new();
+        for _ in 0..2 {
+            for n in 0..WAITING {
+                assert!(exchanges[0].send(1, Origin::Outside, &[n as u8; 40]));
+            }
+            assert!(!exchanges[0].send(1, Origin::Outside, &[0; 40]), "full");
+            assert!(wakes[1].read().is_err(), "nobody is woken for each packet");
+            exchanges[0].wake();
+            assert_eq!(wakes[1].read(), Ok(1), "but once for all");
+            let mut seen = 0;
+            while exchanges[1].receive(&mut arena) {
+                for (origin, frame) in arena.frames_mut() {
+                    assert_eq!((origin, &*frame), (Origin::Outside, &[seen as u8; 40][..]));
+                    seen += 1;
+                }
+            }
+            assert_eq!(seen, WAITING);
+        }
+        assert!(!exchanges[0].send(2, Origin::Outside, &[0; 40]), "there is no such worker");
+    }
+}

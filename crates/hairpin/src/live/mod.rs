@@ -10,15 +10,15 @@
 //! | `handover` | packets between workers |
 //! | `stats` | totals |
 
-mod arena;
-mod handover;
-mod journal;
-mod network;
-mod stats;
-mod team;
-mod tun;
-mod vnet;
-mod worker;
+pub mod arena;
+pub mod handover;
+pub mod journal;
+pub mod network;
+pub mod stats;
+pub mod team;
+pub mod tun;
+pub mod vnet;
+pub mod worker;
 
 use std::io::{self, Write};
 use std::os::fd::AsFd;
