@@ -1,6 +1,7 @@
 //! Netlink, sysctls and namespaces.
 
 mod failure;
+pub mod namespace;
 pub mod netlink;
 pub mod sysctl;
 
