@@ -7,15 +7,16 @@
 
 use std::collections::{BTreeMap, VecDeque};
 
-use wire::{Fragment, Packet as Parsed};
+use wire::checksum::Sum;
+use wire::{Fragment, Packet as Parsed, Transport};
 
 use crate::batch::{Arrival, Decision, Refusal, Route, flow_of};
 use crate::config::Fragments;
 use crate::engine::Engine;
 use crate::output::Output;
-use crate::rewrite::Rewrite;
+use crate::rewrite::{Rewrite, change};
 use crate::timer::ticks;
-use crate::{Offload, Packet, Realm, Reason, Verdict};
+use crate::{Checksum, Offload, Packet, Realm, Reason, Verdict};
 
 /// Gaps that a datagram may have at one time. In order there is none.
 const RANGES: usize = 32;
@@ -305,7 +306,12 @@ impl Engine {
     ) -> Result<Verdict, Refusal> {
         self.count(arrival, verdict_of(route));
         let header_len = usize::from(parsed.header_len);
-        let (header, payload) = packet.data[..usize::from(parsed.total_len)].split_at(header_len);
+        let mut whole = packet.data[..usize::from(parsed.total_len)].to_vec();
+        if packet.offload.checksum == Checksum::Partial {
+            complete(&mut whole, parsed);
+        }
+        let (header, payload) = whole.split_at(header_len);
+        let later = later_header(header);
         let piece = (usize::from(mtu).saturating_sub(header_len) / 8 * 8).max(8);
         let field = u16::from_be_bytes([header[6], header[7]]);
         let pieces = payload.len().div_ceil(piece);
@@ -313,18 +319,55 @@ impl Engine {
             let offset = (field & 0x1fff) + (n * piece / 8) as u16;
             // Whatever is cut off has more behind it; the rest has what the whole had.
             let more = if n + 1 < pieces { MORE_FRAGMENTS } else { field & MORE_FRAGMENTS };
-            let mut data = Vec::with_capacity(header_len + octets.len());
+            let header = if n == 0 { header } else { &later };
+            let mut data = Vec::with_capacity(header.len() + octets.len());
             data.extend(header);
             data.extend(octets);
-            data[2..4].copy_from_slice(&((header_len + octets.len()) as u16).to_be_bytes());
+            data[2..4].copy_from_slice(&((header.len() + octets.len()) as u16).to_be_bytes());
             data[6..8].copy_from_slice(&(offset | more).to_be_bytes());
             data[10..12].fill(0);
-            let checksum = wire::checksum::Sum::of(&data[..header_len]).checksum();
+            let checksum = Sum::of(&data[..header.len()]).checksum();
             data[10..12].copy_from_slice(&checksum.to_be_bytes());
             self.output.send(route, Offload::default(), data);
         }
         Ok(Verdict::Held)
     }
+}
+
+/// Makes a partial checksum a full one: nobody can do that any more once the packet is in pieces.
+fn complete(packet: &mut [u8], parsed: &Parsed) {
+    let (_, segment) = packet.split_at_mut(usize::from(parsed.header_len));
+    let at = match parsed.transport {
+        Transport::Tcp { .. } => 16,
+        Transport::Udp { .. } => 6,
+        _ => return,
+    };
+    // The field holds the pseudo-header's sum, so summing everything up takes that in.
+    let sum = Sum::of(segment);
+    let udp = matches!(parsed.transport, Transport::Udp { .. });
+    change(segment, at, |_| if udp { sum.checksum_udp() } else { sum.checksum() });
+}
+
+/// The header of all fragments but the first: of the options those that are to be copied (RFC 791 3.1).
+fn later_header(header: &[u8]) -> Vec<u8> {
+    let mut later = header[..20].to_vec();
+    let mut options = &header[20..];
+    while let [kind, rest @ ..] = options {
+        let len = match (kind, rest) {
+            (0, _) => break,
+            (1, _) => 1,
+            (_, [len, ..]) => usize::from(*len).max(2),
+            _ => break,
+        };
+        let Some((option, behind)) = options.split_at_checked(len) else { break };
+        if kind & 0x80 != 0 {
+            later.extend(option);
+        }
+        options = behind;
+    }
+    later.resize(later.len().next_multiple_of(4), 0);
+    later[0] = 0x40 | (later.len() / 4) as u8;
+    later
 }
 
 /// The octets of its datagram that a fragment holds, and whether it is the last.
