@@ -5,7 +5,7 @@
 //! state machines see the packet, and it loses one hop. The two sessions know one another; where one
 //! ends first, the other finds or opens its successor.
 
-use wire::{Packet as Parsed, Transport};
+use wire::Packet as Parsed;
 
 use crate::batch::{Arrival, Decision, Fit, Refusal, Route, rewrite};
 use crate::engine::Engine;
@@ -59,7 +59,9 @@ impl Engine {
             Endpoint { port: remote_port(protocol, external), ..external },
             true,
         );
-        self.check_inbound(target)?;
+        // Who writes to another mapping of its own opens both sessions.
+        let own = self.mappings.get(target).internal().address == internal.address;
+        self.check_inbound(target, if own { 2 } else { 1 })?;
         self.check_room(&[new, inbound])?;
         let index = self.commit(mapping, new, parsed)?;
         let Ok(partner) = self.commit(Use::Existing(target), inbound, parsed) else {
@@ -100,13 +102,11 @@ impl Engine {
             Other::Itself => index,
             Other::Existing(partner) => partner,
             Other::New(target) => {
-                if matches!(parsed.transport, Transport::Tcp { .. }) {
-                    // The receiver's session ended: only a new connection may open another.
-                    crate::open::check_opens(parsed)?;
-                }
+                // The receiver's session ended: only what opens one may open another.
+                crate::open::check_opens(parsed)?;
                 let remote = Endpoint { port: remote_port(protocol, external), ..external };
                 let inbound = self.inbound_session(target, remote, true);
-                self.check_inbound(target)?;
+                self.check_inbound(target, 1)?;
                 self.check_room(&[inbound])?;
                 let partner = self.commit(Use::Existing(target), inbound, parsed)?;
                 self.touch(index, Realm::Inside, parsed);

@@ -121,7 +121,7 @@ impl Engine {
         let port = Port { address, protocol, port: external.port };
         let mapping = self.pool.mapping(port).ok_or(Reason::NoMapping)?;
         let new = self.inbound_session(mapping, remote, arrival == Arrival::Hairpin);
-        self.check_inbound(mapping)?;
+        self.check_inbound(mapping, 1)?;
         self.check_room(&[new])?;
         let index = self.commit(Use::Existing(mapping), new, parsed)?;
         let rewrite = rewrite(&self.sessions.lines()[index as usize], Realm::Outside);
@@ -144,11 +144,11 @@ impl Engine {
         }
     }
 
-    /// Whether the owner of `mapping` may have one more session.
-    pub(crate) fn check_inbound(&self, mapping: u32) -> Result<(), Limit> {
+    /// Whether the owner of `mapping` may have so many more sessions.
+    pub(crate) fn check_inbound(&self, mapping: u32, sessions: u32) -> Result<(), Limit> {
         let line = self.mappings.get(mapping);
         let subscriber = self.subscribers.get(line.subscriber);
-        subscriber.may_open(line.protocol(), false, 1, &self.config.limits, self.tick)
+        subscriber.may_open(line.protocol(), false, sessions, &self.config.limits, self.tick)
     }
 
     /// The mapping of `internal`: the one that there is, or what a new one will be. Checks the
