@@ -11,25 +11,16 @@ use rules::tracking::Segment;
 use wire::tcp::Flags;
 use wire::{Fragment, Malformed, Options, Packet as Parsed, Transport, Trust};
 
+use crate::brief::Brief;
 use crate::engine::Engine;
 use crate::event::Limit;
 use crate::fragment::verdict_of;
-use crate::hash::Flow;
 use crate::memory::prefetch;
 use crate::rewrite::Rewrite;
-use crate::session::Session;
-use crate::{BATCH, Checksum, Endpoint, Offload, Packet, Protocol, Realm, Reason, Verdict};
+use crate::{BATCH, Checksum, Endpoint, Packet, Protocol, Realm, Reason, Verdict};
 
 /// What the first stage found out about each packet of a batch.
-pub(crate) type Stages = Box<[Option<Result<Staged, Reason>>]>;
-
-/// A packet that is well-formed, and whose it is.
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct Staged {
-    pub(crate) parsed: Parsed,
-    /// Its tuple and the hash of it; `None` where it has no ports of its own.
-    flow: Option<(Flow, u64)>,
-}
+pub(crate) type Stages = Vec<Result<Brief, Malformed>>;
 
 /// Where a packet comes from.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -115,24 +106,16 @@ impl Engine {
     /// of `packets[i]`. What is beyond `BATCH`, or beyond the shorter of the two, is not looked at.
     pub fn handle_batch(&mut self, packets: &mut [Packet<'_>], verdicts: &mut [Verdict], now: Instant) {
         self.advance(now);
-        if self.stages.is_empty() {
-            self.stages = vec![None; BATCH].into_boxed_slice();
-        }
         let mut stages = core::mem::take(&mut self.stages);
-        for (packet, stage) in packets.iter().zip(stages.iter_mut()) {
-            *stage = Some(self.stage(packet));
-        }
-        for stage in stages.iter().take(packets.len()) {
-            if let Some(Ok(Staged { flow: Some((_, hash)), .. })) = stage
-                && let Some(index) = self.flows.guess(*hash)
-            {
+        stages.clear();
+        stages.extend(packets.iter().take(BATCH).map(|packet| self.stage(packet)));
+        for brief in stages.iter().flatten() {
+            if let Some(index) = self.flows.guess(brief.hash) {
                 prefetch(self.sessions.lines(), index as usize);
             }
         }
-        for ((packet, verdict), stage) in packets.iter_mut().zip(verdicts).zip(stages.iter()) {
-            if let Some(staged) = stage {
-                *verdict = self.finish(packet, Arrival::From(packet.from), staged);
-            }
+        for ((packet, verdict), stage) in packets.iter_mut().zip(verdicts).zip(&stages) {
+            *verdict = self.finish(packet, Arrival::From(packet.from), stage);
         }
         self.stages = stages;
     }
@@ -141,24 +124,18 @@ impl Engine {
     pub fn handle_hairpin(&mut self, packet: &mut Packet<'_>, now: Instant) -> Verdict {
         self.advance(now);
         packet.from = Realm::Outside;
-        let staged = self.stage(packet);
-        self.finish(packet, Arrival::Hairpin, &staged)
+        let stage = self.stage(packet);
+        self.finish(packet, Arrival::Hairpin, &stage)
     }
 
     /// First stage.
     #[inline(always)]
-    fn stage(&self, packet: &Packet<'_>) -> Result<Staged, Reason> {
-        let trust = match packet.offload.checksum {
-            Checksum::Full => Trust::Verify,
-            Checksum::Verified | Checksum::Partial => Trust::Skip,
-        };
-        let parsed = Parsed::parse(packet.data, trust)?;
-        let flow = flow_of(packet.from, &parsed).map(|flow| {
-            let hash = self.key.flow(flow);
-            self.flows.prefetch(hash);
-            (flow, hash)
-        });
-        Ok(Staged { parsed, flow })
+    fn stage(&self, packet: &Packet<'_>) -> Result<Brief, Malformed> {
+        let parsed = Parsed::parse(packet.data, trust(packet))?;
+        let mut brief = Brief::new(&parsed, packet.from, packet.offload.checksum);
+        brief.hash = self.key.flow(brief.flow);
+        self.flows.prefetch(brief.hash);
+        Ok(brief)
     }
 
     /// Third stage.
@@ -167,23 +144,21 @@ impl Engine {
         &mut self,
         packet: &mut Packet<'_>,
         arrival: Arrival,
-        staged: &Result<Staged, Reason>,
+        stage: &Result<Brief, Malformed>,
     ) -> Verdict {
-        let outcome = match staged {
-            Ok(staged) => match (staged.flow, staged.parsed.fragment) {
-                (Some((flow, hash)), Fragment::Whole) => self
-                    .decide(arrival, &staged.parsed, packet.offload, flow, hash)
-                    .and_then(|decision| self.carry_out(packet, arrival, &staged.parsed, &decision)),
-                _ => self.handle_uncommon(packet, arrival, staged),
-            },
-            Err(reason) => Err(Refusal::Reason(*reason)),
+        let outcome = match stage {
+            Ok(brief) if brief.common => self
+                .decide(arrival, packet, brief)
+                .and_then(|decision| self.carry_out(packet, arrival, brief, &decision)),
+            Ok(_) => self.handle_uncommon(packet, arrival),
+            Err(malformed) => Err((*malformed).into()),
         };
         match outcome {
             Ok(verdict) => {
                 self.count(arrival, verdict);
                 verdict
             }
-            Err(refusal) => Verdict::Drop(self.refuse(packet, arrival, staged.as_ref().ok(), refusal)),
+            Err(refusal) => Verdict::Drop(self.refuse(packet, arrival, refusal)),
         }
     }
 
@@ -205,53 +180,43 @@ impl Engine {
 
     /// Fragments, ICMP errors, and what is not translated at all.
     #[cold]
-    fn handle_uncommon(
-        &mut self,
-        packet: &mut Packet<'_>,
-        arrival: Arrival,
-        staged: &Staged,
-    ) -> Result<Verdict, Refusal> {
-        let parsed = &staged.parsed;
+    fn handle_uncommon(&mut self, packet: &mut Packet<'_>, arrival: Arrival) -> Result<Verdict, Refusal> {
+        let parsed = Parsed::parse(packet.data, Trust::Skip)?;
+        if parsed.options.intersects(Options::SOURCE_ROUTE) {
+            return Err(Reason::SourceRoute.into());
+        }
         match (parsed.fragment, parsed.transport) {
             (_, Transport::Other) => Err(Reason::Protocol.into()),
             (Fragment::Whole, Transport::IcmpError { quote }) => {
-                self.handle_icmp_error(packet, arrival, parsed, &quote)
+                self.handle_icmp_error(packet, arrival, &parsed, &quote)
             }
             (_, Transport::IcmpError { .. }) => Err(Reason::QuoteRefused.into()),
             (_, Transport::IcmpOther) => Err(Reason::IcmpType.into()),
-            (Fragment::Later { .. }, _) if Protocol::from_number(parsed.protocol).is_none() => {
-                Err(Reason::Protocol.into())
-            }
-            _ => self.handle_fragment(packet, arrival, parsed),
+            _ if Protocol::from_number(parsed.protocol).is_none() => Err(Reason::Protocol.into()),
+            _ => self.handle_fragment(packet, arrival, &parsed),
         }
     }
 
-    /// What is to be done with a packet that has ports: the session's word, or a new session's.
+    /// What is to be done with a packet that has ports: its session's word, or a new session's.
     #[inline(always)]
     pub(crate) fn decide(
         &mut self,
         arrival: Arrival,
-        parsed: &Parsed,
-        offload: Offload,
-        flow: Flow,
-        hash: u64,
+        packet: &Packet<'_>,
+        brief: &Brief,
     ) -> Result<Decision, Refusal> {
-        let realm = arrival.realm();
-        if let Transport::Tcp { flags, .. } = parsed.transport
-            && is_illegal(flags)
-        {
+        if is_illegal(brief.flags) {
             return Err(Reason::TcpFlags.into());
         }
-        if parsed.options.intersects(Options::SOURCE_ROUTE) {
-            return Err(Reason::SourceRoute.into());
-        }
+        let realm = arrival.realm();
         let lines = self.sessions.lines();
-        if let Some(index) = self.flows.find(hash, |index| lines[index as usize].flow(realm) == flow)
+        if let Some(index) =
+            self.flows.find(brief.hash, |index| lines[index as usize].flow(realm) == brief.flow)
             && self.settle(index)
         {
-            return self.pass(index, arrival, parsed, offload);
+            return self.pass(index, arrival, packet, brief);
         }
-        self.open(arrival, parsed, offload)
+        self.open(arrival, packet, brief)
     }
 
     /// A packet of session `index`.
@@ -260,39 +225,42 @@ impl Engine {
         &mut self,
         index: u32,
         arrival: Arrival,
-        parsed: &Parsed,
-        offload: Offload,
+        packet: &Packet<'_>,
+        brief: &Brief,
     ) -> Result<Decision, Refusal> {
         let session = &self.sessions.lines()[index as usize];
         let realm = arrival.realm();
         if session.is_hairpin() {
             match arrival {
-                Arrival::From(Realm::Inside) => return self.pass_hairpin(index, parsed, offload),
+                Arrival::From(Realm::Inside) => return self.pass_hairpin(index, packet, brief),
                 // Only another shard may bring packets from an address of the pools.
                 Arrival::From(Realm::Outside) => return Err(Reason::SpoofedInside.into()),
                 Arrival::Hairpin => {}
             }
         }
-        let rewrite = rewrite(session, realm);
-        let fit = self.fit(arrival, parsed, offload, realm.other())?;
-        self.touch(index, realm, parsed);
+        let rewrite = session.rewrite(realm);
+        let fit = self.fit(arrival, packet, brief, realm.other())?;
+        self.touch(index, realm, brief);
         Ok(Decision { route: Route::To(realm.other()), rewrite, fit })
     }
 
     /// A packet from `realm` moves session `index`'s state and timer.
     #[inline(always)]
-    pub(crate) fn touch(&mut self, index: u32, realm: Realm, parsed: &Parsed) {
-        let session = &mut self.sessions.lines_mut()[index as usize];
-        match parsed.transport {
-            Transport::Tcp { flags, .. } => {
-                if session.track(realm, Segment::from_flags(flags), self.tick) {
-                    let deadline = session.deadline(&self.timers);
-                    self.wheel.hasten(self.sessions.lines_mut(), index, deadline);
-                }
-            }
-            Transport::Udp { .. } if realm == Realm::Outside && !self.config.udp.inbound_refresh => {}
-            _ => session.last_seen = self.tick,
+    pub(crate) fn touch(&mut self, index: u32, realm: Realm, brief: &Brief) {
+        if brief.is_udp && !self.config.udp.inbound_refresh && realm == Realm::Outside {
+            return;
         }
+        let session = &mut self.sessions.lines_mut()[index as usize];
+        if session.track(realm, Segment::from_flags(brief.flags), self.tick) {
+            self.hasten(index);
+        }
+    }
+
+    /// Session `index` has changed its timer.
+    #[cold]
+    fn hasten(&mut self, index: u32) {
+        let deadline = self.sessions.lines()[index as usize].deadline(&self.timers);
+        self.wheel.hasten(self.sessions.lines_mut(), index, deadline);
     }
 
     /// Whether a packet has hops left and fits the link towards `to` (B7).
@@ -300,37 +268,15 @@ impl Engine {
     pub(crate) fn fit(
         &self,
         arrival: Arrival,
-        parsed: &Parsed,
-        offload: Offload,
+        packet: &Packet<'_>,
+        brief: &Brief,
         to: Realm,
     ) -> Result<Fit, Refusal> {
-        if parsed.ttl <= arrival.age() {
+        if brief.ttl <= arrival.age() {
             return Err(Reason::TtlExpired.into());
         }
-        let mtu = match to {
-            Realm::Inside => self.config.mtu.inside,
-            Realm::Outside => self.config.mtu.outside,
-        };
-        // Of a super-segment it is the segments that must fit.
-        let headers = u16::from(parsed.header_len)
-            + match parsed.transport {
-                Transport::Tcp { header_len, .. } => u16::from(header_len),
-                _ => 8,
-            };
-        let size = match offload.gso_size {
-            0 => parsed.total_len,
-            segment => parsed.total_len.min(headers.saturating_add(segment)),
-        };
-        if size <= mtu {
-            return Ok(Fit::Whole);
-        }
-        match (parsed.dont_fragment, offload.gso_size, parsed.transport) {
-            (true, ..) => Err(Refusal::TooBig(mtu)),
-            (false, 0, _) => Ok(Fit::Split(mtu)),
-            (false, _, Transport::Tcp { .. }) if mtu > headers => Ok(Fit::Segment(mtu - headers)),
-            // Datagrams cannot be cut anew.
-            (false, ..) => Err(Refusal::TooBig(mtu)),
-        }
+        let mtu = [self.config.mtu.inside, self.config.mtu.outside][to as usize];
+        if brief.total_len <= mtu { Ok(Fit::Whole) } else { fit_large(packet, brief, mtu) }
     }
 
     /// Does what was decided.
@@ -339,41 +285,47 @@ impl Engine {
         &mut self,
         packet: &mut Packet<'_>,
         arrival: Arrival,
-        parsed: &Parsed,
+        brief: &Brief,
         decision: &Decision,
     ) -> Result<Verdict, Refusal> {
-        if let Transport::Tcp { flags, .. } = parsed.transport
-            && flags.contains(Flags::SYN)
+        if brief.flags.contains(Flags::SYN)
             && let Some(limit) = self.config.mss_clamp
         {
-            crate::mss::clamp(packet.data, parsed, packet.offload.checksum, limit);
+            crate::mss::clamp(packet.data, brief, packet.offload.checksum, limit);
         }
-        decision.rewrite.apply(packet.data, parsed, packet.offload.checksum, arrival.age());
+        decision.rewrite.apply(packet.data, brief, packet.offload.checksum, arrival.age());
         match decision.fit {
             Fit::Whole => {}
             Fit::Segment(size) => packet.offload.gso_size = size,
-            Fit::Split(mtu) => return self.split(packet, arrival, parsed, decision.route, mtu),
+            Fit::Split(mtu) => return self.split(packet, arrival, brief, decision.route, mtu),
         }
         Ok(verdict_of(decision.route))
     }
 }
 
-/// What a packet of `session` from `realm` is rewritten to.
+/// A packet that is longer than `mtu`: of a super-segment it is the segments that must fit.
+#[inline(never)]
+fn fit_large(packet: &Packet<'_>, brief: &Brief, mtu: u16) -> Result<Fit, Refusal> {
+    let headers = u16::from(brief.header_len) + u16::from(brief.transport_len);
+    let segment = packet.offload.gso_size;
+    if segment != 0 && headers.saturating_add(segment) <= mtu {
+        return Ok(Fit::Whole);
+    }
+    match (brief.dont_fragment, segment) {
+        (true, _) => Err(Refusal::TooBig(mtu)),
+        (false, 0) => Ok(Fit::Split(mtu)),
+        (false, _) if !brief.is_udp && mtu > headers => Ok(Fit::Segment(mtu - headers)),
+        // Datagrams cannot be cut anew.
+        (false, _) => Err(Refusal::TooBig(mtu)),
+    }
+}
+
+/// Whether a packet's transport checksum is to be verified.
 #[inline(always)]
-pub(crate) fn rewrite(session: &Session, realm: Realm) -> Rewrite {
-    match realm {
-        Realm::Inside => Rewrite {
-            source: Some(session.external()),
-            destination: None,
-            ip: session.ip_delta(),
-            transport: session.transport_delta(),
-        },
-        Realm::Outside => Rewrite {
-            source: None,
-            destination: Some(session.internal()),
-            ip: session.ip_delta().reverse(),
-            transport: session.transport_delta().reverse(),
-        },
+fn trust(packet: &Packet<'_>) -> Trust {
+    match packet.offload.checksum {
+        Checksum::Full => Trust::Verify,
+        Checksum::Verified | Checksum::Partial => Trust::Skip,
     }
 }
 
@@ -402,9 +354,4 @@ pub(crate) fn ends(realm: Realm, parsed: &Parsed) -> Option<(Protocol, Endpoint,
         _ => return None,
     };
     Some((protocol, Endpoint::new(parsed.source, source), Endpoint::new(parsed.destination, destination)))
-}
-
-#[inline(always)]
-pub(crate) fn flow_of(realm: Realm, parsed: &Parsed) -> Option<Flow> {
-    ends(realm, parsed).map(|(protocol, source, destination)| Flow::new(realm, protocol, source, destination))
 }

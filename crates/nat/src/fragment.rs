@@ -8,15 +8,16 @@
 use std::collections::{BTreeMap, VecDeque};
 
 use wire::checksum::Sum;
-use wire::{Fragment, Packet as Parsed, Transport};
+use wire::{Fragment, Packet as Parsed};
 
-use crate::batch::{Arrival, Decision, Refusal, Route, flow_of};
+use crate::batch::{Arrival, Decision, Refusal, Route};
+use crate::brief::Brief;
 use crate::config::Fragments;
 use crate::engine::Engine;
 use crate::output::Output;
 use crate::rewrite::{Rewrite, change};
 use crate::timer::ticks;
-use crate::{Checksum, Offload, Packet, Realm, Reason, Verdict};
+use crate::{Checksum, Offload, Packet, Protocol, Realm, Reason, Verdict};
 
 /// Gaps that a datagram may have at one time. In order there is none.
 const RANGES: usize = 32;
@@ -64,7 +65,7 @@ struct Datagram {
 /// A fragment that came before its first.
 #[derive(Debug)]
 struct Waiting {
-    parsed: Parsed,
+    brief: Brief,
     offload: Offload,
     data: Vec<u8>,
 }
@@ -218,23 +219,23 @@ impl Engine {
         let key = Key::of(arrival, packet.data, parsed);
         let (first, last, is_last) = extent(parsed);
         self.fragments.check(&key, (first, last, is_last))?;
+        let mut brief = Brief::new(parsed, arrival.realm(), packet.offload.checksum);
         match parsed.fragment {
             Fragment::Later { .. } => {
                 match self.fragments.datagrams.get(&key).and_then(|datagram| datagram.decided) {
                     Some((route, rewrite)) => {
-                        let fit = self.fit(arrival, parsed, packet.offload, realm_of(route))?;
+                        let fit = self.fit(arrival, packet, &brief, realm_of(route))?;
                         self.see(key, first, last, is_last);
-                        self.carry_out(packet, arrival, parsed, &Decision { route, rewrite, fit })
+                        self.carry_out(packet, arrival, &brief, &Decision { route, rewrite, fit })
                     }
-                    None => self.pen(key, packet, parsed, (first, last, is_last)),
+                    None => self.pen(key, packet, brief, (first, last, is_last)),
                 }
             }
             Fragment::First | Fragment::Whole => {
-                let flow = flow_of(arrival.realm(), parsed).ok_or(Reason::Protocol)?;
-                let hash = self.key.flow(flow);
-                let decision = self.decide(arrival, parsed, packet.offload, flow, hash)?;
+                brief.hash = self.key.flow(brief.flow);
+                let decision = self.decide(arrival, packet, &brief)?;
                 self.fragments.follow(key, self.tick).decided = Some((decision.route, decision.rewrite));
-                let verdict = self.carry_out(packet, arrival, parsed, &decision)?;
+                let verdict = self.carry_out(packet, arrival, &brief, &decision)?;
                 self.release(key, arrival, decision);
                 self.see(key, first, last, is_last);
                 Ok(verdict)
@@ -255,12 +256,12 @@ impl Engine {
         &mut self,
         key: Key,
         packet: &Packet<'_>,
-        parsed: &Parsed,
+        brief: Brief,
         (first, last, is_last): (u32, u32, bool),
     ) -> Result<Verdict, Refusal> {
-        let len = usize::from(parsed.total_len);
+        let len = usize::from(brief.total_len);
         self.fragments.check_waiting(key.source, len)?;
-        let waiting = Waiting { parsed: *parsed, offload: packet.offload, data: packet.data[..len].to_vec() };
+        let waiting = Waiting { brief, offload: packet.offload, data: packet.data[..len].to_vec() };
         let datagram = self.fragments.follow(key, self.tick);
         datagram.see(first, last, is_last);
         datagram.waiting.push(waiting);
@@ -277,10 +278,9 @@ impl Engine {
         for mut fragment in waiting {
             let mut packet =
                 Packet { data: &mut fragment.data, from: arrival.realm(), offload: fragment.offload };
-            let outcome = self
-                .fit(arrival, &fragment.parsed, packet.offload, realm_of(decision.route))
-                .and_then(|fit| {
-                    self.carry_out(&mut packet, arrival, &fragment.parsed, &Decision { fit, ..decision })
+            let outcome =
+                self.fit(arrival, &packet, &fragment.brief, realm_of(decision.route)).and_then(|fit| {
+                    self.carry_out(&mut packet, arrival, &fragment.brief, &Decision { fit, ..decision })
                 });
             match outcome {
                 Ok(verdict) => {
@@ -290,7 +290,7 @@ impl Engine {
                     }
                 }
                 Err(refusal) => {
-                    self.refuse(&packet, arrival, None, refusal);
+                    self.refuse(&packet, arrival, refusal);
                 }
             }
         }
@@ -301,15 +301,15 @@ impl Engine {
         &mut self,
         packet: &Packet<'_>,
         arrival: Arrival,
-        parsed: &Parsed,
+        brief: &Brief,
         route: Route,
         mtu: u16,
     ) -> Result<Verdict, Refusal> {
         self.count(arrival, verdict_of(route));
-        let header_len = usize::from(parsed.header_len);
-        let mut whole = packet.data[..usize::from(parsed.total_len)].to_vec();
+        let header_len = usize::from(brief.header_len);
+        let mut whole = packet.data[..usize::from(brief.total_len)].to_vec();
         if packet.offload.checksum == Checksum::Partial {
-            complete(&mut whole, parsed);
+            complete(&mut whole, header_len);
         }
         let (header, payload) = whole.split_at(header_len);
         let later = later_header(header);
@@ -336,17 +336,16 @@ impl Engine {
 }
 
 /// Makes a partial checksum a full one: nobody can do that any more once the packet is in pieces.
-fn complete(packet: &mut [u8], parsed: &Parsed) {
-    let (_, segment) = packet.split_at_mut(usize::from(parsed.header_len));
-    let at = match parsed.transport {
-        Transport::Tcp { .. } => 16,
-        Transport::Udp { .. } => 6,
-        _ => return,
-    };
+fn complete(packet: &mut [u8], header_len: usize) {
+    let protocol = packet[9];
+    let segment = &mut packet[header_len..];
     // The field holds the pseudo-header's sum, so summing everything up takes that in.
     let sum = Sum::of(segment);
-    let udp = matches!(parsed.transport, Transport::Udp { .. });
-    change(segment, at, |_| if udp { sum.checksum_udp() } else { sum.checksum() });
+    match Protocol::from_number(protocol) {
+        Some(Protocol::Tcp) => change(segment, 16, |_| sum.checksum()),
+        Some(Protocol::Udp) => change(segment, 6, |_| sum.checksum_udp()),
+        _ => {}
+    }
 }
 
 /// The header of all fragments but the first: of the options those that are to be copied (RFC 791 3.1).

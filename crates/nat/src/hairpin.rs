@@ -5,16 +5,17 @@
 //! state machines see the packet, and it loses one hop. The two sessions know one another; where one
 //! ends first, the other finds or opens its successor.
 
-use wire::Packet as Parsed;
+use wire::{Packet as Parsed, Trust};
 
-use crate::batch::{Arrival, Decision, Fit, Refusal, Route, rewrite};
+use crate::batch::{Arrival, Decision, Fit, Refusal, Route};
+use crate::brief::Brief;
 use crate::engine::Engine;
 use crate::event::{DeleteReason, OpenedFrom};
-use crate::open::Use;
+use crate::open::{Use, check_opens};
 use crate::pool::{Owner, Port};
 use crate::rewrite::Rewrite;
 use crate::session::Session;
-use crate::{Endpoint, Offload, Protocol, Realm, Reason};
+use crate::{Endpoint, Packet, Protocol, Realm, Reason};
 
 /// The receiver's session.
 #[derive(Clone, Copy, Debug)]
@@ -35,7 +36,7 @@ impl Engine {
         internal: Endpoint,
         remote: Endpoint,
         address: u32,
-        parsed: &Parsed,
+        brief: &Brief,
         fit: Fit,
     ) -> Result<Decision, Refusal> {
         if protocol != Protocol::Icmp {
@@ -47,12 +48,12 @@ impl Engine {
         let new = self.new_session(protocol, internal, mapping, remote, OpenedFrom::Inside, true);
         let Other::New(target) = other else {
             self.check_room(&[new])?;
-            let index = self.commit(mapping, new, parsed)?;
+            let index = self.commit(mapping, new, brief)?;
             let partner = match other {
                 Other::Existing(partner) => partner,
                 _ => index,
             };
-            return Ok(self.join(index, partner, parsed, fit));
+            return Ok(self.join(index, partner, brief, fit));
         };
         let inbound = self.inbound_session(
             target,
@@ -63,8 +64,8 @@ impl Engine {
         let own = self.mappings.get(target).internal().address == internal.address;
         self.check_inbound(target, if own { 2 } else { 1 })?;
         self.check_room(&[new, inbound])?;
-        let index = self.commit(mapping, new, parsed)?;
-        let Ok(partner) = self.commit(Use::Existing(target), inbound, parsed) else {
+        let index = self.commit(mapping, new, brief)?;
+        let Ok(partner) = self.commit(Use::Existing(target), inbound, brief) else {
             self.delete_session(index, self.tick, DeleteReason::Idle);
             return Err(crate::event::Limit::Sessions.into());
         };
@@ -77,16 +78,16 @@ impl Engine {
     pub(crate) fn pass_hairpin(
         &mut self,
         index: u32,
-        parsed: &Parsed,
-        offload: Offload,
+        packet: &Packet<'_>,
+        brief: &Brief,
     ) -> Result<Decision, Refusal> {
         let session = self.sessions.lines()[index as usize];
-        let fit = self.fit(Arrival::From(Realm::Inside), parsed, offload, Realm::Inside)?;
+        let fit = self.fit(Arrival::From(Realm::Inside), packet, brief, Realm::Inside)?;
         let address = match self.pool.owner(session.remote().address) {
             Some(Owner::Here(address)) => address,
             Some(Owner::Shard(shard)) => {
-                self.touch(index, Realm::Inside, parsed);
-                let rewrite = rewrite(&session, Realm::Inside);
+                self.touch(index, Realm::Inside, brief);
+                let rewrite = session.rewrite(Realm::Inside);
                 return Ok(Decision { route: Route::Shard(shard), rewrite, fit });
             }
             None => return Err(Reason::NoMapping.into()),
@@ -94,8 +95,8 @@ impl Engine {
         if let Some(partner) = session.partner()
             && self.settle(partner)
         {
-            self.touch(index, Realm::Inside, parsed);
-            return Ok(self.join(index, partner, parsed, fit));
+            self.touch(index, Realm::Inside, brief);
+            return Ok(self.join(index, partner, brief, fit));
         }
         let (protocol, external) = (session.protocol(), session.external());
         let partner = match self.other(protocol, external, session.remote(), address)? {
@@ -103,19 +104,19 @@ impl Engine {
             Other::Existing(partner) => partner,
             Other::New(target) => {
                 // The receiver's session ended: only what opens one may open another.
-                crate::open::check_opens(parsed)?;
+                check_opens(&Parsed::parse(packet.data, Trust::Skip)?)?;
                 let remote = Endpoint { port: remote_port(protocol, external), ..external };
                 let inbound = self.inbound_session(target, remote, true);
                 self.check_inbound(target, 1)?;
                 self.check_room(&[inbound])?;
-                let partner = self.commit(Use::Existing(target), inbound, parsed)?;
-                self.touch(index, Realm::Inside, parsed);
+                let partner = self.commit(Use::Existing(target), inbound, brief)?;
+                self.touch(index, Realm::Inside, brief);
                 self.pair(index, partner);
                 return Ok(self.decision(index, partner, fit));
             }
         };
-        self.touch(index, Realm::Inside, parsed);
-        Ok(self.join(index, partner, parsed, fit))
+        self.touch(index, Realm::Inside, brief);
+        Ok(self.join(index, partner, brief, fit))
     }
 
     /// The receiver's session for a packet from `external` to `remote`.
@@ -146,8 +147,8 @@ impl Engine {
     }
 
     /// The packet has moved session `index`; it moves `partner`'s, which there was, as well.
-    fn join(&mut self, index: u32, partner: u32, parsed: &Parsed, fit: Fit) -> Decision {
-        self.touch(partner, Realm::Outside, parsed);
+    fn join(&mut self, index: u32, partner: u32, brief: &Brief, fit: Fit) -> Decision {
+        self.touch(partner, Realm::Outside, brief);
         self.pair(index, partner);
         self.decision(index, partner, fit)
     }
@@ -160,8 +161,8 @@ impl Engine {
 
     fn decision(&self, index: u32, partner: u32, fit: Fit) -> Decision {
         let lines = self.sessions.lines();
-        let out = rewrite(&lines[index as usize], Realm::Inside);
-        let back = rewrite(&lines[partner as usize], Realm::Outside);
+        let out = lines[index as usize].rewrite(Realm::Inside);
+        let back = lines[partner as usize].rewrite(Realm::Outside);
         Decision {
             route: Route::To(Realm::Inside),
             rewrite: Rewrite {

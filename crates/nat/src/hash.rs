@@ -56,16 +56,12 @@ pub(crate) struct Flow {
 impl Flow {
     #[inline(always)]
     pub(crate) fn new(realm: Realm, protocol: Protocol, source: Endpoint, destination: Endpoint) -> Self {
-        let realm = match realm {
-            Realm::Inside => 0,
-            Realm::Outside => 1,
-        };
         Self {
             addresses: u64::from(source.address.to_bits()) << 32 | u64::from(destination.address.to_bits()),
             ports: u64::from(source.port) << 32
                 | u64::from(destination.port) << 16
                 | u64::from(protocol as u8) << 8
-                | realm,
+                | realm as u64,
         }
     }
 }

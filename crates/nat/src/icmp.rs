@@ -5,15 +5,16 @@
 //! touched: anybody can send an ICMP error.
 
 use wire::checksum::{Delta, Sum};
-use wire::{Fragment, Packet as Parsed, Quote, Transport};
+use wire::{Fragment, Packet as Parsed, Quote, Transport, Trust};
 
-use crate::batch::{Arrival, Fit, Refusal, Route, Staged, ends, rewrite};
+use crate::batch::{Arrival, Fit, Refusal, Route, ends};
+use crate::brief::Brief;
 use crate::engine::Engine;
 use crate::event::{EventKind, Limit};
 use crate::fragment::verdict_of;
 use crate::hash::Flow;
 use crate::pool::{Owner, Port};
-use crate::rewrite::{Rewrite, change};
+use crate::rewrite::{Rewrite, change, write_ip};
 use crate::session::Session;
 use crate::subscriber::report;
 use crate::{Endpoint, Offload, Packet, Protocol, Realm, Reason, Verdict};
@@ -57,11 +58,12 @@ impl Engine {
             .map(|partner| self.sessions.lines()[partner as usize]);
         let route = self.error_route(realm, &session, partner.as_ref())?;
         let to = if let Route::To(to) = route { to } else { Realm::Inside };
-        let fit = self.fit(arrival, parsed, Offload::default(), to)?;
+        let brief = Brief::new(parsed, realm, packet.offload.checksum);
+        let fit = self.fit(arrival, packet, &brief, to)?;
         let translation = ErrorTranslation::new(realm, protocol, &session, partner.as_ref());
         translation.apply(packet.data, parsed, quote, arrival.age());
         if let Fit::Split(mtu) = fit {
-            return self.split(packet, arrival, parsed, route, mtu);
+            return self.split(packet, arrival, &brief, route, mtu);
         }
         Ok(verdict_of(route))
     }
@@ -114,23 +116,13 @@ impl Engine {
     /// Counts a refused packet and tells its sender where the standards want it told.
     #[cold]
     #[inline(never)]
-    pub(crate) fn refuse(
-        &mut self,
-        packet: &Packet<'_>,
-        arrival: Arrival,
-        staged: Option<&Staged>,
-        refusal: Refusal,
-    ) -> Reason {
+    pub(crate) fn refuse(&mut self, packet: &Packet<'_>, arrival: Arrival, refusal: Refusal) -> Reason {
         let reason = match refusal {
             Refusal::Reason(reason) => reason,
             Refusal::TooBig(_) => Reason::TooBig,
             Refusal::Limit(limit) => limit.reason(),
         };
         self.output.drop(reason);
-        let Some(Staged { parsed, .. }) = staged else { return reason };
-        if let Refusal::Limit(limit) = refusal {
-            self.report(limit, arrival, parsed);
-        }
         let error = match refusal {
             Refusal::Reason(Reason::TtlExpired) => Some((TIME_EXCEEDED, 0, 0)),
             Refusal::TooBig(mtu) => Some((UNREACHABLE, FRAGMENTATION_NEEDED, mtu)),
@@ -139,12 +131,19 @@ impl Engine {
             Refusal::Limit(_) if arrival.realm() == Realm::Inside => Some((UNREACHABLE, HOST_UNREACHABLE, 0)),
             _ => None,
         };
+        if !matches!(refusal, Refusal::Limit(_)) && error.is_none() {
+            return reason;
+        }
+        let Ok(parsed) = Parsed::parse(packet.data, Trust::Skip) else { return reason };
+        if let Refusal::Limit(limit) = refusal {
+            self.report(limit, arrival, &parsed);
+        }
         // The packets of another shard's subscriber were rewritten already: no quote would be right.
         if let (Some((kind, code, mtu)), Arrival::From(realm)) = (error, arrival)
-            && may_be_answered(parsed)
+            && may_be_answered(&parsed)
             && self.output.may_send_error(self.now)
         {
-            let error = self.error(realm, packet.data, parsed, kind, code, mtu);
+            let error = self.error(realm, packet.data, &parsed, kind, code, mtu);
             self.output.send(Route::To(realm), Offload::default(), error);
         }
         reason
@@ -228,29 +227,31 @@ fn may_be_answered(parsed: &Parsed) -> bool {
     answerable && !crate::open::is_martian(parsed.source)
 }
 
-/// What an error is rewritten to: its quoted packet's two ends, then its own.
+/// What an error is rewritten to: its quoted packet's two ends; its own follow from them.
 #[derive(Debug)]
 struct ErrorTranslation {
     protocol: Protocol,
+    /// Where the error comes from.
+    realm: Realm,
     quoted: Rewrite,
-    outer: Rewrite,
 }
 
 impl ErrorTranslation {
     fn new(realm: Realm, protocol: Protocol, session: &Session, partner: Option<&Session>) -> Self {
         // The quoted packet travelled the other way: its source is the error's destination.
-        let own = rewrite(session, realm);
+        let own = session.rewrite(realm);
         let mut quoted = Rewrite { source: own.destination, destination: own.source, ..own };
         if let Some(partner) = partner {
-            let back = rewrite(partner, Realm::Outside);
+            let back = partner.rewrite(Realm::Outside);
             quoted.source = back.destination;
             quoted.ip = quoted.ip.and(back.ip);
             quoted.transport = quoted.transport.and(back.transport);
         }
-        // The outer source of an error from inside is hidden behind the session's external address
-        // (RFC 5508 REQ-5c); that of one from outside stays.
-        let outer = Rewrite { source: quoted.destination, destination: quoted.source, ..quoted };
-        Self { protocol, quoted, outer }
+        if protocol == Protocol::Icmp {
+            // One identifier: of the two translations the later one counts.
+            quoted.destination.port = quoted.source.port;
+        }
+        Self { protocol, realm, quoted }
     }
 
     fn apply(&self, data: &mut [u8], parsed: &Parsed, quote: &Quote, age: u8) {
@@ -259,38 +260,38 @@ impl ErrorTranslation {
         let change_of_quote =
             self.apply_quoted(&mut data[..usize::from(parsed.total_len)], icmp, header, quote);
         change(data, icmp + 2, |field| change_of_quote.apply(field));
-        // The deltas of the outer header are its own: its source may be any router's.
-        let mut ip = Delta::default();
-        if let Some(source) = self.outer.source {
-            ip = ip.and(Delta::address(parsed.source, source.address));
-        }
-        if let Some(destination) = self.outer.destination {
-            ip = ip.and(Delta::address(parsed.destination, destination.address));
-        }
-        Rewrite { ip, ..self.outer }.apply_ip(data, age);
+        // The sender of an error from inside is hidden behind the session's external address (RFC
+        // 5508 REQ-5c); one from outside may be any router and stays. The receiver is who sent the
+        // quoted packet.
+        let source = match self.realm {
+            Realm::Inside => self.quoted.destination.address,
+            Realm::Outside => parsed.source,
+        };
+        let destination = self.quoted.source.address;
+        let delta =
+            Delta::address(parsed.source, source).and(Delta::address(parsed.destination, destination));
+        write_ip(data, source, destination, delta, age);
     }
 
     /// Rewrites the quoted packet, as far as it goes; the answer is what that does to the ICMP checksum.
     fn apply_quoted(&self, data: &mut [u8], icmp: usize, header: usize, quote: &Quote) -> Delta {
         let end = quote_end(data, icmp, header);
         let mut fields = Fields { data: &mut data[..end], delta: Delta::default() };
-        if let Some(source) = self.quoted.source {
-            fields.write_address(header + 12, source);
-        }
-        if let Some(destination) = self.quoted.destination {
-            fields.write_address(header + 16, destination);
-        }
+        fields.write_address(header + 12, self.quoted.source);
+        fields.write_address(header + 16, self.quoted.destination);
         fields.change(header + 10, |field| self.quoted.ip.apply(field));
         let transport = header + usize::from(quote.header_len);
-        let port_of = |end: Option<Endpoint>, at| end.map(|endpoint| (at, endpoint.port));
-        let (ports, checksum): ([Option<(usize, u16)>; 2], usize) = match self.protocol {
-            Protocol::Tcp => ([port_of(self.quoted.source, 0), port_of(self.quoted.destination, 2)], 16),
-            Protocol::Udp => ([port_of(self.quoted.source, 0), port_of(self.quoted.destination, 2)], 6),
-            Protocol::Icmp => ([port_of(self.quoted.source.or(self.quoted.destination), 4), None], 2),
+        let checksum = match self.protocol {
+            Protocol::Tcp | Protocol::Udp => {
+                fields.change(transport, |_| self.quoted.source.port);
+                fields.change(transport + 2, |_| self.quoted.destination.port);
+                if self.protocol == Protocol::Tcp { 16 } else { 6 }
+            }
+            Protocol::Icmp => {
+                fields.change(transport + 4, |_| self.quoted.source.port);
+                2
+            }
         };
-        for (at, port) in ports.into_iter().flatten() {
-            fields.change(transport + at, |_| port);
-        }
         fields.change(transport + checksum, |field| match self.protocol {
             Protocol::Udp if field == 0 => 0,
             Protocol::Udp => self.quoted.transport.apply_udp(field),

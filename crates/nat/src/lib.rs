@@ -11,6 +11,7 @@
 //! It never reads a clock, a socket, a file or a random number generator.
 
 mod batch;
+mod brief;
 pub mod config;
 pub mod counters;
 mod engine;

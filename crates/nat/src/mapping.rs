@@ -78,7 +78,7 @@ pub(crate) struct Mappings {
 
 impl Mappings {
     pub(crate) fn new(capacity: u32) -> std::io::Result<Self> {
-        Ok(Self { lines: Arena::new(capacity as usize)?, free: FreeList::default() })
+        Ok(Self { lines: Arena::hot(capacity as usize)?, free: FreeList::default() })
     }
 
     pub(crate) fn has_room(&self) -> bool {

@@ -2,8 +2,8 @@
 //!
 //! The engine's tables are sized once, by the limits of the configuration, and never move. They are
 //! mapped anonymously and zeroed by the kernel, so that a large limit costs address space and not
-//! memory; huge pages are asked for, because with 4 KiB pages every look-up in a large table would
-//! miss the TLB as well as the caches.
+//! memory; for the hot ones huge pages are asked for, because with 4 KiB pages every look-up in a
+//! large table would miss the TLB as well as the caches.
 #![allow(unsafe_code)]
 
 use core::ops::{Deref, DerefMut};
@@ -21,7 +21,7 @@ pub(crate) struct Arena<T> {
     items: NonNull<T>,
     len: usize,
     /// Owns the memory behind `items`.
-    _map: MmapMut,
+    map: MmapMut,
 }
 
 // SAFETY: an arena owns its memory as a `Box<[T]>` would.
@@ -30,18 +30,25 @@ unsafe impl<T: Send> Send for Arena<T> {}
 unsafe impl<T: Sync> Sync for Arena<T> {}
 
 impl<T: FromZeros> Arena<T> {
-    /// `len` items, all zero. The error is the kernel's refusal of that much address space.
-    pub(crate) fn new(len: usize) -> std::io::Result<Self> {
+    /// `len` items, all zero, read at random for every packet: on huge pages where there are any.
+    /// The error is the kernel's refusal of that much address space.
+    pub(crate) fn hot(len: usize) -> std::io::Result<Self> {
+        let arena = Self::cold(len)?;
+        #[cfg(target_os = "linux")]
+        if len * size_of::<T>() >= HUGE_PAGE {
+            // A kernel without huge pages says no; the array is then merely slower.
+            let _ = arena.map.advise(memmap2::Advice::HugePage);
+        }
+        Ok(arena)
+    }
+
+    /// `len` items, all zero, of which large stretches may never be touched.
+    pub(crate) fn cold(len: usize) -> std::io::Result<Self> {
         const { assert!(align_of::<T>() <= 4096 && size_of::<T>() > 0) };
         let octets = len.checked_mul(size_of::<T>()).ok_or(std::io::ErrorKind::OutOfMemory)?;
         let mut map = MmapOptions::new().len(octets.max(1)).no_reserve_swap().map_anon()?;
-        #[cfg(target_os = "linux")]
-        if octets >= HUGE_PAGE {
-            // A kernel without huge pages says no; the array is then merely slower.
-            let _ = map.advise(memmap2::Advice::HugePage);
-        }
         let items = NonNull::new(map.as_mut_ptr().cast::<T>()).ok_or(std::io::ErrorKind::OutOfMemory)?;
-        Ok(Self { items, len, _map: map })
+        Ok(Self { items, len, map })
     }
 }
 
@@ -87,14 +94,14 @@ mod tests {
     // covers: B10
     #[test]
     fn an_arena_is_zero_writable_and_of_its_length() {
-        let mut arena = Arena::<u64>::new(1 << 19).expect("4 MiB");
+        let mut arena = Arena::<u64>::hot(1 << 19).expect("4 MiB");
         assert_eq!(arena.len(), 1 << 19);
         assert!(arena.iter().all(|&item| item == 0));
         arena[(1 << 19) - 1] = 7;
         assert_eq!(arena[(1 << 19) - 1], 7);
         prefetch(&arena, 3);
         prefetch(&arena, usize::MAX);
-        assert!(Arena::<u64>::new(0).expect("nothing").is_empty());
-        assert!(Arena::<u64>::new(usize::MAX).is_err());
+        assert!(Arena::<u64>::cold(0).expect("nothing").is_empty());
+        assert!(Arena::<u64>::hot(usize::MAX).is_err());
     }
 }

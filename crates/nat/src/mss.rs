@@ -2,9 +2,9 @@
 //! behind links whose ICMP messages get lost.
 
 use wire::checksum::Delta;
-use wire::{Packet as Parsed, Transport};
 
 use crate::Checksum;
+use crate::brief::Brief;
 use crate::rewrite::{change, write};
 
 /// Option kinds of RFC 9293 3.1.
@@ -13,10 +13,9 @@ const NO_OPERATION: u8 = 1;
 const MSS: u8 = 2;
 
 /// Lowers the MSS option of a SYN to `limit`, if it has one and it is larger.
-pub(crate) fn clamp(data: &mut [u8], parsed: &Parsed, checksum: Checksum, limit: u16) {
-    let Transport::Tcp { header_len, .. } = parsed.transport else { return };
-    let start = usize::from(parsed.header_len);
-    let Some(segment) = data.get_mut(start..start + usize::from(header_len)) else { return };
+pub(crate) fn clamp(data: &mut [u8], brief: &Brief, checksum: Checksum, limit: u16) {
+    let start = usize::from(brief.header_len);
+    let Some(segment) = data.get_mut(start..start + usize::from(brief.transport_len)) else { return };
     let mut at = 20;
     while let Some(&kind) = segment.get(at) {
         let len = match kind {

@@ -6,16 +6,17 @@
 use core::net::Ipv4Addr;
 
 use wire::tcp::Flags;
-use wire::{Packet as Parsed, Transport};
+use wire::{Packet as Parsed, Transport, Trust};
 
-use crate::batch::{Arrival, Decision, Refusal, Route, ends, rewrite};
+use crate::batch::{Arrival, Decision, Refusal, Route, ends};
+use crate::brief::Brief;
 use crate::engine::Engine;
 use crate::event::{EventKind, Limit, MappingId, OpenedFrom};
 use crate::mapping::Mapping;
 use crate::pool::{Owner, Port};
 use crate::session::{NewSession, Session};
 use crate::subscriber::Subscriber;
-use crate::{Endpoint, Offload, Protocol, Realm, Reason};
+use crate::{Endpoint, Packet, Protocol, Realm, Reason};
 
 /// The mapping that a new session will use.
 #[derive(Clone, Copy, Debug)]
@@ -33,17 +34,18 @@ impl Engine {
     pub(crate) fn open(
         &mut self,
         arrival: Arrival,
-        parsed: &Parsed,
-        offload: Offload,
+        packet: &Packet<'_>,
+        brief: &Brief,
     ) -> Result<Decision, Refusal> {
-        let Some((protocol, source, destination)) = ends(arrival.realm(), parsed) else {
+        let parsed = Parsed::parse(packet.data, Trust::Skip)?;
+        let Some((protocol, source, destination)) = ends(arrival.realm(), &parsed) else {
             return Err(Reason::Protocol.into());
         };
-        self.check_addresses(arrival, parsed, source, destination)?;
-        check_opens(parsed)?;
+        self.check_addresses(arrival, &parsed, source, destination)?;
+        check_opens(&parsed)?;
         match arrival.realm() {
-            Realm::Inside => self.open_outbound(protocol, source, destination, parsed, offload),
-            Realm::Outside => self.open_inbound(arrival, protocol, source, destination, parsed, offload),
+            Realm::Inside => self.open_outbound(protocol, source, destination, packet, brief),
+            Realm::Outside => self.open_inbound(arrival, protocol, source, destination, packet, brief),
         }
     }
 
@@ -82,20 +84,20 @@ impl Engine {
         protocol: Protocol,
         internal: Endpoint,
         remote: Endpoint,
-        parsed: &Parsed,
-        offload: Offload,
+        packet: &Packet<'_>,
+        brief: &Brief,
     ) -> Result<Decision, Refusal> {
         let target = self.pool.owner(remote.address);
         let to = if target.is_some() { Realm::Inside } else { Realm::Outside };
-        let fit = self.fit(Arrival::From(Realm::Inside), parsed, offload, to)?;
+        let fit = self.fit(Arrival::From(Realm::Inside), packet, brief, to)?;
         if let Some(Owner::Here(address)) = target {
-            return self.open_hairpin(protocol, internal, remote, address, parsed, fit);
+            return self.open_hairpin(protocol, internal, remote, address, brief, fit);
         }
         let mapping = self.plan_mapping(protocol, internal, 1)?;
         let new = self.new_session(protocol, internal, mapping, remote, OpenedFrom::Inside, target.is_some());
         self.check_room(&[new])?;
-        let index = self.commit(mapping, new, parsed)?;
-        let rewrite = rewrite(&self.sessions.lines()[index as usize], Realm::Inside);
+        let index = self.commit(mapping, new, brief)?;
+        let rewrite = self.sessions.lines()[index as usize].rewrite(Realm::Inside);
         let route = match target {
             Some(Owner::Shard(shard)) => Route::Shard(shard),
             _ => Route::To(Realm::Outside),
@@ -109,22 +111,22 @@ impl Engine {
         protocol: Protocol,
         remote: Endpoint,
         external: Endpoint,
-        parsed: &Parsed,
-        offload: Offload,
+        packet: &Packet<'_>,
+        brief: &Brief,
     ) -> Result<Decision, Refusal> {
         let address = match self.pool.owner(external.address) {
             Some(Owner::Here(address)) => address,
             Some(Owner::Shard(_)) => return Err(Reason::WrongShard.into()),
             None => return Err(Reason::NotExternal.into()),
         };
-        let fit = self.fit(arrival, parsed, offload, Realm::Inside)?;
+        let fit = self.fit(arrival, packet, brief, Realm::Inside)?;
         let port = Port { address, protocol, port: external.port };
         let mapping = self.pool.mapping(port).ok_or(Reason::NoMapping)?;
         let new = self.inbound_session(mapping, remote, arrival == Arrival::Hairpin);
         self.check_inbound(mapping, 1)?;
         self.check_room(&[new])?;
-        let index = self.commit(Use::Existing(mapping), new, parsed)?;
-        let rewrite = rewrite(&self.sessions.lines()[index as usize], Realm::Outside);
+        let index = self.commit(Use::Existing(mapping), new, brief)?;
+        let rewrite = self.sessions.lines()[index as usize].rewrite(Realm::Outside);
         Ok(Decision { route: Route::To(Realm::Inside), rewrite, fit })
     }
 
@@ -244,7 +246,7 @@ impl Engine {
         &mut self,
         mapping: Use,
         mut new: NewSession,
-        parsed: &Parsed,
+        brief: &Brief,
     ) -> Result<u32, Refusal> {
         let mapping = match mapping {
             Use::Existing(index) => index,
@@ -254,7 +256,7 @@ impl Engine {
         };
         new.mapping = mapping;
         new.subscriber = self.mappings.get(mapping).subscriber;
-        let session = self.create_session(new, parsed);
+        let session = self.create_session(new, brief);
         if session.is_none() {
             // Both tuples wanted the last place of one bucket: nothing may stay behind.
             self.delete_unused_mapping(mapping, self.tick);
@@ -288,7 +290,7 @@ impl Engine {
         Some(index)
     }
 
-    fn create_session(&mut self, new: NewSession, parsed: &Parsed) -> Option<u32> {
+    fn create_session(&mut self, new: NewSession, brief: &Brief) -> Option<u32> {
         let session = Session::new(new);
         let index = self.sessions.insert(session)?;
         let inside = self.key.flow(session.flow(Realm::Inside));
@@ -311,8 +313,8 @@ impl Engine {
             OpenedFrom::Inside => Realm::Inside,
             OpenedFrom::Outside => Realm::Outside,
         };
-        if let Transport::Tcp { .. } = parsed.transport {
-            self.touch(index, realm, parsed);
+        if new.protocol == Protocol::Tcp {
+            self.touch(index, realm, brief);
         }
         Some(index)
     }

@@ -10,11 +10,12 @@ pub const BATCH: usize = 64;
 
 /// One of the two sides of the gateway (RFC 2663 2.1).
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+#[repr(u8)]
 pub enum Realm {
     /// The subscribers' side.
-    Inside,
+    Inside = 0,
     /// The side whose addresses the pools belong to.
-    Outside,
+    Outside = 1,
 }
 
 impl Realm {

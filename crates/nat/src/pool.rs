@@ -92,9 +92,9 @@ impl Pool {
             ranges: Ranges::new(config),
             shard: config.shard,
             addresses,
-            owners: Arena::new(spaces * PORTS)?,
-            taken: Arena::new(spaces * WORDS)?,
-            full: Arena::new(spaces * SUMMARY)?,
+            owners: Arena::cold(spaces * PORTS)?,
+            taken: Arena::cold(spaces * WORDS)?,
+            full: Arena::cold(spaces * SUMMARY)?,
             hold: Hold { ticks: hold_ticks, max: config.ports.hold_max as usize, queue: VecDeque::new() },
         })
     }

@@ -1,17 +1,19 @@
 //! Translation of one packet in place: new addresses and ports, one less to live, checksums kept.
 
-use wire::checksum::Delta;
-use wire::{Packet as Parsed, Transport};
+use core::net::Ipv4Addr;
 
+use wire::checksum::Delta;
+
+use crate::brief::{Brief, NONE};
 use crate::{Checksum, Endpoint};
 
-/// What a translation writes.
+/// What a translation writes: both ends, of which one may be what it was.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Rewrite {
-    /// The new source; `None` leaves it.
-    pub(crate) source: Option<Endpoint>,
-    /// The new destination; `None` leaves it.
-    pub(crate) destination: Option<Endpoint>,
+    /// The source. For an ICMP query both ports are its identifier.
+    pub(crate) source: Endpoint,
+    /// The destination.
+    pub(crate) destination: Endpoint,
     /// What that does to the IP header checksum, without the time to live.
     pub(crate) ip: Delta,
     /// What it does to the transport checksum.
@@ -21,82 +23,54 @@ pub(crate) struct Rewrite {
 /// Offsets in the IPv4 header.
 const TTL: usize = 8;
 const IP_CHECKSUM: usize = 10;
-const SOURCE: usize = 12;
-const DESTINATION: usize = 16;
+const ADDRESSES: usize = 12;
 
 impl Rewrite {
-    /// Writes it into `data`, which `parsed` was parsed from. `age` is taken off the time to live.
+    /// Writes it into `data`, a packet that `brief` describes. `age` is taken off the time to live.
     #[inline(always)]
-    pub(crate) fn apply(&self, data: &mut [u8], parsed: &Parsed, checksum: Checksum, age: u8) {
-        self.apply_ip(data, age);
-        let Some((_, transport)) = data.split_at_mut_checked(usize::from(parsed.header_len)) else {
+    pub(crate) fn apply(&self, data: &mut [u8], brief: &Brief, checksum: Checksum, age: u8) {
+        write_ip(data, self.source.address, self.destination.address, self.ip, age);
+        let Some((_, transport)) = data.split_at_mut_checked(usize::from(brief.header_len)) else {
             return;
         };
-        match parsed.transport {
-            Transport::Tcp { .. } => {
-                self.write_ports(transport);
-                self.update(transport, 16, checksum, Delta::apply);
-            }
-            Transport::Udp { has_checksum, .. } => {
-                self.write_ports(transport);
-                // A checksum of 0 says that there is none (RFC 768); it stays that way.
-                if has_checksum || checksum == Checksum::Partial {
-                    self.update(transport, 6, checksum, Delta::apply_udp);
-                }
-            }
-            Transport::IcmpQuery { .. } => {
-                // One identifier for both directions: where both are translated, what arrives counts.
-                if let Some(endpoint) = self.destination.or(self.source) {
-                    write(transport, 4, endpoint.port);
-                    change(transport, 2, |field| self.transport.apply(field));
-                }
-            }
-            Transport::IcmpError { .. } | Transport::IcmpOther | Transport::None | Transport::Other => {}
+        if brief.has_ports
+            && let Some(ports) = transport.first_chunk_mut::<4>()
+        {
+            let both = u32::from(self.source.port) << 16 | u32::from(self.destination.port);
+            *ports = both.to_be_bytes();
+        }
+        if brief.has_identifier {
+            write(transport, 4, self.destination.port);
+        }
+        if brief.checksum_at != NONE {
+            change(transport, usize::from(brief.checksum_at), |field| match checksum {
+                // A partial checksum covers the pseudo-header alone: addresses, no ports.
+                Checksum::Partial => self.ip.apply_partial(field),
+                Checksum::Full | Checksum::Verified => match self.transport.apply(field) {
+                    0 if brief.is_udp => u16::MAX,
+                    field => field,
+                },
+            });
         }
     }
+}
 
-    /// The IP header alone.
-    #[inline(always)]
-    pub(crate) fn apply_ip(&self, data: &mut [u8], age: u8) {
-        let Some(header) = data.first_chunk_mut::<20>() else { return };
-        let lifetime = u16::from_be_bytes([header[TTL], header[TTL + 1]]);
-        header[TTL] = header[TTL].saturating_sub(age);
-        let aged = Delta::u16(lifetime, u16::from_be_bytes([header[TTL], header[TTL + 1]]));
-        if let Some(source) = self.source {
-            header[SOURCE..SOURCE + 4].copy_from_slice(&source.address.octets());
-        }
-        if let Some(destination) = self.destination {
-            header[DESTINATION..DESTINATION + 4].copy_from_slice(&destination.address.octets());
-        }
-        change(header, IP_CHECKSUM, |field| self.ip.and(aged).apply(field));
-    }
-
-    #[inline(always)]
-    fn write_ports(&self, transport: &mut [u8]) {
-        if let Some(source) = self.source {
-            write(transport, 0, source.port);
-        }
-        if let Some(destination) = self.destination {
-            write(transport, 2, destination.port);
-        }
-    }
-
-    #[inline(always)]
-    fn update(&self, transport: &mut [u8], at: usize, checksum: Checksum, apply: fn(Delta, u16) -> u16) {
-        change(transport, at, |field| match checksum {
-            // A partial checksum covers the pseudo-header alone: addresses, no ports.
-            Checksum::Partial => self.ip.apply_partial(field),
-            Checksum::Full | Checksum::Verified => apply(self.transport, field),
-        });
-    }
+/// Writes the IP header alone.
+#[inline(always)]
+pub(crate) fn write_ip(data: &mut [u8], source: Ipv4Addr, destination: Ipv4Addr, delta: Delta, age: u8) {
+    let Some(header) = data.first_chunk_mut::<20>() else { return };
+    let lifetime = u16::from_be_bytes([header[TTL], header[TTL + 1]]);
+    header[TTL] = header[TTL].saturating_sub(age);
+    let aged = Delta::u16(lifetime, u16::from_be_bytes([header[TTL], header[TTL + 1]]));
+    let both = u64::from(source.to_bits()) << 32 | u64::from(destination.to_bits());
+    header[ADDRESSES..].copy_from_slice(&both.to_be_bytes());
+    change(header, IP_CHECKSUM, |field| delta.and(aged).apply(field));
 }
 
 /// Writes a 16-bit field; one that lies behind the end (a cut quote, a short fragment) is left out.
 #[inline(always)]
 pub(crate) fn write(data: &mut [u8], at: usize, value: u16) {
-    if let Some(field) = data.get_mut(at..at + 2) {
-        field.copy_from_slice(&value.to_be_bytes());
-    }
+    change(data, at, |_| value);
 }
 
 /// Changes a 16-bit field, if it is there.

@@ -9,7 +9,15 @@ use zerocopy::FromZeros;
 use crate::event::{MappingId, OpenedFrom, SessionId};
 use crate::hash::Flow;
 use crate::memory::Arena;
+use crate::rewrite::Rewrite;
 use crate::{Endpoint, Protocol, Realm};
+
+/// Places of the three endpoints. A packet from inside goes from the internal one to the remote, one
+/// from outside from the remote to the external; so the realm's number is enough to find them, and
+/// the hot path has no branch that depends on where a packet comes from.
+const INTERNAL: usize = 0;
+const EXTERNAL: usize = 1;
+const REMOTE: usize = 2;
 
 /// The remote opened it.
 const OPENED_OUTSIDE: u8 = 1;
@@ -22,15 +30,12 @@ const LIVE: u8 = 4;
 #[derive(FromZeros, Clone, Copy, Debug)]
 #[repr(C, align(64))]
 pub(crate) struct Session {
-    internal_address: u32,
-    external_address: u32,
-    remote_address: u32,
-    internal_port: u16,
-    external_port: u16,
-    remote_port: u16,
+    /// Of the [`INTERNAL`], the [`EXTERNAL`] and the [`REMOTE`] endpoint.
+    addresses: [u32; 3],
+    ports: [u16; 3],
     protocol: u8,
     flags: u8,
-    /// `tracking::State` for TCP, else 0.
+    /// `tracking::State`; UDP and ICMP sessions are always established, so that one table serves all.
     state: u8,
     /// Which of [`Timers`] runs.
     timer: u8,
@@ -92,15 +97,14 @@ impl Session {
             Protocol::Tcp | Protocol::Udp => ip_delta.and(port_delta),
         };
         Self {
-            internal_address: new.internal.address.to_bits(),
-            external_address: new.external.address.to_bits(),
-            remote_address: new.remote.address.to_bits(),
-            internal_port: new.internal.port,
-            external_port: new.external.port,
-            remote_port: new.remote.port,
+            addresses: [new.internal, new.external, new.remote].map(|end| end.address.to_bits()),
+            ports: [new.internal, new.external, new.remote].map(|end| end.port),
             protocol: new.protocol as u8,
             flags,
-            state: State::Closed as u8,
+            state: match new.protocol {
+                Protocol::Tcp => State::Closed as u8,
+                Protocol::Udp | Protocol::Icmp => State::Established as u8,
+            },
             timer: match new.protocol {
                 Protocol::Tcp => State::Closed.timer() as u8,
                 Protocol::Udp => UDP_TIMER,
@@ -134,15 +138,20 @@ impl Session {
     }
 
     pub(crate) fn internal(&self) -> Endpoint {
-        Endpoint::new(Ipv4Addr::from_bits(self.internal_address), self.internal_port)
+        self.endpoint(INTERNAL)
     }
 
     pub(crate) fn external(&self) -> Endpoint {
-        Endpoint::new(Ipv4Addr::from_bits(self.external_address), self.external_port)
+        self.endpoint(EXTERNAL)
     }
 
     pub(crate) fn remote(&self) -> Endpoint {
-        Endpoint::new(Ipv4Addr::from_bits(self.remote_address), self.remote_port)
+        self.endpoint(REMOTE)
+    }
+
+    #[inline(always)]
+    fn endpoint(&self, place: usize) -> Endpoint {
+        Endpoint::new(Ipv4Addr::from_bits(self.addresses[place]), self.ports[place])
     }
 
     pub(crate) fn partner(&self) -> Option<u32> {
@@ -156,20 +165,35 @@ impl Session {
     /// The tuple of its packets in `realm`.
     #[inline(always)]
     pub(crate) fn flow(&self, realm: Realm) -> Flow {
-        match realm {
-            Realm::Inside => Flow::new(realm, self.protocol(), self.internal(), self.remote()),
-            Realm::Outside => Flow::new(realm, self.protocol(), self.remote(), self.external()),
+        let (source, destination) = (REMOTE * realm as usize, REMOTE - realm as usize);
+        Flow {
+            addresses: u64::from(self.addresses[source]) << 32 | u64::from(self.addresses[destination]),
+            ports: u64::from(self.ports[source]) << 32
+                | u64::from(self.ports[destination]) << 16
+                | u64::from(self.protocol) << 8
+                | realm as u64,
         }
     }
 
-    /// What translating outwards does to the IP checksum; inwards it is the reverse.
-    pub(crate) fn ip_delta(&self) -> Delta {
-        Delta::from_raw(self.ip_delta)
-    }
-
-    /// The same for the transport checksum.
-    pub(crate) fn transport_delta(&self) -> Delta {
-        Delta::from_raw(self.transport_delta)
+    /// What a packet of its from `realm` is rewritten to.
+    #[inline(always)]
+    pub(crate) fn rewrite(&self, realm: Realm) -> Rewrite {
+        // From inside, external to remote; from outside, remote to internal.
+        let mut source = self.endpoint(EXTERNAL + realm as usize);
+        let mut destination = self.endpoint(REMOTE - REMOTE * realm as usize);
+        if self.protocol == Protocol::Icmp as u8 {
+            // One identifier is both ports.
+            let identifier = self.ports[EXTERNAL - realm as usize];
+            (source.port, destination.port) = (identifier, identifier);
+        }
+        // The way back is the reverse: every bit of the delta turned.
+        let turn = (realm as u16).wrapping_neg();
+        Rewrite {
+            source,
+            destination,
+            ip: Delta::from_raw(self.ip_delta ^ turn),
+            transport: Delta::from_raw(self.transport_delta ^ turn),
+        }
     }
 
     pub(crate) fn id(&self) -> SessionId {
@@ -193,19 +217,20 @@ impl Session {
         self.timer = state.timer() as u8;
     }
 
-    /// A TCP segment with `flags` of these, from `realm`: the state moves, and the timer if it is to.
-    /// `true`: another timer runs now, so the deadline may have come nearer.
+    /// A TCP segment from `realm`: the state moves, and the timer if it is to. `true`: another timer
+    /// runs now, so the deadline may have come nearer.
     #[inline(always)]
     pub(crate) fn track(&mut self, realm: Realm, segment: tracking::Segment, now: u32) -> bool {
-        let side = if OpenedFrom::from(realm) == self.opened_from() { Side::Client } else { Side::Server };
+        let side = if (realm as u8 ^ self.flags) & OPENED_OUTSIDE == 0 { Side::Client } else { Side::Server };
         let step = tracking::step(self.state(), side, segment);
         if step.refresh {
             self.last_seen = now;
         }
-        let timer = self.timer;
-        if step.state as u8 != self.state {
-            self.set_state(step.state);
+        if step.state as u8 == self.state {
+            return false;
         }
+        let timer = self.timer;
+        self.set_state(step.state);
         timer != self.timer
     }
 
@@ -267,7 +292,7 @@ impl FreeList {
 
 impl Sessions {
     pub(crate) fn new(capacity: u32) -> std::io::Result<Self> {
-        Ok(Self { lines: Arena::new(capacity as usize)?, free: FreeList::default() })
+        Ok(Self { lines: Arena::hot(capacity as usize)?, free: FreeList::default() })
     }
 
     pub(crate) fn has_room(&self, count: u32) -> bool {

@@ -126,7 +126,7 @@ pub(crate) struct Subscribers {
 
 impl Subscribers {
     pub(crate) fn new(capacity: u32) -> std::io::Result<Self> {
-        Ok(Self { lines: Arena::new(capacity as usize)?, free: FreeList::default() })
+        Ok(Self { lines: Arena::cold(capacity as usize)?, free: FreeList::default() })
     }
 
     pub(crate) fn has_room(&self) -> bool {

@@ -60,15 +60,18 @@ impl FragmentField {
     /// [`Malformed::FragmentBeyondEnd`], [`Malformed::FragmentLength`], or [`Malformed::FragmentTiny`] for
     /// a fragment that would overwrite the flags of a TCP header (RFC 3128); whether a first fragment holds its
     /// transport header is the question of who reads that.
+    #[inline]
     pub fn classify(
         self,
         header_len: usize,
         payload_len: usize,
         protocol: u8,
     ) -> Result<Fragment, Malformed> {
-        if self.is_whole() {
-            return Ok(Fragment::Whole);
-        }
+        if self.is_whole() { Ok(Fragment::Whole) } else { self.fragment(header_len, payload_len, protocol) }
+    }
+
+    #[cold]
+    fn fragment(self, header_len: usize, payload_len: usize, protocol: u8) -> Result<Fragment, Malformed> {
         let offset = self.offset();
         if header_len + usize::from(offset) + payload_len > 65_535 {
             return Err(Malformed::FragmentBeyondEnd);

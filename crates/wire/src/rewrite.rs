@@ -30,17 +30,19 @@ pub fn destination(packet: &mut [u8], new: Ipv4Addr) -> Option<Delta> {
 /// Sets the identification, the IPv4 header checksum following. No transport checksum covers it.
 #[inline]
 pub fn identification(packet: &mut [u8], new: u16) -> Option<Delta> {
-    let delta = field_u16(packet, IPV4_IDENTIFICATION, new)?;
-    checksum(packet, IPV4_CHECKSUM, delta)?;
+    let header = packet.first_chunk_mut::<20>()?;
+    let delta = field_u16(header, IPV4_IDENTIFICATION, new)?;
+    checksum(header, IPV4_CHECKSUM, delta)?;
     Some(delta)
 }
 
 /// Sets the time to live, the IPv4 header checksum following. No transport checksum covers it.
 #[inline]
 pub fn ttl(packet: &mut [u8], new: u8) -> Option<Delta> {
-    let protocol = *packet.get(IPV4_TTL + 1)?;
-    let delta = field_u16(packet, IPV4_TTL, u16::from_be_bytes([new, protocol]))?;
-    checksum(packet, IPV4_CHECKSUM, delta)?;
+    let header = packet.first_chunk_mut::<20>()?;
+    let with_protocol = u16::from_be_bytes([new, header[IPV4_TTL + 1]]);
+    let delta = field_u16(header, IPV4_TTL, with_protocol)?;
+    checksum(header, IPV4_CHECKSUM, delta)?;
     Some(delta)
 }
 
@@ -117,9 +119,11 @@ pub fn field_u32(packet: &mut [u8], at: usize, new: u32) -> Option<Delta> {
     Some(Delta::u32(old, new))
 }
 
+#[inline]
 fn address(packet: &mut [u8], at: usize, new: Ipv4Addr) -> Option<Delta> {
-    let delta = field_u32(packet, at, new.to_bits())?;
-    checksum(packet, IPV4_CHECKSUM, delta)?;
+    let header = packet.first_chunk_mut::<20>()?;
+    let delta = field_u32(header, at, new.to_bits())?;
+    checksum(header, IPV4_CHECKSUM, delta)?;
     Some(delta)
 }
 

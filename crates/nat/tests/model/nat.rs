@@ -246,6 +246,8 @@ impl Model {
             }
         };
         let outcome = match (parsed.transport, parsed.fragment) {
+            // RFC 6274 3.13.2: before everything else.
+            _ if parsed.options.intersects(Options::SOURCE_ROUTE) => Err(Reason::SourceRoute.into()),
             (Transport::Other, _) => Err(Reason::Protocol.into()),
             // RFC 5508 REQ-10: what is neither query nor error has no business here.
             (Transport::IcmpOther, _) => Err(Reason::IcmpType.into()),
@@ -277,9 +279,6 @@ impl Model {
             if !some || flags.contains(Flags::SYN) && flags.intersects(Flags::FIN | Flags::RST) {
                 return Err(Reason::TcpFlags.into());
             }
-        }
-        if parsed.options.intersects(Options::SOURCE_ROUTE) {
-            return Err(Reason::SourceRoute.into()); // RFC 6274 3.13.2
         }
         let (protocol, source, destination) = ends_of(parsed, from.realm()).ok_or(Reason::Protocol)?;
         match from {

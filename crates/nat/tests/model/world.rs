@@ -338,10 +338,10 @@ fn check_restored(sample: &Sample, cut: usize, error: &[u8]) -> Check {
     let header = usize::from(sample.before[0] & 15) * 4;
     let mut restored = error[start..start + cut].to_vec();
     let mut original = sample.before[..cut].to_vec();
-    let ports = header..header + 4;
+    let ports = if original[9] == 1 { header + 4..header + 6 } else { header..header + 4 };
     let same_mapping = restored[12..20] == original[12..20] && restored[ports.clone()] == original[ports];
     let syn = original[9] == 6 && sample.before[header + 13] & 2 != 0;
-    if original[9] != 1 && !same_mapping || syn {
+    if !same_mapping || syn {
         return Ok(()); // the mapping is another one by now, or the MSS was clamped
     }
     for packet in [&mut restored, &mut original] {

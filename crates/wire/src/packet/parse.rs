@@ -13,6 +13,7 @@ impl Packet {
     /// # Errors
     /// The first reason that applies, in the order of the table at [`Malformed`]. A packet that is only
     /// improper (a land attack, a martian source) is well-formed: that is for the caller to judge.
+    #[inline]
     pub fn parse(data: &[u8], trust: Trust) -> Result<Self, Malformed> {
         let (header_len, total_len) = ipv4::lengths(data)?;
         let header = data.first_chunk::<20>().ok_or(Malformed::Ipv4Truncated)?;
@@ -25,69 +26,122 @@ impl Packet {
         } else {
             long_header(header_octets)?
         };
-        let protocol = header[9];
+        let parts = Parts { header, header_len: header_len as u8, total_len, options, payload };
         let field = FragmentField(be16(header, 6));
-        let fragment = field.classify(header_len, payload.len(), protocol)?;
-        let mut packet = Self {
-            source: address(header, 12),
-            destination: address(header, 16),
-            total_len,
-            header_len: header_len as u8,
-            protocol,
-            ttl: header[8],
-            dont_fragment: field.dont_fragment(),
-            options,
-            fragment,
-            transport: Transport::None,
-        };
-        packet.transport = packet.transport(payload, trust)?;
-        Ok(packet)
+        if field.is_whole() {
+            parts.transport(Fragment::Whole, trust == Trust::Verify)
+        } else {
+            parts.fragment(field)
+        }
     }
+}
 
-    #[inline]
-    fn transport(&self, payload: &[u8], trust: Trust) -> Result<Transport, Malformed> {
-        let whole = match self.fragment {
-            Fragment::Whole => true,
-            Fragment::First => false,
-            Fragment::Later { .. } => return Ok(Transport::None),
-        };
-        // The octets of a fragment are not all that its transport checksum covers.
-        let verify = whole && trust == Trust::Verify;
-        match self.protocol {
-            tcp::PROTOCOL => {
-                let transport = tcp_header(payload, whole)?;
-                if verify && !self.pseudo_header().plus(Sum::of(payload)).is_valid() {
-                    return Err(Malformed::TcpChecksum);
-                }
-                Ok(transport)
-            }
-            udp::PROTOCOL => {
-                let transport = udp_header(payload, whole)?;
-                let verify = verify && matches!(transport, Transport::Udp { has_checksum: true, .. });
-                if verify && !self.pseudo_header().plus(Sum::of(payload)).is_valid() {
-                    return Err(Malformed::UdpChecksum);
-                }
-                Ok(transport)
-            }
-            icmpv4::PROTOCOL => {
-                if payload.len() < 8 {
-                    return Err(if whole { Malformed::IcmpTruncated } else { Malformed::FragmentTiny });
-                }
-                // Before the quoted packet: an error that was damaged on its way should be counted as that.
-                if verify && !Sum::of(payload).is_valid() {
-                    return Err(Malformed::IcmpChecksum);
-                }
-                icmp_message(payload, self.header_len)
-            }
-            _ => Ok(Transport::Other),
+/// An IPv4 packet whose own header is known to be right.
+///
+/// Each kind of transport header puts the whole [`Packet`] together by itself: a `Transport` that is made
+/// first and copied then costs more than all checks (loads wider than the stores before them wait).
+struct Parts<'a> {
+    header: &'a [u8; 20],
+    header_len: u8,
+    total_len: u16,
+    options: Options,
+    payload: &'a [u8],
+}
+
+impl Parts<'_> {
+    #[cold]
+    fn fragment(&self, field: FragmentField) -> Result<Packet, Malformed> {
+        let fragment = field.classify(self.header_len.into(), self.payload.len(), self.header[9])?;
+        match fragment {
+            Fragment::Later { .. } => Ok(self.packet(fragment, Transport::None)),
+            // The octets of a fragment are not all that its transport checksum covers.
+            Fragment::First | Fragment::Whole => self.transport(fragment, false),
         }
     }
 
-    /// The sum of the pseudo-header of a packet that is whole.
-    #[inline]
-    fn pseudo_header(&self) -> Sum {
-        let length = self.total_len - u16::from(self.header_len);
-        Sum::pseudo_header(self.source, self.destination, self.protocol, length)
+    #[inline(always)]
+    fn transport(&self, fragment: Fragment, verify: bool) -> Result<Packet, Malformed> {
+        let whole = matches!(fragment, Fragment::Whole);
+        match self.header[9] {
+            tcp::PROTOCOL => self.tcp(fragment, whole, verify),
+            udp::PROTOCOL => self.udp(fragment, whole, verify),
+            icmpv4::PROTOCOL => self.icmp(fragment, whole, verify),
+            _ => Ok(self.packet(fragment, Transport::Other)),
+        }
+    }
+
+    #[inline(always)]
+    fn tcp(&self, fragment: Fragment, whole: bool, verify: bool) -> Result<Packet, Malformed> {
+        let (tcp, header_len) = tcp_header(self.payload, whole)?;
+        let (source_port, destination_port) = (be16(tcp, 0), be16(tcp, 2));
+        if source_port == 0 || destination_port == 0 {
+            return Err(Malformed::PortZero);
+        }
+        if verify && !self.sum_with_pseudo_header().is_valid() {
+            return Err(Malformed::TcpChecksum);
+        }
+        let seq = SeqNumber(u32::from_be_bytes([tcp[4], tcp[5], tcp[6], tcp[7]]));
+        let flags = tcp::Flags(tcp[13]);
+        let transport = Transport::Tcp { source_port, destination_port, seq, flags, header_len };
+        Ok(self.packet(fragment, transport))
+    }
+
+    #[inline(always)]
+    fn udp(&self, fragment: Fragment, whole: bool, verify: bool) -> Result<Packet, Malformed> {
+        let udp = udp_header(self.payload, whole)?;
+        let (source_port, destination_port) = (be16(udp, 0), be16(udp, 2));
+        if source_port == 0 || destination_port == 0 {
+            return Err(Malformed::PortZero);
+        }
+        let has_checksum = be16(udp, 6) != 0;
+        if verify && has_checksum && !self.sum_with_pseudo_header().is_valid() {
+            return Err(Malformed::UdpChecksum);
+        }
+        Ok(self.packet(fragment, Transport::Udp { source_port, destination_port, has_checksum }))
+    }
+
+    fn icmp(&self, fragment: Fragment, whole: bool, verify: bool) -> Result<Packet, Malformed> {
+        let Some((header, quoted)) = self.payload.split_first_chunk::<8>() else {
+            return Err(if whole { Malformed::IcmpTruncated } else { Malformed::FragmentTiny });
+        };
+        // Before the quoted packet: an error that was damaged on its way should be counted as that.
+        if verify && !Sum::of(self.payload).is_valid() {
+            return Err(Malformed::IcmpChecksum);
+        }
+        let identifier = be16(header, 4);
+        let transport = match icmpv4::Class::of(header[0]) {
+            icmpv4::Class::Request => Transport::IcmpQuery { request: true, identifier },
+            icmpv4::Class::Reply => Transport::IcmpQuery { request: false, identifier },
+            icmpv4::Class::Error => {
+                Transport::IcmpError { quote: Quote::parse(quoted, self.header_len + 8)? }
+            }
+            icmpv4::Class::Other => Transport::IcmpOther,
+        };
+        Ok(self.packet(fragment, transport))
+    }
+
+    #[inline(always)]
+    fn packet(&self, fragment: Fragment, transport: Transport) -> Packet {
+        Packet {
+            source: address(self.header, 12),
+            destination: address(self.header, 16),
+            total_len: self.total_len,
+            header_len: self.header_len,
+            protocol: self.header[9],
+            ttl: self.header[8],
+            dont_fragment: FragmentField(be16(self.header, 6)).dont_fragment(),
+            options: self.options,
+            fragment,
+            transport,
+        }
+    }
+
+    /// The sum of a whole TCP segment or UDP datagram with its pseudo-header.
+    #[inline(always)]
+    fn sum_with_pseudo_header(&self) -> Sum {
+        let (source, destination) = (address(self.header, 12), address(self.header, 16));
+        let length = self.payload.len() as u16;
+        Sum::pseudo_header(source, destination, self.header[9], length).plus(Sum::of(self.payload))
     }
 }
 
@@ -100,8 +154,9 @@ fn long_header(header: &[u8]) -> Result<Options, Malformed> {
     ipv4::option_set(&header[20..])
 }
 
-#[inline]
-fn tcp_header(segment: &[u8], whole: bool) -> Result<Transport, Malformed> {
+/// The first 20 octets of a TCP header and the length of all of it.
+#[inline(always)]
+fn tcp_header(segment: &[u8], whole: bool) -> Result<(&[u8; 20], u8), Malformed> {
     let Some(header) = segment.first_chunk::<20>() else {
         return Err(if whole { Malformed::TcpTruncated } else { Malformed::FragmentTiny });
     };
@@ -115,43 +170,18 @@ fn tcp_header(segment: &[u8], whole: bool) -> Result<Transport, Malformed> {
     if !tcp::options_are_well_formed(options) {
         return Err(Malformed::TcpOption);
     }
-    let (source_port, destination_port) = (be16(header, 0), be16(header, 2));
-    if source_port == 0 || destination_port == 0 {
-        return Err(Malformed::PortZero);
-    }
-    let seq = SeqNumber(u32::from_be_bytes([header[4], header[5], header[6], header[7]]));
-    Ok(Transport::Tcp { source_port, destination_port, seq, flags: tcp::Flags(header[13]), header_len })
+    Ok((header, header_len))
 }
 
-#[inline]
-fn udp_header(datagram: &[u8], whole: bool) -> Result<Transport, Malformed> {
+#[inline(always)]
+fn udp_header(datagram: &[u8], whole: bool) -> Result<&[u8; 8], Malformed> {
     let Some(header) = datagram.first_chunk::<8>() else {
         return Err(if whole { Malformed::UdpTruncated } else { Malformed::FragmentTiny });
     };
     let length = usize::from(be16(header, 4));
     // Of a first fragment the length is the datagram's, and at least one octet is still to come.
     let fits = if whole { length == datagram.len() } else { length > datagram.len() };
-    if !fits {
-        return Err(Malformed::UdpLength);
-    }
-    let (source_port, destination_port) = (be16(header, 0), be16(header, 2));
-    if source_port == 0 || destination_port == 0 {
-        return Err(Malformed::PortZero);
-    }
-    Ok(Transport::Udp { source_port, destination_port, has_checksum: be16(header, 6) != 0 })
-}
-
-/// `message` is at least 8 octets long and starts `offset` octets into the packet.
-fn icmp_message(message: &[u8], offset: u8) -> Result<Transport, Malformed> {
-    let Some((header, quoted)) = message.split_first_chunk::<8>() else {
-        return Err(Malformed::IcmpTruncated);
-    };
-    Ok(match icmpv4::Class::of(header[0]) {
-        icmpv4::Class::Request => Transport::IcmpQuery { request: true, identifier: be16(header, 4) },
-        icmpv4::Class::Reply => Transport::IcmpQuery { request: false, identifier: be16(header, 4) },
-        icmpv4::Class::Error => Transport::IcmpError { quote: Quote::parse(quoted, offset + 8)? },
-        icmpv4::Class::Other => Transport::IcmpOther,
-    })
+    if fits { Ok(header) } else { Err(Malformed::UdpLength) }
 }
 
 #[inline]

@@ -10,7 +10,7 @@ impl Quote {
     /// Parses what follows the 8 octets of an ICMP error's header. `offset` is where that is in the outer packet.
     ///
     /// The quote may be cut anywhere behind 8 octets of transport header, so neither its total length nor its
-    /// transport checksum is held against it (RFC 5508 REQ-3d); what follows it (RFC 4884) is not looked at.
+    /// transport checksum is held against it (RFC 5508 REQ-3c); what follows it (RFC 4884) is not looked at.
     ///
     /// # Errors
     /// [`Malformed::QuoteTruncated`], [`Malformed::QuoteHeader`] or [`Malformed::QuoteChecksum`].

@@ -147,6 +147,7 @@ pub(crate) fn options_are_well_formed(octets: &[u8]) -> bool {
         || walk_options(octets)
 }
 
+#[inline(never)]
 fn walk_options(mut octets: &[u8]) -> bool {
     while let [kind, rest @ ..] = octets {
         octets = match (kind, rest) {

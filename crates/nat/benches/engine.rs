@@ -1,0 +1,258 @@
+//! The engine alone on one core: established flows in random order, session set-up with expiry
+//! running, and the memory of a session.
+//!
+//! `cargo bench -p hairpin-nat --bench engine [-- 65536 1000000 10000000 set-up]` prints a line of JSON for each
+//! figure, behind `bench: `. Packets are built outside the timed part, 4,096 at a time, as a network
+//! card would leave them in the cache; everything that the engine does to them is inside.
+//!
+//! There is no peer in here: these are absolute figures with their targets. Each is the median of
+//! several rounds, and the spread is printed with it.
+
+use std::hint::black_box;
+use std::net::Ipv4Addr;
+use std::time::Instant as Clock;
+
+use hairpin_nat as nat;
+use nat::config::{Config, Pool};
+use nat::event::EventKind;
+use nat::{BATCH, Endpoint, Engine, Offload, Packet, Protocol, Realm, Verdict};
+use rules::Instant;
+use wire::craft;
+use wire::tcp::Flags;
+
+/// Octets of every packet, IP header included.
+const LEN: usize = 64;
+/// Packets of a timed piece.
+const PIECE: usize = 4_096;
+/// Sessions of one subscriber.
+const EACH: usize = 1_000;
+
+fn main() {
+    let chosen: Vec<String> = std::env::args().skip(1).filter(|arg| !arg.starts_with('-')).collect();
+    let wants = |name: &str| chosen.is_empty() || chosen.iter().any(|arg| arg == name);
+    for sessions in [65_536, 1_000_000, 10_000_000] {
+        if wants(&sessions.to_string()) {
+            established(sessions);
+        }
+    }
+    if wants("set-up") {
+        set_up(Protocol::Udp);
+        set_up(Protocol::Tcp);
+    }
+}
+
+/// One flow as the bench knows it.
+#[derive(Clone, Copy)]
+struct Flow {
+    protocol: Protocol,
+    internal: Endpoint,
+    remote: Endpoint,
+    external: Endpoint,
+}
+
+fn flow(number: usize) -> Flow {
+    let address = Ipv4Addr::from_bits(Ipv4Addr::new(100, 64, 0, 0).to_bits() + (number / EACH) as u32 + 1);
+    let nth = number % EACH;
+    let remote =
+        Ipv4Addr::from_bits(Ipv4Addr::new(198, 18, 0, 0).to_bits() + (number * 7 % 65_536) as u32 + 1);
+    Flow {
+        protocol: if nth.is_multiple_of(2) { Protocol::Udp } else { Protocol::Tcp },
+        internal: Endpoint::new(address, 10_000 + nth as u16),
+        remote: Endpoint::new(remote, 443),
+        external: Endpoint::new(Ipv4Addr::UNSPECIFIED, 0),
+    }
+}
+
+fn config(sessions: usize) -> Config {
+    let pool = Pool {
+        addresses: vec![Ipv4Addr::new(203, 0, 113, 0)..=Ipv4Addr::new(203, 0, 113, 255)],
+        ports: 1..=65_535,
+    };
+    let mut config = Config::new(vec!["100.64.0.0/10".parse().expect("a prefix")], vec![pool]);
+    config.gateway.inside = Ipv4Addr::new(100, 127, 0, 1);
+    config.limits.sessions = sessions as u32;
+    config.limits.mappings = sessions as u32;
+    config
+}
+
+fn write(buffer: &mut [u8; LEN], protocol: Protocol, source: Endpoint, destination: Endpoint, flags: Flags) {
+    let header = craft::Header::new(source.address, destination.address);
+    let written = match protocol {
+        Protocol::Tcp => {
+            let segment = craft::Segment::new(source.port, destination.port, flags);
+            craft::tcp(buffer, &header, &segment, &[0; LEN - 40])
+        }
+        _ => craft::udp(buffer, &header, source.port, destination.port, &[0; LEN - 28]),
+    };
+    assert_eq!(written, Some(LEN));
+}
+
+/// Runs `packets` through the engine in batches; the answer is how long that took.
+fn run(engine: &mut Engine, buffers: &mut [[u8; LEN]], realms: &[Realm], now: Instant) -> f64 {
+    let start = Clock::now();
+    let mut verdicts = [Verdict::Held; BATCH];
+    for (buffers, realms) in buffers.chunks_mut(BATCH).zip(realms.chunks(BATCH)) {
+        let mut realms = realms.iter();
+        let mut packets: Vec<Packet<'_>> = Vec::with_capacity(BATCH);
+        packets.extend(buffers.iter_mut().map(|data| Packet {
+            data,
+            from: *realms.next().expect("one for each"),
+            offload: Offload::default(),
+        }));
+        engine.handle_batch(&mut packets, &mut verdicts, now);
+        for verdict in &verdicts[..packets.len()] {
+            assert!(matches!(verdict, Verdict::Forward(_)), "{verdict:?}");
+        }
+        black_box(&mut packets);
+    }
+    start.elapsed().as_secs_f64()
+}
+
+fn established(sessions: usize) {
+    let mut flows: Vec<Flow> = (0..sessions).map(flow).collect();
+    let before = resident();
+    let now = Instant::from_secs(1);
+    let mut engine = Engine::new(&config(sessions), [7; 32], now).expect("a good configuration");
+    open_all(&mut engine, &mut flows, now);
+    let per_session = (resident() - before) as f64 / sessions as f64;
+    assert_eq!(engine.session_count() as usize, sessions);
+
+    let mut random = Random(0x1234_5678_9abc_def1);
+    let mut rates = Vec::new();
+    let mut buffers = vec![[0u8; LEN]; PIECE];
+    let mut realms = vec![Realm::Inside; PIECE];
+    for round in 0..9 {
+        let (mut spent, mut count) = (0.0, 0);
+        for _ in 0..1_000 {
+            for (buffer, realm) in buffers.iter_mut().zip(&mut realms) {
+                let flow = flows[(random.next() % sessions as u64) as usize];
+                if random.next() & 1 << 40 == 0 {
+                    *realm = Realm::Inside;
+                    write(buffer, flow.protocol, flow.internal, flow.remote, Flags::ACK);
+                } else {
+                    *realm = Realm::Outside;
+                    write(buffer, flow.protocol, flow.remote, flow.external, Flags::ACK);
+                }
+            }
+            spent += run(&mut engine, &mut buffers, &realms, now);
+            count += PIECE;
+        }
+        if round > 0 {
+            rates.push(count as f64 / spent / 1e6);
+        }
+    }
+    let target = match sessions {
+        0..=100_000 => 15.0,
+        100_001..=2_000_000 => 9.0,
+        _ => 7.0,
+    };
+    report(&format!("established flows, {sessions} sessions"), "Mpps", &mut rates, Some(target));
+    if sessions >= 1_000_000 {
+        let note = "resident memory, tables included; lower is better";
+        println!(
+            "bench: {{\"group\":\"engine\",\"name\":\"memory of a session, {sessions} sessions\",\"unit\":\"octets\",\"ours\":{per_session:.1},\"target_max\":200,\"note\":\"{note}\"}}"
+        );
+    }
+}
+
+/// Opens every flow and learns its external endpoint from the event.
+fn open_all(engine: &mut Engine, flows: &mut [Flow], now: Instant) {
+    let mut buffers = vec![[0u8; LEN]; BATCH];
+    for flows in flows.chunks_mut(BATCH) {
+        let buffers = &mut buffers[..flows.len()];
+        for (buffer, flow) in buffers.iter_mut().zip(flows.iter()) {
+            write(buffer, flow.protocol, flow.internal, flow.remote, Flags::SYN);
+        }
+        run(engine, buffers, &[Realm::Inside; BATCH], now);
+        let mut created = flows.iter_mut();
+        while let Some(event) = engine.poll_event() {
+            if let EventKind::MappingCreated(id) = event.kind {
+                let flow = created.next().expect("one for each");
+                assert_eq!(flow.internal, id.internal);
+                flow.external = id.external;
+            }
+        }
+        for (buffer, flow) in buffers.iter_mut().zip(flows.iter()) {
+            write(buffer, flow.protocol, flow.remote, flow.external, Flags::SYN | Flags::ACK);
+        }
+        run(engine, buffers, &[Realm::Outside; BATCH], now);
+    }
+}
+
+/// New sessions, each with a mapping of its own, while as many old ones expire.
+fn set_up(protocol: Protocol) {
+    /// Sessions alive at a time, once as many end as begin.
+    const LIVE: usize = 1_000_000;
+    let mut config = config(LIVE + LIVE / 4);
+    config.limits.ports_per_subscriber = 65_535;
+    config.limits.sessions_per_subscriber = 65_535;
+    config.udp.timeout = core::time::Duration::from_secs(120);
+    config.tcp.opening = core::time::Duration::from_secs(120);
+    let mut engine = Engine::new(&config, [7; 32], Instant::ZERO).expect("a good configuration");
+    let per_batch = core::time::Duration::from_secs(120) * BATCH as u32 / LIVE as u32;
+    let mut now = Instant::ZERO;
+    let mut buffers = vec![[0u8; LEN]; PIECE];
+    let mut rates = Vec::new();
+    let mut number = 0;
+    // Two timeouts to fill and settle, then the rounds.
+    for round in 0..14 {
+        let mut spent = 0.0;
+        let expired = engine.counters().sessions_deleted;
+        let mut created = 0;
+        while created < LIVE / 4 {
+            for buffer in &mut buffers {
+                // 2,000 subscribers in random order, each with ports of its own.
+                let mut flow = flow((number * 7_919) % (2 * LIVE));
+                flow.internal.port =
+                    1_024 + ((number / (2 * LIVE)) * EACH + number * 7_919 % EACH) as u16 % 64_000;
+                write(buffer, protocol, flow.internal, flow.remote, Flags::SYN);
+                number += 1;
+            }
+            for buffers in buffers.chunks_mut(BATCH) {
+                now = now + per_batch;
+                spent += run(&mut engine, buffers, &[Realm::Inside; BATCH], now);
+                let start = Clock::now();
+                while let Some(event) = engine.poll_event() {
+                    black_box(event);
+                }
+                spent += start.elapsed().as_secs_f64();
+            }
+            created += PIECE;
+        }
+        let expired = engine.counters().sessions_deleted - expired;
+        if round >= 9 {
+            assert!(expired as usize > created * 9 / 10, "as many end as begin: {expired} of {created}");
+            rates.push(created as f64 / spent / 1e6);
+        }
+    }
+    report(&format!("set-up and expiry of {protocol} sessions, 1000000 alive"), "M/s", &mut rates, Some(2.0));
+}
+
+fn report(name: &str, unit: &str, values: &mut [f64], target: Option<f64>) {
+    values.sort_by(f64::total_cmp);
+    let (min, median, max) = (values[0], values[values.len() / 2], values[values.len() - 1]);
+    let target = target.map_or(String::new(), |target| format!(",\"target\":{target}"));
+    println!(
+        "bench: {{\"group\":\"engine\",\"name\":\"{name}\",\"unit\":\"{unit}\",\"ours\":{median:.2},\"min\":{min:.2},\"max\":{max:.2}{target}}}"
+    );
+}
+
+/// Resident memory of this process, in octets.
+fn resident() -> i64 {
+    let status = std::fs::read_to_string("/proc/self/status").expect("Linux");
+    let line = status.lines().find(|line| line.starts_with("VmRSS:")).expect("VmRSS");
+    line.split_whitespace().nth(1).and_then(|kib| kib.parse::<i64>().ok()).expect("a number") * 1_024
+}
+
+/// SplitMix64: enough for a random order.
+struct Random(u64);
+
+impl Random {
+    fn next(&mut self) -> u64 {
+        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
+        let mut x = self.0;
+        x = (x ^ (x >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+        x = (x ^ (x >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+        x ^ (x >> 31)
+    }
+}

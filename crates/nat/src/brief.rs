@@ -1,0 +1,89 @@
+//! What forwarding needs to know of a packet, in fields that are the same for every protocol.
+//!
+//! Traffic mixes protocols and directions at random, so a branch on either is guessed wrong half of
+//! the time, and each wrong guess costs as much as parsing the packet did. The hot path therefore
+//! reads fields that say *where* and *what*, and asks the protocol once, here.
+
+use wire::tcp::Flags;
+use wire::{Fragment, Options, Packet as Parsed, Transport};
+
+use crate::batch::ends;
+use crate::hash::Flow;
+use crate::{Checksum, Realm};
+
+/// There is no such field.
+pub(crate) const NONE: u8 = u8::MAX;
+
+/// A packet in brief.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Brief {
+    pub(crate) flow: Flow,
+    pub(crate) hash: u64,
+    pub(crate) total_len: u16,
+    /// Octets of the IPv4 header.
+    pub(crate) header_len: u8,
+    /// Octets of the transport header.
+    pub(crate) transport_len: u8,
+    pub(crate) ttl: u8,
+    /// Of a TCP segment its flags; of everything else an ACK, which moves and means nothing.
+    pub(crate) flags: Flags,
+    /// Where in the transport header the checksum is, or [`NONE`].
+    pub(crate) checksum_at: u8,
+    /// The transport header begins with two ports.
+    pub(crate) has_ports: bool,
+    /// There is a query identifier, at octet 4 of the transport header.
+    pub(crate) has_identifier: bool,
+    /// It is TCP, UDP or an ICMP query, whole and without a source route.
+    pub(crate) common: bool,
+    pub(crate) dont_fragment: bool,
+    /// It is UDP: a checksum that comes out as 0 is sent as 0xffff.
+    pub(crate) is_udp: bool,
+}
+
+impl Brief {
+    #[inline(always)]
+    pub(crate) fn new(parsed: &Parsed, realm: Realm, checksum: Checksum) -> Self {
+        let mut brief = Self {
+            flow: Flow { addresses: 0, ports: 0 },
+            hash: 0,
+            total_len: parsed.total_len,
+            header_len: parsed.header_len,
+            transport_len: 8,
+            ttl: parsed.ttl,
+            flags: Flags::ACK,
+            checksum_at: NONE,
+            has_ports: false,
+            has_identifier: false,
+            common: parsed.fragment == Fragment::Whole && !parsed.options.intersects(Options::SOURCE_ROUTE),
+            dont_fragment: parsed.dont_fragment,
+            is_udp: false,
+        };
+        match parsed.transport {
+            Transport::Tcp { flags, header_len, .. } => {
+                brief.transport_len = header_len;
+                brief.flags = flags;
+                brief.checksum_at = 16;
+                brief.has_ports = true;
+            }
+            Transport::Udp { has_checksum, .. } => {
+                // A checksum of 0 says that there is none (RFC 768), and stays that way.
+                if has_checksum || checksum == Checksum::Partial {
+                    brief.checksum_at = 6;
+                }
+                brief.is_udp = true;
+                brief.has_ports = true;
+            }
+            Transport::IcmpQuery { .. } => {
+                brief.checksum_at = 2;
+                brief.has_identifier = true;
+            }
+            Transport::IcmpError { .. } | Transport::IcmpOther | Transport::None | Transport::Other => {
+                brief.common = false;
+            }
+        }
+        if let Some((protocol, source, destination)) = ends(realm, parsed) {
+            brief.flow = Flow::new(realm, protocol, source, destination);
+        }
+        brief
+    }
+}
