@@ -149,8 +149,8 @@ impl Engine {
     pub(crate) fn advance(&mut self, now: Instant) {
         self.now = self.now.max(now);
         self.tick = tick_of(self.now);
-        self.pool.release(self.tick);
         self.expire(EXPIRIES);
+        self.pool.release(self.tick);
         self.fragments.expire(self.tick, &mut self.output);
     }
 }

@@ -11,9 +11,10 @@ impl Engine {
     /// Looks at what the wheel says is due, at most `budget` sessions.
     pub(crate) fn expire(&mut self, budget: usize) {
         for _ in 0..budget {
-            let Some(index) = self.wheel.due(self.tick) else { return };
+            let Some((tick, index)) = self.wheel.due(self.tick) else { return };
             self.foresee_end(index);
-            if self.settle(index) {
+            // No further than to the wheel's tick, however late it is: so everything ends in order.
+            if self.settle_at(index, tick) {
                 // It was seen since it was filed.
                 let deadline = self.sessions.lines()[index as usize].deadline(&self.timers);
                 self.wheel.unfile(self.sessions.lines_mut(), index);
@@ -25,15 +26,20 @@ impl Engine {
     /// Lets everything happen to session `index` that its timers say until now. `true`: it lives.
     #[inline(always)]
     pub(crate) fn settle(&mut self, index: u32) -> bool {
-        self.sessions.lines()[index as usize].deadline(&self.timers) > self.tick || self.time_out(index)
+        self.settle_at(index, self.tick)
+    }
+
+    #[inline(always)]
+    fn settle_at(&mut self, index: u32, tick: u32) -> bool {
+        self.sessions.lines()[index as usize].deadline(&self.timers) > tick || self.time_out(index, tick)
     }
 
     #[cold]
-    fn time_out(&mut self, index: u32) -> bool {
+    fn time_out(&mut self, index: u32, tick: u32) -> bool {
         loop {
             let session = &mut self.sessions.lines_mut()[index as usize];
             let deadline = session.deadline(&self.timers);
-            if deadline > self.tick {
+            if deadline > tick {
                 return true;
             }
             let next = match session.protocol() {

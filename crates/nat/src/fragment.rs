@@ -141,13 +141,14 @@ impl Followed {
     }
 
     /// Whether a fragment of `first..last` octets may join its datagram.
-    fn check(&self, key: &Key, first: u32, last: u32) -> Result<(), Reason> {
+    fn check(&self, key: &Key, (first, last, is_last): (u32, u32, bool)) -> Result<(), Reason> {
         let Some(datagram) = self.datagrams.get(key) else {
             let full = self.datagrams.len() >= self.config.datagrams as usize;
             return if full { Err(Reason::FragmentDatagrams) } else { Ok(()) };
         };
         if datagram.seen.iter().any(|&(from, to)| first < to && from < last)
-            || datagram.end.is_some_and(|end| last > end)
+            || datagram.end.is_some_and(|end| last > end || is_last && last < end)
+            || is_last && datagram.seen.last().is_some_and(|&(_, to)| to > last)
         {
             return Err(Reason::FragmentOverlap);
         }
@@ -223,7 +224,7 @@ impl Engine {
     ) -> Result<Verdict, Refusal> {
         let key = Key::of(arrival, packet.data, parsed);
         let (first, last, is_last) = extent(parsed);
-        self.fragments.check(&key, first, last)?;
+        self.fragments.check(&key, (first, last, is_last))?;
         let mut brief = Brief::new(parsed, arrival.realm(), packet.offload.checksum);
         match parsed.fragment {
             Fragment::Later { .. } => {

@@ -189,6 +189,8 @@ impl Pool {
     /// The mapping of `port` is gone. UDP ports and ICMP identifiers are held for a while; a TCP
     /// port was held by the state machine (RFC 6888 REQ-8a).
     pub(crate) fn give(&mut self, port: Port, now: u32) {
+        // Expiry may run late: what was held until then is free by then.
+        self.release(now);
         let entry = self.entry(port);
         self.owners[entry] = 0;
         let held =

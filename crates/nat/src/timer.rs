@@ -97,13 +97,14 @@ impl Wheel {
         }
     }
 
-    /// The next session to look at, still filed, of all that were filed under `now` or before.
-    pub(crate) fn due(&mut self, now: u32) -> Option<u32> {
+    /// The next session to look at, still filed, of all that were filed under `now` or before, and
+    /// the tick under which it was.
+    pub(crate) fn due(&mut self, now: u32) -> Option<(u32, u32)> {
         // The last tick of all never ends: time has stopped there.
         let now = now.min(u32::MAX - 1);
         while self.next <= now {
             if let Some(index) = self.heads[(self.next % SLOTS) as usize].checked_sub(1) {
-                return Some(index);
+                return Some((self.next, index));
             }
             // Everything filed lies within one turn from here, so an empty wheel ends the search.
             self.next = self.first_occupied().map_or(now + 1, |tick| tick.min(now + 1));
@@ -173,7 +174,7 @@ mod tests {
             for (index, ahead, advance) in steps {
                 if advance {
                     now += ahead;
-                    while let Some(due) = wheel.due(now) {
+                    while let Some((_, due)) = wheel.due(now) {
                         let tick = filed.remove(&due).expect("it was filed");
                         prop_assert!(tick <= now);
                         prop_assert!(filed.values().all(|&other| other >= tick), "out of order");

@@ -1,0 +1,92 @@
+//! A small obviously right NAT beside the engine: the same random traffic, time and settings for
+//! both, and every packet, event, counter and table compared after every step.
+//!
+//! `HAIRPIN_MODEL_CASES` and `HAIRPIN_MODEL_STEPS` (a case) scale it up, `HAIRPIN_MODEL_SEED`
+//! changes the traffic. A failing case is made as short as it gets and printed, a line for each
+//! packet.
+
+mod fragments;
+mod nat;
+mod octets;
+mod plan;
+mod settings;
+mod tcp;
+mod traffic;
+mod world;
+
+use std::panic::{AssertUnwindSafe, catch_unwind};
+
+use hairpin_nat::Config;
+use proptest::collection::vec;
+use proptest::test_runner::{Config as Runs, RngAlgorithm, TestCaseError, TestError, TestRng, TestRunner};
+
+use plan::Step;
+use world::World;
+
+/// A number from the environment.
+fn setting(name: &str, default: u64) -> u64 {
+    std::env::var(name).ok().and_then(|value| value.parse().ok()).unwrap_or(default)
+}
+
+/// Runs one case; on a difference the answer is all that was done, and the difference.
+fn run(config: &Config, steps: &[Step]) -> Result<World, String> {
+    let mut world = World::new(config, 7)?;
+    for step in steps {
+        let outcome = catch_unwind(AssertUnwindSafe(|| act(&mut world, step)));
+        if let Err(why) = outcome.unwrap_or_else(|_| Err("a panic, see above".into())) {
+            return Err(format!("{config:#?}\n{}\n=> {why}", world.trace));
+        }
+    }
+    Ok(world)
+}
+
+fn act(world: &mut World, step: &Step) -> Result<(), String> {
+    match step {
+        Step::Batch(plans) => {
+            let mut inputs: Vec<_> =
+                plans.iter().flat_map(|plan| traffic::build(plan, &world.model, &world.samples)).collect();
+            inputs.truncate(hairpin_nat::BATCH);
+            if inputs.is_empty() { Ok(()) } else { world.batch(inputs) }
+        }
+        &Step::Wait(millis, tell) => world.wait(u64::from(millis) * 1_000_000, tell),
+        &Step::Deadline { pick, millis, tell } => {
+            let at = world.model.deadline_number(pick).map(|tick| tick as i64 * 100 + i64::from(millis));
+            let wait = at.unwrap_or(0) - (world.now.as_nanos() / 1_000_000) as i64;
+            world.wait(wait.max(0) as u64 * 1_000_000, tell)
+        }
+        &Step::Poll(times) => (0..times).try_for_each(|_| world.poll()),
+        &Step::Rekey(seed) => {
+            world.engine.rekey([seed; 32]);
+            Ok(())
+        }
+    }
+}
+
+// covers: N1, N2, N16, N18, N19, B3, B4, B7, B10
+// covers: B1.4787-1, B1.4787-2, B1.4787-3, B1.4787-3a, B1.4787-6, B1.4787-6a, B1.4787-8, B1.4787-9
+// covers: B1.4787-9a, B1.4787-11, B1.4787-12, B1.4787-12a, B1.4787-12b, B1.4787-13, B1.4787-13a, B1.4787-14
+// covers: B1.5382-1, B1.5382-2, B1.5382-3, B1.5382-7, B1.5382-8, B1.5382-8a, B1.5382-9, B1.5382-10
+// covers: B1.5508-1, B1.5508-1a, B1.5508-3, B1.5508-3a, B1.5508-3b, B1.5508-3c, B1.5508-3d, B1.5508-4
+// covers: B1.5508-4a, B1.5508-4b, B1.5508-4c, B1.5508-5, B1.5508-5a, B1.5508-5b, B1.5508-5c, B1.5508-6
+// covers: B1.5508-7, B1.5508-7a
+#[test]
+fn the_engine_does_what_the_model_does() {
+    let cases = setting("HAIRPIN_MODEL_CASES", 300) as u32;
+    let steps = setting("HAIRPIN_MODEL_STEPS", 60) as usize;
+    let seed = setting("HAIRPIN_MODEL_SEED", 1);
+    let mut bytes = [0; 32];
+    bytes[..8].copy_from_slice(&seed.to_le_bytes());
+    let runs = Runs { cases, failure_persistence: None, max_shrink_iters: 20_000, ..Runs::default() };
+    let mut runner = TestRunner::new_with_rng(runs, TestRng::from_seed(RngAlgorithm::ChaCha, &bytes));
+    let packets = std::cell::Cell::new(0);
+    let outcome = runner.run(&(settings::config(), vec(plan::step(), 1..=steps)), |(config, steps)| {
+        let world = run(&config, &steps).map_err(TestCaseError::fail)?;
+        packets.set(packets.get() + world.packets);
+        Ok(())
+    });
+    match outcome {
+        Ok(()) => println!("{cases} cases, {} packets", packets.get()),
+        Err(TestError::Fail(why, _)) => panic!("HAIRPIN_MODEL_SEED={seed}: {}", why.message()),
+        Err(TestError::Abort(why)) => panic!("{}", why.message()),
+    }
+}

@@ -1,0 +1,210 @@
+//! Random traffic as plans: numbers that only mean something beside the model's state, so that most
+//! packets meet a session, a mapping or an edge, and shrinking a case leaves it a case.
+
+use proptest::collection::vec;
+use proptest::prelude::*;
+use proptest::sample::select;
+
+use hairpin_nat::Protocol;
+use wire::tcp::Flags;
+
+/// One step of a case.
+#[derive(Clone, Debug)]
+pub(crate) enum Step {
+    Batch(Vec<Plan>),
+    /// Milliseconds, and whether the engine is told.
+    Wait(u32, bool),
+    /// To a deadline of the model, give or take some milliseconds.
+    Deadline {
+        pick: u8,
+        millis: i32,
+        tell: bool,
+    },
+    /// To the moment that the engine asks for, so many times.
+    Poll(u8),
+    Rekey(u8),
+}
+
+/// One packet, or the fragments of one.
+#[derive(Clone, Debug)]
+pub(crate) struct Plan {
+    pub(crate) flow: Flow,
+    pub(crate) body: Body,
+    pub(crate) ttl: u8,
+    pub(crate) dont_fragment: bool,
+    /// Which IP options.
+    pub(crate) options: u8,
+    pub(crate) size: Size,
+    /// Which offloads.
+    pub(crate) offload: u8,
+    pub(crate) damage: Damage,
+}
+
+/// Between whom.
+#[derive(Clone, Debug)]
+pub(crate) enum Flow {
+    /// From a host inside to a remote.
+    Fresh { protocol: Protocol, host: u8, port: u8, remote: u8, remote_port: u8 },
+    /// Of a session that there is: out, or back.
+    Known { pick: u8, back: bool },
+    /// From a remote to a mapping that there is.
+    Inbound { pick: u8, remote: u8, remote_port: u8 },
+    /// From a host inside to a mapping that there is.
+    Hairpin { pick: u8, host: u8, port: u8 },
+    /// From another shard to a mapping that there is.
+    Shard { pick: u8, port: u8 },
+    /// Anything to anything.
+    Wild { outside: bool, protocol: Protocol, source: u8, port: u8, destination: u8, other_port: u8 },
+}
+
+#[derive(Clone, Debug)]
+pub(crate) enum Body {
+    /// A segment with these flags; of ICMP a request if there is a SYN, else a reply.
+    Whole { flags: Flags },
+    /// One piece of a datagram: place and length in units of 8 octets.
+    Piece { flags: Flags, id: u8, first: u8, count: u8, more: bool },
+    /// Several pieces, cut at these places, in some order, one of them perhaps missing.
+    Pieces { flags: Flags, id: u8, cuts: Vec<u8>, turn: u8, lost: Option<u8> },
+    /// An ICMP error about a packet that went through, cut.
+    Error { pick: u8, cut: u16, kind: u8, code: u8, twist: u8 },
+    /// An ICMP message of any type.
+    Message { kind: u8, code: u8 },
+    /// A packet of another protocol.
+    Other { protocol: u8 },
+    /// Octets.
+    Raw(Vec<u8>),
+}
+
+#[derive(Clone, Debug)]
+pub(crate) enum Size {
+    /// Octets of payload.
+    Payload(u16),
+    /// As long as an MTU (of the inside or the outside), and this much more.
+    Mtu(bool, i8),
+}
+
+#[derive(Clone, Debug)]
+pub(crate) enum Damage {
+    None,
+    /// A bit is flipped.
+    Bit(u16, u8),
+    /// An octet of the header is written, the header checksum being right.
+    Header(u8, u8),
+    /// The end is cut off.
+    Cut(u8),
+    /// Link padding behind the packet.
+    Padding(u8),
+}
+
+fn flags() -> impl Strategy<Value = Flags> {
+    let [s, a, f, r, p, u] = [Flags::SYN, Flags::ACK, Flags::FIN, Flags::RST, Flags::PSH, Flags::URG];
+    prop_oneof![
+        8 => Just(s),
+        4 => Just(s | a),
+        5 => Just(a),
+        2 => Just(a | p | u),
+        5 => Just(f | a),
+        1 => Just(f),
+        3 => Just(r),
+        1 => Just(r | a),
+        1 => Just(s | Flags::ECE | Flags::CWR),
+        1 => any::<u8>().prop_map(Flags),
+        1 => select(vec![s | f, s | r, p, Flags(0), r | f]),
+    ]
+}
+
+fn protocol() -> impl Strategy<Value = Protocol> {
+    prop_oneof![3 => Just(Protocol::Tcp), 3 => Just(Protocol::Udp), 2 => Just(Protocol::Icmp)]
+}
+
+fn flow() -> impl Strategy<Value = Flow> {
+    prop_oneof![
+        6 => (protocol(), 0u8..5, 0u8..9, 0u8..3, 0u8..3).prop_map(|(protocol, host, port, remote, remote_port)| {
+            Flow::Fresh { protocol, host, port, remote, remote_port }
+        }),
+        10 => (any::<u8>(), any::<bool>()).prop_map(|(pick, back)| Flow::Known { pick, back }),
+        2 => (any::<u8>(), 0u8..3, 0u8..3).prop_map(|(pick, remote, remote_port)| {
+            Flow::Inbound { pick, remote, remote_port }
+        }),
+        4 => (any::<u8>(), 0u8..5, 0u8..9).prop_map(|(pick, host, port)| Flow::Hairpin { pick, host, port }),
+        1 => (any::<u8>(), 0u8..3).prop_map(|(pick, port)| Flow::Shard { pick, port }),
+        1 => (any::<bool>(), protocol(), 0u8..16, 0u8..9, 0u8..16, 0u8..9).prop_map(
+            |(outside, protocol, source, port, destination, other_port)| {
+                Flow::Wild { outside, protocol, source, port, destination, other_port }
+            }
+        ),
+    ]
+}
+
+fn body() -> impl Strategy<Value = Body> {
+    prop_oneof![
+        16 => flags().prop_map(|flags| Body::Whole { flags }),
+        2 => (flags(), 0u8..3, 0u8..12, 1u8..6, any::<bool>()).prop_map(|(flags, id, first, count, more)| {
+            Body::Piece { flags, id, first, count, more }
+        }),
+        2 => (flags(), 0u8..3, vec(3u8..15, 0..4), any::<u8>(), proptest::option::weighted(0.3, any::<u8>()))
+            .prop_map(|(flags, id, cuts, turn, lost)| Body::Pieces { flags, id, cuts, turn, lost }),
+        4 => (any::<u8>(), prop_oneof![0u16..90, 0u16..1_500], kind(), 0u8..5, 0u8..20)
+            .prop_map(|(pick, cut, kind, code, twist)| Body::Error { pick, cut, kind, code, twist }),
+        1 => prop_oneof![
+            (any::<u8>(), 0u8..3).prop_map(|(kind, code)| Body::Message { kind, code }),
+            any::<u8>().prop_map(|protocol| Body::Other { protocol }),
+            vec(any::<u8>(), 0..60).prop_map(Body::Raw),
+        ],
+    ]
+}
+
+fn kind() -> impl Strategy<Value = u8> {
+    select(vec![3u8, 3, 3, 11, 11, 12, 4, 5])
+}
+
+fn plan() -> impl Strategy<Value = Plan> {
+    let size = prop_oneof![
+        8 => select(vec![0u16, 1, 7, 8, 33, 100]).prop_map(Size::Payload),
+        1 => (any::<bool>(), select(vec![-1i8, 0, 1, 8, 100])).prop_map(|(inside, more)| Size::Mtu(inside, more)),
+        1 => select(vec![1_400u16, 3_000, 20_000]).prop_map(Size::Payload),
+    ];
+    let damage = prop_oneof![
+        30 => Just(Damage::None),
+        1 => (any::<u16>(), 0u8..8).prop_map(|(at, bit)| Damage::Bit(at, bit)),
+        1 => (0u8..20, any::<u8>()).prop_map(|(at, value)| Damage::Header(at, value)),
+        1 => any::<u8>().prop_map(Damage::Cut),
+        2 => (1u8..20).prop_map(Damage::Padding),
+    ];
+    let ttl = prop_oneof![12 => Just(64u8), 1 => 0u8..4, 1 => Just(255)];
+    let options = prop_oneof![16 => Just(0u8), 2 => 1u8..8];
+    let offload = prop_oneof![6 => Just(0u8), 3 => 1u8..8];
+    (flow(), body(), ttl, any::<bool>(), options, size, offload, damage).prop_map(
+        |(flow, body, ttl, dont_fragment, options, size, offload, damage)| Plan {
+            flow,
+            body,
+            ttl,
+            dont_fragment,
+            options,
+            size,
+            offload,
+            damage,
+        },
+    )
+}
+
+/// One step.
+pub(crate) fn step() -> impl Strategy<Value = Step> {
+    let wait = prop_oneof![
+        3 => 0u32..300,
+        3 => 1_000u32..20_000,
+        2 => select(vec![60_000u32, 120_000, 240_000, 300_000]),
+        1 => 20_000u32..900_000,
+        1 => select(vec![3_600_000u32, 7_440_000, 30_000_000]),
+    ];
+    let near = select(vec![-101i32, -100, -1, 0, 1, 50, 99, 100, 10_000]);
+    prop_oneof![
+        6 => vec(plan(), 1..4).prop_map(Step::Batch),
+        2 => vec(plan(), 1..=64).prop_map(Step::Batch),
+        2 => (wait, any::<bool>()).prop_map(|(millis, tell)| Step::Wait(millis, tell)),
+        2 => (any::<u8>(), near, any::<bool>())
+            .prop_map(|(pick, millis, tell)| Step::Deadline { pick: pick % 4, millis, tell }),
+        1 => (1u8..4).prop_map(Step::Poll),
+        1 => any::<u8>().prop_map(Step::Rekey),
+    ]
+}

@@ -1,0 +1,135 @@
+//! Random settings: small pools, tiny limits, short timers.
+
+use std::net::Ipv4Addr;
+use std::ops::RangeInclusive;
+use std::time::Duration;
+
+use hairpin_nat::Config;
+use hairpin_nat::config::{Fragments, Gateway, Limits, Mtu, Pool, PortSelection, Shard, TcpTimeouts, Udp};
+use proptest::prelude::*;
+use proptest::sample::select;
+use rules::port_selection::Algorithm;
+
+/// The first external address; there are up to three.
+pub(crate) const EXTERNAL: Ipv4Addr = Ipv4Addr::new(198, 51, 100, 1);
+
+/// A limit: mostly one that is not met, now and then one that is.
+fn limit(small: &'static [u32]) -> impl Strategy<Value = u32> {
+    prop_oneof![3 => Just(100), 1 => select(small)]
+}
+
+fn time(millis: &'static [u64]) -> impl Strategy<Value = Duration> {
+    select(millis).prop_map(Duration::from_millis)
+}
+
+fn pools() -> impl Strategy<Value = Vec<Pool>> {
+    let ports: &[RangeInclusive<u16>] =
+        &[1_020..=1_027, 5_000..=5_002, 1_024..=65_535, 1..=1_030, 1_022..=1_025];
+    (1u32..=3, select(ports), any::<bool>()).prop_map(|(count, ports, split)| {
+        let at = |n: u32| Ipv4Addr::from(EXTERNAL.to_bits() + n);
+        let mut pools = vec![Pool { addresses: vec![at(0)..=at(count - 1)], ports }];
+        if split && count > 1 {
+            pools[0].addresses = vec![at(0)..=at(count - 2)];
+            pools.push(Pool { addresses: vec![at(count - 1)..=at(count - 1)], ports: 2_000..=2_003 });
+        }
+        pools
+    })
+}
+
+fn ports() -> impl Strategy<Value = PortSelection> {
+    let hold = prop_oneof![time(&[120_000]), time(&[0, 50, 10_000])];
+    (any::<bool>(), 1u8..=5, hold, select(&[1_000u32, 1_000, 0, 1, 3][..])).prop_map(
+        |(preserve, algorithm, hold, hold_max)| PortSelection {
+            preserve,
+            algorithm: Algorithm::from_number(algorithm).unwrap_or_default(),
+            hold,
+            hold_max,
+        },
+    )
+}
+
+fn tcp() -> impl Strategy<Value = TcpTimeouts> {
+    let short: &[u64] = &[240_000, 1_000, 6_050];
+    let established = time(&[7_440_000, 7_440_050]);
+    (time(short), established, time(short), time(short), time(&[240_000, 300_000])).prop_map(
+        |(opening, established, closing, time_wait, transitory)| TcpTimeouts {
+            opening,
+            established,
+            closing,
+            time_wait,
+            transitory,
+        },
+    )
+}
+
+fn limits() -> impl Strategy<Value = Limits> {
+    let rate = prop_oneof![3 => Just(0), 1 => select(&[1u32, 2, 3][..])];
+    let of_engine = (limit(&[2, 5, 8]), limit(&[2, 5, 8]), limit(&[1, 2]));
+    (of_engine, limit(&[1, 2, 3]), limit(&[1, 2, 3, 5]), rate, time(&[1_000, 60_000])).prop_map(
+        |((sessions, mappings, subscribers), ports, of_subscriber, rate, report_interval)| Limits {
+            sessions,
+            mappings,
+            subscribers,
+            ports_per_subscriber: ports,
+            sessions_per_subscriber: of_subscriber,
+            session_rate_per_subscriber: rate,
+            report_interval,
+        },
+    )
+}
+
+fn fragments() -> impl Strategy<Value = Fragments> {
+    let waiting = select(&[100u32, 1, 3][..]);
+    (limit(&[1, 2]), waiting, select(&[1_500u32, 8_000][..]), time(&[15_000, 1_000, 120_000])).prop_map(
+        |(datagrams, waiting_per_source, waiting_octets, timeout)| Fragments {
+            datagrams,
+            waiting_per_source,
+            waiting_octets,
+            timeout,
+        },
+    )
+}
+
+/// The settings of one case.
+pub(crate) fn config() -> impl Strategy<Value = Config> {
+    let mtu = || select(&[1_500u16, 576, 700][..]);
+    let udp = (time(&[120_000, 300_000]), any::<bool>());
+    let errors = select(&[1_000u32, 1, 5][..]);
+    let shard = prop_oneof![3 => Just((0u16, 1u16)), 1 => (0u16..2).prop_map(|index| (index, 2))];
+    let rest = (
+        udp,
+        time(&[60_000, 90_000]),
+        mtu(),
+        mtu(),
+        select(&[None, Some(536), Some(1_200)][..]),
+        errors,
+        shard,
+    );
+    (pools(), ports(), tcp(), limits(), fragments(), rest).prop_map(
+        |(
+            pools,
+            ports,
+            tcp,
+            limits,
+            fragments,
+            (udp, icmp_timeout, inside, outside, mss_clamp, errors, shard),
+        )| {
+            let prefix = ipnet::Ipv4Net::new_assert(Ipv4Addr::new(10, 0, 0, 0), 24);
+            let mut config = Config::new(vec![prefix], pools);
+            let (index, count) = if config.external_addresses() > 1 { shard } else { (0, 1) };
+            config.gateway =
+                Gateway { inside: Ipv4Addr::new(10, 0, 0, 254), outside: Ipv4Addr::new(198, 51, 100, 200) };
+            config.ports = ports;
+            config.tcp = tcp;
+            config.udp = Udp { timeout: udp.0, inbound_refresh: udp.1 };
+            config.icmp_timeout = icmp_timeout;
+            config.limits = limits;
+            config.fragments = fragments;
+            config.mtu = Mtu { inside, outside };
+            config.mss_clamp = mss_clamp;
+            config.icmp_errors_per_second = errors;
+            config.shard = Shard { index, count };
+            config
+        },
+    )
+}
