@@ -163,15 +163,13 @@ impl Network {
         for &pool in pools {
             self.add_route(route(pool, outside, MAIN_TABLE), say)?;
         }
-        // So that loose reverse-path filtering accepts the gateway's own ICMP errors also on a
-        // machine that has no default route.
+        // The kernel answers for the last hop of the gateway: it takes the source of such an ICMP
+        // error from the device that it leaves by, and one of the inside would be spoofed there. And
+        // loose reverse-path filtering takes errors from a local address only on a device that has one.
         let gateway = settings.engine.gateway;
-        let mut sources = vec![(gateway.inside, inside), (gateway.outside, outside)];
-        sources.dedup_by_key(|&mut (address, _)| address);
-        for (address, device) in sources {
-            let routed = |prefixes: &[Ipv4Net]| prefixes.iter().any(|prefix| prefix.contains(&address));
-            if !routed(pools) && !routed(&settings.engine.inside) && !is_local(address) {
-                self.add_route(route(Ipv4Net::from(address), device, MAIN_TABLE), say)?;
+        for (address, device) in [(gateway.inside, inside), (gateway.outside, outside)] {
+            if !pools.iter().any(|pool| pool.contains(&address)) {
+                self.netlink.add_address(device, address, 32)?;
             }
         }
         self.add_route(route(Ipv4Net::default(), inside, live.route_table), say)?;
