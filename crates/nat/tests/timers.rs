@@ -305,6 +305,28 @@ fn a_year_may_pass_at_once() {
 
 // covers: N2
 #[test]
+fn a_clock_gone_wrong_does_not_stop_the_traffic() {
+    for end in
+        [Instant::from_nanos(u64::MAX), Instant::ZERO + 429_496_729 * SECOND, Instant::ZERO + 20 * YEAR]
+    {
+        let mut world = World::with(distinct);
+        world.inside(udp(A, S)).expect_out(udp(XA, S));
+        world.establish(A, S);
+        world.inside(&udp(B, S).len(64).fragments(32)[1]).expect_held();
+        world.now = end;
+        world.engine.handle_timeout(end);
+        assert_eq!(world.sessions(), 0);
+        world.inside(udp(A, S)).expect_out(udp(XA, S));
+        world.outside(udp(S, XA)).expect_in(udp(S, A));
+        world.establish(A, S);
+        world.inside(tcp(A, S).rst()).expect_out(tcp(XA, S).rst());
+        let out = world.inside(udp(B, S).len(2_000)).sent;
+        assert_eq!(out.len(), 2);
+    }
+}
+
+// covers: N2
+#[test]
 fn ten_thousand_sessions_due_at_once_all_end_in_bounded_steps() {
     let mut world = World::with(|config| {
         config.limits.sessions = 1 << 14;
