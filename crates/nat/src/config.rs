@@ -175,6 +175,12 @@ impl Config {
         }
     }
 
+    /// Octets of memory that all shards with these settings take at most, when every table is full. What
+    /// is not used yet is not taken: the kernel gives pages as they are first touched.
+    pub fn memory_bound(&self) -> u64 {
+        crate::engine::memory_bound(self)
+    }
+
     /// External addresses, all pools together.
     pub fn external_addresses(&self) -> u64 {
         self.pools.iter().map(Pool::size).sum()

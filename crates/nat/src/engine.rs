@@ -155,6 +155,25 @@ impl Engine {
     }
 }
 
+/// See [`Config::memory_bound`]. Every table is in here; a test compares it with what a full engine takes.
+pub(crate) fn memory_bound(config: &Config) -> u64 {
+    /// The engine itself: wheel, stages, queues of events and packets at their usual size.
+    const FIXED: u64 = 1 << 20;
+    let limits = &config.limits;
+    let (sessions, mappings) = (u64::from(limits.sessions), u64::from(limits.mappings));
+    let subscribers = u64::from(limits.subscribers);
+    FIXED * u64::from(config.shard.count.max(1))
+        + sessions * Sessions::OCTETS
+        + Table::octets(sessions * 2)
+        + mappings * Mappings::OCTETS
+        + Table::octets(mappings)
+        + subscribers * Subscribers::OCTETS
+        + Table::octets(subscribers)
+        + config.external_addresses() * Pool::OCTETS
+        + u64::from(config.ports.hold_max) * Pool::HELD_OCTETS
+        + Followed::octets(&config.fragments)
+}
+
 fn timers(config: &Config) -> Timers {
     let mut timers = Timers::default();
     timers[Timer::Opening as usize] = ticks(config.tcp.opening);

@@ -84,6 +84,16 @@ impl Key {
 }
 
 impl Followed {
+    /// What following takes at most: of each datagram its entry with all its gaps and its place in the
+    /// order (twice, for trees and queues are not full), and the fragments that wait.
+    pub(crate) fn octets(config: &Fragments) -> u64 {
+        let entry = size_of::<(Key, Datagram)>() + RANGES * size_of::<(u32, u32)>();
+        let places = 2 * size_of::<(u32, u64, Key)>();
+        // A waiting fragment is at least as long as its header.
+        let waiting = u64::from(config.waiting_octets) * (1 + size_of::<Waiting>() as u64 / 20);
+        u64::from(config.datagrams) * 2 * (entry + places) as u64 + waiting
+    }
+
     pub(crate) fn new(config: Fragments) -> Self {
         Self {
             timeout: ticks(config.timeout),

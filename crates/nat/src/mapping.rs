@@ -77,6 +77,9 @@ pub(crate) struct Mappings {
 }
 
 impl Mappings {
+    /// What one takes, its place in the free list included.
+    pub(crate) const OCTETS: u64 = (size_of::<Mapping>() + size_of::<u32>()) as u64;
+
     pub(crate) fn new(capacity: u32) -> std::io::Result<Self> {
         Ok(Self { lines: Arena::hot(capacity as usize)?, free: FreeList::new(capacity)? })
     }

@@ -120,7 +120,7 @@ impl ErrorLimit {
 mod tests {
     use super::*;
 
-    // covers: B1.5508-10
+    // covers: B1.5508-10f
     #[test]
     fn errors_are_limited_to_their_rate_with_a_burst_of_a_second() {
         let mut limit = ErrorLimit::new(10, Instant::ZERO);

@@ -79,6 +79,13 @@ pub(crate) enum Owner {
 }
 
 impl Pool {
+    /// What one address takes: owners, bits and summaries of its three port spaces.
+    pub(crate) const OCTETS: u64 =
+        (Protocol::ALL.len() * (PORTS * 4 + WORDS * 8 + SUMMARY * 8)) as u64 + size_of::<External>() as u64;
+
+    /// What a port that is held takes; a queue grows by doubling.
+    pub(crate) const HELD_OCTETS: u64 = 2 * size_of::<(u32, Port)>() as u64;
+
     pub(crate) fn new(config: &Config, hold_ticks: u32) -> std::io::Result<Self> {
         let Shard { index, count } = config.shard;
         let all = config.pools.iter().flat_map(|pool| {

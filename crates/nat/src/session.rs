@@ -262,6 +262,9 @@ pub(crate) struct Sessions {
 }
 
 impl Sessions {
+    /// What one takes, its place in the free list included.
+    pub(crate) const OCTETS: u64 = (size_of::<Session>() + size_of::<u32>()) as u64;
+
     pub(crate) fn new(capacity: u32) -> std::io::Result<Self> {
         Ok(Self { lines: Arena::hot(capacity as usize)?, free: FreeList::new(capacity)? })
     }

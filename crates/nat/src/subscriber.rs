@@ -125,6 +125,9 @@ pub(crate) struct Subscribers {
 }
 
 impl Subscribers {
+    /// What one takes, its place in the free list included.
+    pub(crate) const OCTETS: u64 = (size_of::<Subscriber>() + size_of::<u32>()) as u64;
+
     pub(crate) fn new(capacity: u32) -> std::io::Result<Self> {
         Ok(Self { lines: Arena::cold(capacity as usize)?, free: FreeList::new(capacity)? })
     }

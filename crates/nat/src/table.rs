@@ -44,8 +44,12 @@ pub(crate) struct Full;
 impl Table {
     /// A table for `entries` entries.
     pub(crate) fn new(entries: usize) -> std::io::Result<Self> {
-        let buckets = (entries * 100).div_ceil(LOAD_PERCENT * SLOTS) + 1;
-        Ok(Self { buckets: Arena::hot(buckets)?, len: 0 })
+        Ok(Self { buckets: Arena::hot(buckets(entries))?, len: 0 })
+    }
+
+    /// Octets of a table for `entries` entries.
+    pub(crate) fn octets(entries: u64) -> u64 {
+        buckets(entries as usize) as u64 * size_of::<Bucket>() as u64
     }
 
     /// Entries in it.
@@ -166,6 +170,10 @@ impl fmt::Debug for Table {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Table").field("buckets", &self.buckets.len()).field("len", &self.len).finish()
     }
+}
+
+fn buckets(entries: usize) -> usize {
+    (entries * 100).div_ceil(LOAD_PERCENT * SLOTS) + 1
 }
 
 /// The tag of a hash: from its low end, for the high end chooses the bucket. Never 0.

@@ -60,12 +60,6 @@ pub fn explain(args: &ExplainArgs) -> miette::Result<ExitCode> {
     Ok(ExitCode::SUCCESS)
 }
 
-/// The most memory that engines with these settings take, in octets.
-fn memory_bound(_config: &nat::Config, _workers: u16) -> Option<u64> {
-    // The engine will know (`nat::Config::memory_bound`, O7); until then nothing is claimed.
-    None
-}
-
 fn summary(loaded: &Loaded) -> String {
     let engine = &loaded.settings.engine;
     let prefixes: Vec<String> = engine.inside.iter().map(ToString::to_string).collect();
@@ -78,7 +72,7 @@ fn summary(loaded: &Loaded) -> String {
         (
             "limits",
             format!(
-                "{} sessions, {} mappings, {} subscribers for each of {} worker(s)",
+                "{} sessions, {} mappings, {} subscribers, shared by {} worker(s)",
                 engine.limits.sessions,
                 engine.limits.mappings,
                 engine.limits.subscribers,
@@ -86,9 +80,8 @@ fn summary(loaded: &Loaded) -> String {
             ),
         ),
     ];
-    if let Some(octets) = memory_bound(engine, loaded.settings.live.workers) {
-        lines.push(("memory", format!("at most {} MiB", octets.div_ceil(1 << 20))));
-    }
+    let memory = engine.memory_bound().div_ceil(1 << 20);
+    lines.push(("memory", format!("at most {memory} MiB, taken as it is needed")));
     lines.iter().map(|(what, value)| format!("  {what:<19}{value}\n")).collect()
 }
 

@@ -184,6 +184,14 @@ pub(crate) const SETTINGS: &[Setting] = &[
         &["B1.6888-8"],
         "How long a freed UDP port or ICMP identifier rests before it is given out again.",
     ),
+    bounded(
+        "ports.hold_max",
+        Slot::Count32(|s| &mut s.engine.ports.hold_max),
+        ("0", "1073741824"),
+        "ports",
+        &["B1.6888-8"],
+        "Freed ports that rest at one time; what is freed beyond that may be given out again at once.",
+    ),
     time(
         "tcp.opening",
         |s| &mut s.engine.tcp.opening,

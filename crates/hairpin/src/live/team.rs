@@ -62,12 +62,13 @@ impl Team {
     ) -> io::Result<()> {
         let control = Arc::new(Control::default());
         let wake = Arc::clone(&queues.wake);
-        let worker = Worker::new(engine, queues, exchange, Arc::clone(&control), origin);
+        let worker = Worker::new(engine, queues, exchange, Arc::clone(&control), origin, seed);
         let end = End(Arc::clone(&self.ended));
         let thread = std::thread::Builder::new()
             .name(format!("worker-{}", self.members.len()))
             .spawn(move || {
                 let _end = end;
+                prefer();
                 if let Err(error) = worker.run() {
                     tracing::error!("{error}");
                 }
@@ -110,6 +111,18 @@ impl Drop for End {
         let _ = self.0.write(1);
     }
 }
+
+/// Forwarding goes before the machine's other work, as it does in the kernel, whose forwarding no
+/// process can hold up: with equal priority, a busy sender on the same processor took a fifth of the
+/// small packets (0.67 to 0.79 of nftables' packets a second against 0.81 to 0.92, UDP, two cores).
+fn prefer() {
+    if let Err(error) = rustix::process::setpriority_process(None, NICE) {
+        tracing::debug!("a worker keeps its ordinary priority: {error}");
+    }
+}
+
+/// The workers' nice value.
+const NICE: i32 = -5;
 
 /// One shard's part of the settings: what is counted for the gateway as a whole is divided.
 fn share(config: &Config, index: u16, count: u16) -> Config {

@@ -4,9 +4,10 @@
 //! byte order (TUN speaks "legacy" virtio unless told otherwise).
 //!
 //! **Why a header that was read may be written back.** The engine translates in place: it changes
-//! neither the length of the IP header nor that of the transport header, so `csum_start`,
-//! `csum_offset` and `gso_size` stay true, and it keeps a partial checksum field partial (the
-//! pseudo-header sum of the new addresses), which is what `NEEDS_CSUM` promises. Only `hdr_len`,
+//! neither the length of the IP header nor that of the transport header, so `csum_start` and
+//! `csum_offset` stay true, and it keeps a partial checksum field partial (the
+//! pseudo-header sum of the new addresses), which is what `NEEDS_CSUM` promises. What
+//! may change is `gso_size`, where the segments must become smaller; and `hdr_len`,
 //! a hint that says how much of the sender's buffer happened to be in one piece, is given a value
 //! that is useful to the other side: see [`Header::set_linear`].
 
@@ -70,6 +71,13 @@ impl<'a> Header<'a> {
             self.0[1] = if protocol == TCP { GSO_TCPV4 } else { GSO_UDP_L4 };
             self.set_u16(4, offload.gso_size);
             self.set_linear(packet);
+        }
+    }
+
+    /// The engine may have asked for smaller segments, to fit the next link.
+    pub fn set_segment(&mut self, gso_size: u16) {
+        if gso_size != 0 {
+            self.set_u16(4, gso_size);
         }
     }
 
