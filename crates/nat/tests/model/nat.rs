@@ -40,6 +40,10 @@ pub(crate) struct Model {
     pub(crate) sent: Vec<Sent>,
     /// Mappings that the engine has made in this call and the model has not yet.
     pub(crate) choices: VecDeque<MappingId>,
+    /// Sessions that the engine has ended in this call, in its order.
+    pub(crate) ended: Vec<SessionId>,
+    /// Why the engine has refused the packet under way.
+    pub(crate) refused: Option<Reason>,
     /// What the engine did that is not allowed.
     pub(crate) fault: Option<String>,
 }
@@ -148,6 +152,8 @@ impl Model {
             events: Vec::new(),
             sent: Vec::new(),
             choices: VecDeque::new(),
+            ended: Vec::new(),
+            refused: None,
             fault: None,
         }
     }
@@ -164,9 +170,14 @@ impl Model {
         self.expire_fragments();
     }
 
-    /// When the next session times out, and which.
+    /// When the next session times out, and which. Those of one tick may end in any order, but
+    /// where not all of their ports can be held it matters: then they end as they did in the engine.
     pub(crate) fn next_deadline(&self) -> Option<(u64, usize)> {
-        (0..self.sessions.len()).map(|index| (self.deadline(&self.sessions[index]), index)).min()
+        let turn = |session: &Session| self.ended.iter().position(|id| *id == session.id).unwrap_or(usize::MAX);
+        let all = self.sessions.iter().enumerate();
+        let (tick, _, index) =
+            all.map(|(index, session)| (self.deadline(session), turn(session), index)).min()?;
+        Some((tick, index))
     }
 
     /// The deadline that is number `pick` in time, beginning anew behind the last.
@@ -327,7 +338,7 @@ impl Model {
             return Ok(Passage { route, ends: Ends { source: Some(mapping.external), destination: None } });
         };
         if protocol == Protocol::Icmp && session.is_none() && self.may_miss(mapping, remote) {
-            return Err(Reason::NoMapping.into());
+            return Err(self.believed());
         }
         // RFC 4787 REQ-9: out by the sender's session, in by the receiver's, all at once.
         let other = other?;
@@ -387,6 +398,13 @@ impl Model {
         self.touch(id, Realm::Outside, parsed);
         let ends = Ends { source: None, destination: Some(mapping.internal) };
         Ok(Passage { route: Route::To(Realm::Inside), ends })
+    }
+
+    /// Without the identifier that the engine drew, which of these refused the packet is its word.
+    fn believed(&self) -> Refusal {
+        let limits = [Limit::Sessions, Limit::SessionsPerSubscriber, Limit::SessionRate];
+        let limit = limits.into_iter().find(|limit| Some(limit.reason()) == self.refused);
+        limit.map_or(Refusal::Reason(Reason::NoMapping), Refusal::Limit)
     }
 
     /// A query whose identifier the engine drew and did not tell, because nobody has that one at

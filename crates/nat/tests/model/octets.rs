@@ -191,7 +191,9 @@ pub(crate) fn translate_error(old: &[u8], quoted: Ends, outer: Ends, age: u8) ->
     let quote_end = quote_end(&old[..end], icmp).max(transport);
     set_header(&mut new[quote..], quoted, 0);
     let protocol = old[quote + 9];
-    set_ports(&mut new[transport..quote_end], protocol, quoted);
+    // The quote goes back to its sender, whose identifier a query has.
+    let ports = if protocol == 1 { Ends { source: quoted.source.or(quoted.destination), destination: None } } else { quoted };
+    set_ports(&mut new[transport..quote_end], protocol, ports);
     let at = transport + checksum_at(protocol);
     if at + 2 <= quote_end {
         let field = get16(old, at);

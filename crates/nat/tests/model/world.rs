@@ -150,6 +150,7 @@ impl World {
 
     fn check_packet(&mut self, input: &Input, engine: (Verdict, &Vec<u8>, Offload)) -> Check {
         let (mut data, mut offload) = (input.data.clone(), input.offload);
+        self.model.refused = if let Verdict::Drop(reason) = engine.0 { Some(reason) } else { None };
         let verdict = self.model.packet(&mut data, &mut offload, input.from);
         if let Some(fault) = self.model.fault.take() {
             return Err(format!("{fault} (engine: {:?}, model: {verdict:?})", engine.0));
@@ -189,6 +190,11 @@ impl World {
             _ => None,
         });
         self.model.choices = created.collect();
+        let ended = events.iter().filter_map(|event| match event.kind {
+            EventKind::SessionDeleted(id, _) => Some(id),
+            _ => None,
+        });
+        self.model.ended = ended.collect();
         match self.tamper {
             Some(Tamper::LostEvent) => drop(events.pop()),
             Some(Tamper::LateEvent) => {
