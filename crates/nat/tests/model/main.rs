@@ -5,6 +5,7 @@
 //! changes the traffic. A failing case is made as short as it gets and printed, a line for each
 //! packet.
 
+mod failing;
 mod fragments;
 mod nat;
 mod octets;
@@ -43,10 +44,8 @@ fn run(config: &Config, steps: &[Step]) -> Result<World, String> {
 fn act(world: &mut World, step: &Step) -> Result<(), String> {
     match step {
         Step::Batch(plans) => {
-            let mut inputs: Vec<_> = plans
-                .iter()
-                .flat_map(|plan| traffic::build(plan, &world.model, &world.samples))
-                .collect();
+            let mut inputs: Vec<_> =
+                plans.iter().flat_map(|plan| traffic::build(plan, &world.model, &world.samples)).collect();
             inputs.truncate(hairpin_nat::BATCH);
             if inputs.is_empty() { Ok(()) } else { world.batch(inputs) }
         }

@@ -173,7 +173,8 @@ impl Model {
     /// When the next session times out, and which. Those of one tick may end in any order, but
     /// where not all of their ports can be held it matters: then they end as they did in the engine.
     pub(crate) fn next_deadline(&self) -> Option<(u64, usize)> {
-        let turn = |session: &Session| self.ended.iter().position(|id| *id == session.id).unwrap_or(usize::MAX);
+        let turn =
+            |session: &Session| self.ended.iter().position(|id| *id == session.id).unwrap_or(usize::MAX);
         let all = self.sessions.iter().enumerate();
         let (tick, _, index) =
             all.map(|(index, session)| (self.deadline(session), turn(session), index)).min()?;
@@ -262,9 +263,7 @@ impl Model {
             (Transport::Other, _) => Err(Reason::Protocol.into()),
             // RFC 5508 REQ-10: what is neither query nor error has no business here.
             (Transport::IcmpOther, _) => Err(Reason::IcmpType.into()),
-            (Transport::IcmpError { quote }, Fragment::Whole) => {
-                self.icmp_error(data, &parsed, &quote, from)
-            }
+            (Transport::IcmpError { quote }, Fragment::Whole) => self.icmp_error(data, &parsed, &quote, from),
             (Transport::IcmpError { .. }, _) => Err(Reason::QuoteRefused.into()),
             (_, Fragment::Whole) => self
                 .decide(&parsed, *offload, from)
@@ -350,9 +349,8 @@ impl Model {
         };
         if news.contains(&other) && !same_session(own, other) {
             check_opens(parsed)?;
-            let already = news.iter().filter(|new| {
-                new.mapping.internal.address == other.mapping.internal.address
-            });
+            let already =
+                news.iter().filter(|new| new.mapping.internal.address == other.mapping.internal.address);
             self.may_open(other.mapping.internal.address, false, protocol, already.count() as u64)?;
         }
         self.check_room(news.len())?;
@@ -415,7 +413,9 @@ impl Model {
         !told
             && match self.subscribers.get(&mapping.internal.address) {
                 Some(subscriber) => subscriber.external != remote.address,
-                None => self.addresses().into_iter().any(|address| address != remote.address && free(address)),
+                None => {
+                    self.addresses().into_iter().any(|address| address != remote.address && free(address))
+                }
             }
     }
 
@@ -619,7 +619,9 @@ impl Model {
     fn credit(&self, address: Ipv4Addr) -> u64 {
         let rate = u64::from(self.config.limits.session_rate_per_subscriber);
         match self.subscribers.get(&address) {
-            Some(&Subscriber { credit: (credit, at), .. }) => (credit + (self.tick - at) * rate).min(rate * 10),
+            Some(&Subscriber { credit: (credit, at), .. }) => {
+                (credit + (self.tick - at) * rate).min(rate * 10)
+            }
             None => rate * 10,
         }
     }
@@ -639,15 +641,21 @@ impl Model {
             match self.choices.iter().position(|choice| *choice == mapping) {
                 Some(at) => drop(self.choices.remove(at)),
                 None => {
-                    let why = format!("the engine made no mapping for {} {}, though it may have one",
-                        mapping.protocol, mapping.internal);
+                    let why = format!(
+                        "the engine made no mapping for {} {}, though it may have one",
+                        mapping.protocol, mapping.internal
+                    );
                     self.fault.get_or_insert(why);
                 }
             }
             self.mappings.push(mapping);
             let credit = (self.credit(address), self.tick);
             let external = mapping.external.address;
-            self.subscribers.entry(address).or_insert(Subscriber { external, credit, reported: BTreeMap::new() });
+            self.subscribers.entry(address).or_insert(Subscriber {
+                external,
+                credit,
+                reported: BTreeMap::new(),
+            });
             self.event(self.tick, EventKind::MappingCreated(mapping));
         }
         let credit = (self.credit(address).saturating_sub(10), self.tick);
@@ -873,7 +881,9 @@ impl Model {
     /// All external addresses, in the order of the configuration.
     pub(crate) fn addresses(&self) -> Vec<Ipv4Addr> {
         let ranges = self.config.pools.iter().flat_map(|pool| &pool.addresses);
-        ranges.flat_map(|range| (range.start().to_bits()..=range.end().to_bits()).map(Ipv4Addr::from)).collect()
+        ranges
+            .flat_map(|range| (range.start().to_bits()..=range.end().to_bits()).map(Ipv4Addr::from))
+            .collect()
     }
 
     /// The shard whose external address it is: they take turns.
@@ -913,8 +923,12 @@ fn is_martian(address: Ipv4Addr) -> bool {
 /// Source and destination; a query's identifier is the subscriber's port.
 fn ends_of(parsed: &Parsed, realm: Realm) -> Option<(Protocol, Endpoint, Endpoint)> {
     let (protocol, source, destination) = match parsed.transport {
-        Transport::Tcp { source_port, destination_port, .. } => (Protocol::Tcp, source_port, destination_port),
-        Transport::Udp { source_port, destination_port, .. } => (Protocol::Udp, source_port, destination_port),
+        Transport::Tcp { source_port, destination_port, .. } => {
+            (Protocol::Tcp, source_port, destination_port)
+        }
+        Transport::Udp { source_port, destination_port, .. } => {
+            (Protocol::Udp, source_port, destination_port)
+        }
         Transport::IcmpQuery { identifier, .. } if realm == Realm::Inside => (Protocol::Icmp, identifier, 0),
         Transport::IcmpQuery { identifier, .. } => (Protocol::Icmp, 0, identifier),
         _ => return None,

@@ -192,7 +192,11 @@ pub(crate) fn translate_error(old: &[u8], quoted: Ends, outer: Ends, age: u8) ->
     set_header(&mut new[quote..], quoted, 0);
     let protocol = old[quote + 9];
     // The quote goes back to its sender, whose identifier a query has.
-    let ports = if protocol == 1 { Ends { source: quoted.source.or(quoted.destination), destination: None } } else { quoted };
+    let ports = if protocol == 1 {
+        Ends { source: quoted.source.or(quoted.destination), destination: None }
+    } else {
+        quoted
+    };
     set_ports(&mut new[transport..quote_end], protocol, ports);
     let at = transport + checksum_at(protocol);
     if at + 2 <= quote_end {
@@ -205,7 +209,9 @@ pub(crate) fn translate_error(old: &[u8], quoted: Ends, outer: Ends, age: u8) ->
         };
         let field = match (protocol, field) {
             (17, 0) => 0,
-            (17, _) => Some(differ(field, &covered(old), &covered(&new))).filter(|&f| f != 0).unwrap_or(0xffff),
+            (17, _) => {
+                Some(differ(field, &covered(old), &covered(&new))).filter(|&f| f != 0).unwrap_or(0xffff)
+            }
             _ => differ(field, &covered(old), &covered(&new)),
         };
         put16(&mut new, at, field);

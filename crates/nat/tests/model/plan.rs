@@ -15,7 +15,11 @@ pub(crate) enum Step {
     /// Milliseconds, and whether the engine is told.
     Wait(u32, bool),
     /// To a deadline of the model, give or take some milliseconds.
-    Deadline { pick: u8, millis: i32, tell: bool },
+    Deadline {
+        pick: u8,
+        millis: i32,
+        tell: bool,
+    },
     /// To the moment that the engine asks for, so many times.
     Poll(u8),
     Rekey(u8),

@@ -23,7 +23,8 @@ fn time(millis: &'static [u64]) -> impl Strategy<Value = Duration> {
 }
 
 fn pools() -> impl Strategy<Value = Vec<Pool>> {
-    let ports: &[RangeInclusive<u16>] = &[1_020..=1_027, 5_000..=5_002, 1_024..=65_535, 1..=1_030, 1_022..=1_025];
+    let ports: &[RangeInclusive<u16>] =
+        &[1_020..=1_027, 5_000..=5_002, 1_024..=65_535, 1..=1_030, 1_022..=1_025];
     (1u32..=3, select(ports), any::<bool>()).prop_map(|(count, ports, split)| {
         let at = |n: u32| Ipv4Addr::from(EXTERNAL.to_bits() + n);
         let mut pools = vec![Pool { addresses: vec![at(0)..=at(count - 1)], ports }];
@@ -95,13 +96,29 @@ pub(crate) fn config() -> impl Strategy<Value = Config> {
     let udp = (time(&[120_000, 300_000]), any::<bool>());
     let errors = select(&[1_000u32, 1, 5][..]);
     let shard = prop_oneof![3 => Just((0u16, 1u16)), 1 => (0u16..2).prop_map(|index| (index, 2))];
-    let rest = (udp, time(&[60_000, 90_000]), mtu(), mtu(), select(&[None, Some(536), Some(1_200)][..]), errors, shard);
+    let rest = (
+        udp,
+        time(&[60_000, 90_000]),
+        mtu(),
+        mtu(),
+        select(&[None, Some(536), Some(1_200)][..]),
+        errors,
+        shard,
+    );
     (pools(), ports(), tcp(), limits(), fragments(), rest).prop_map(
-        |(pools, ports, tcp, limits, fragments, (udp, icmp_timeout, inside, outside, mss_clamp, errors, shard))| {
+        |(
+            pools,
+            ports,
+            tcp,
+            limits,
+            fragments,
+            (udp, icmp_timeout, inside, outside, mss_clamp, errors, shard),
+        )| {
             let prefix = ipnet::Ipv4Net::new_assert(Ipv4Addr::new(10, 0, 0, 0), 24);
             let mut config = Config::new(vec![prefix], pools);
             let (index, count) = if config.external_addresses() > 1 { shard } else { (0, 1) };
-            config.gateway = Gateway { inside: Ipv4Addr::new(10, 0, 0, 254), outside: Ipv4Addr::new(198, 51, 100, 200) };
+            config.gateway =
+                Gateway { inside: Ipv4Addr::new(10, 0, 0, 254), outside: Ipv4Addr::new(198, 51, 100, 200) };
             config.ports = ports;
             config.tcp = tcp;
             config.udp = Udp { timeout: udp.0, inbound_refresh: udp.1 };

@@ -87,7 +87,8 @@ impl Ends {
                 None => outbound(Protocol::Udp, host, port, Endpoint::new(EXTERNAL, 1_024)),
             },
             Flow::Shard { pick, port: number } => {
-                let others = model.addresses().into_iter().find(|a| model.owner(*a) != Some(model.config.shard.index));
+                let others =
+                    model.addresses().into_iter().find(|a| model.owner(*a) != Some(model.config.shard.index));
                 match (mapping(pick), others) {
                     (Some(id), Some(other)) => Self {
                         from: Arrival::Shard,
@@ -142,6 +143,13 @@ pub(crate) fn build(plan: &Plan, model: &Model, samples: &[Sample]) -> Vec<Input
             damage(&plan.damage, input);
         }
     }
+    // Whatever another shard sends has been translated, whole and well-formed or not.
+    let ours = model.config.shard.index;
+    inputs.retain(|input| {
+        let source = input.data.get(12..16).map(|at| Ipv4Addr::new(at[0], at[1], at[2], at[3]));
+        let owner = source.and_then(|source| model.owner(source));
+        input.from != Arrival::Shard || owner.is_some_and(|shard| shard != ours)
+    });
     inputs
 }
 
@@ -204,7 +212,13 @@ fn whole(plan: &Plan, ends: &Ends, model: &Model) -> Vec<Input> {
     vec![input]
 }
 
-fn transport(buffer: &mut [u8], header: &Header<'_>, ends: &Ends, flags: Flags, payload: &[u8]) -> Option<usize> {
+fn transport(
+    buffer: &mut [u8],
+    header: &Header<'_>,
+    ends: &Ends,
+    flags: Flags,
+    payload: &[u8],
+) -> Option<usize> {
     let (source, destination) = (ends.source.port, ends.destination.port);
     match ends.protocol {
         Protocol::Udp => craft::udp(buffer, header, source, destination, payload),
@@ -235,7 +249,8 @@ fn offload(number: u8, protocol: Protocol, input: &mut Input) {
             input.offload.checksum = Checksum::Partial;
             let len = input.data.len() - start;
             let address = |at: usize| Ipv4Addr::from([0, 1, 2, 3].map(|n| input.data[at + n]));
-            let sum = wire::checksum::Sum::pseudo_header(address(12), address(16), protocol.number(), len as u16);
+            let sum =
+                wire::checksum::Sum::pseudo_header(address(12), address(16), protocol.number(), len as u16);
             put16(&mut input.data, at, sum.folded());
             let segment = [0, 0, 536, 1_000, 1_448][usize::from(number) - 3];
             if segment > 0 && len > 40 + segment {
@@ -274,7 +289,8 @@ fn pieces(plan: &Plan, ends: &Ends) -> Vec<Input> {
             piece(id, first, first + usize::from(count) * 8, more).into_iter().collect()
         }
         Body::Pieces { id, cuts, turn, lost, .. } => {
-            let mut cuts: Vec<_> = cuts.iter().map(|cut| usize::from(*cut) * 8).filter(|cut| *cut < datagram.len()).collect();
+            let mut cuts: Vec<_> =
+                cuts.iter().map(|cut| usize::from(*cut) * 8).filter(|cut| *cut < datagram.len()).collect();
             cuts.extend([0, datagram.len()]);
             cuts.sort_unstable();
             cuts.dedup();
@@ -362,7 +378,10 @@ fn error(plan: &Plan, ends: &Ends, model: &Model, samples: &[Sample]) -> Option<
     let mut buffer = vec![0; quote.len() + 200];
     let written = craft::icmp(&mut buffer, &header, kind, code, rest, &quote)?;
     buffer.truncate(written);
-    let quotes = (twist != 1 && !(8..=13).contains(&twist) && true_quote).then(|| (sample.clone(), cut));
+    // Half a checksum, of which padding looks like the other half, is beyond help.
+    let whole_fields = cut >= header_len + 8 && cut != header_len + 17;
+    let faithful = twist != 1 && !(8..=13).contains(&twist) && true_quote && whole_fields;
+    let quotes = faithful.then(|| (sample.clone(), cut));
     Some(Input { quotes, ..plain(buffer, from) })
 }
 
@@ -393,4 +412,3 @@ fn damage(damage: &Damage, input: &mut Input) {
     }
     input.quotes = None;
 }
-

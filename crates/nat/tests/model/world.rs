@@ -86,7 +86,13 @@ impl World {
     /// Time goes on; the engine is told, or not.
     pub(crate) fn wait(&mut self, nanos: u64, tell: bool) -> Check {
         self.now = Instant::from_nanos(self.now.as_nanos() + nanos);
-        let _ = writeln!(self.trace, "{} wait {:.4} s{}", self.clock(), nanos as f64 / 1e9, if tell { "" } else { ", untold" });
+        let _ = writeln!(
+            self.trace,
+            "{} wait {:.4} s{}",
+            self.clock(),
+            nanos as f64 / 1e9,
+            if tell { "" } else { ", untold" }
+        );
         if tell { self.timeout() } else { Ok(()) }
     }
 
@@ -109,7 +115,9 @@ impl World {
 
     /// A batch of packets of one arrival or several.
     pub(crate) fn batch(&mut self, inputs: Vec<Input>) -> Check {
-        for inputs in inputs.chunk_by(|one, other| (one.from == Arrival::Shard) == (other.from == Arrival::Shard)) {
+        for inputs in
+            inputs.chunk_by(|one, other| (one.from == Arrival::Shard) == (other.from == Arrival::Shard))
+        {
             if inputs[0].from == Arrival::Shard {
                 inputs.iter().try_for_each(|input| self.call(std::slice::from_ref(input)))?;
             } else {
@@ -122,7 +130,13 @@ impl World {
     /// One call of the engine.
     fn call(&mut self, inputs: &[Input]) -> Check {
         for input in inputs {
-            let _ = writeln!(self.trace, "{} {:?}: {}", self.clock(), input.from, describe(&input.data, input.offload));
+            let _ = writeln!(
+                self.trace,
+                "{} {:?}: {}",
+                self.clock(),
+                input.from,
+                describe(&input.data, input.offload)
+            );
         }
         self.packets += inputs.len() as u64;
         let mut datas: Vec<_> = inputs.iter().map(|input| input.data.clone()).collect();
@@ -223,7 +237,10 @@ impl World {
         if let Some(tick) = due.into_iter().flatten().min() {
             let due = Instant::from_nanos(tick * TICK);
             if self.engine.poll_timeout().is_none_or(|at| at > due) {
-                return Err(format!("due at {due:?}, but the engine waits until {:?}", self.engine.poll_timeout()));
+                return Err(format!(
+                    "due at {due:?}, but the engine waits until {:?}",
+                    self.engine.poll_timeout()
+                ));
             }
         }
         match self.engine.poll_timeout() {
@@ -248,10 +265,18 @@ impl World {
             return Ok(());
         }
         let only = |these: &[Event], those: &[Event]| {
-            let lines: Vec<_> = these.iter().filter(|event| !those.contains(event)).map(|event| format!("{event:?}")).collect();
+            let lines: Vec<_> = these
+                .iter()
+                .filter(|event| !those.contains(event))
+                .map(|event| format!("{event:?}"))
+                .collect();
             lines.join("\n    ")
         };
-        Err(format!("events\n  engine alone:\n    {}\n  model alone:\n    {}", only(&engine, &model), only(&model, &engine)))
+        Err(format!(
+            "events\n  engine alone:\n    {}\n  model alone:\n    {}",
+            only(&engine, &model),
+            only(&model, &engine)
+        ))
     }
 
     /// The events alone must tell the tables, in an order that makes sense.
@@ -272,7 +297,11 @@ impl World {
         let mut engine = Vec::new();
         while let Some(transmit) = self.engine.poll_transmit(&mut self.buffer) {
             let route = transmit.shard.map_or(Route::To(transmit.to), Route::Shard);
-            engine.push(Sent { route, offload: transmit.offload, data: self.buffer[..transmit.len].to_vec() });
+            engine.push(Sent {
+                route,
+                offload: transmit.offload,
+                data: self.buffer[..transmit.len].to_vec(),
+            });
         }
         match (self.tamper, engine.last_mut()) {
             (Some(Tamper::LostTransmit), _) => drop(engine.pop()),
@@ -300,7 +329,11 @@ impl World {
         same("number of mappings", mappings.len(), self.mappings.len())?;
         same("number of sessions", sessions.len(), self.sessions.len())?;
         same("session_count", self.engine.session_count() as usize, sessions.len())?;
-        same("mappings", &mappings.into_iter().collect(), &self.model.mappings.iter().copied().collect::<BTreeSet<_>>())?;
+        same(
+            "mappings",
+            &mappings.into_iter().collect(),
+            &self.model.mappings.iter().copied().collect::<BTreeSet<_>>(),
+        )?;
         let model: BTreeSet<_> = self.model.sessions.iter().map(|session| session.id).collect();
         same("sessions", &sessions.into_iter().collect(), &model)?;
         same("sessions by events", &self.sessions, &model)
@@ -400,4 +433,3 @@ pub(crate) fn describe(data: &[u8], offload: Offload) -> String {
     }
     line
 }
-
