@@ -408,7 +408,7 @@ impl Model {
     /// A query whose identifier the engine drew and did not tell, because nobody has that one at
     /// `remote`. To its own address it cannot miss.
     fn may_miss(&self, mapping: MappingId, remote: Endpoint) -> bool {
-        let told = self.mappings.contains(&mapping) || self.choices.contains(&mapping);
+        let told = self.mappings.contains(&mapping) || self.refused.is_none();
         let free = |address| self.free_ports(Protocol::Icmp, address, 0..=u16::MAX) > 0;
         !told
             && match self.subscribers.get(&mapping.internal.address) {
@@ -522,24 +522,20 @@ impl Model {
         if paired.is_some_and(|external| !free(external)) {
             return Err(Refusal::Limit(Limit::PortsExhausted));
         }
-        match self.choices.iter().find(|id| id.protocol == protocol && id.internal == internal) {
-            Some(&id) => {
-                if let Err(why) = self.check_choice(id, paired) {
-                    self.fault.get_or_insert(why);
-                }
-                Ok(id)
-            }
-            None => {
-                // Unless something else refuses the packet behind this, it was refused for no reason.
-                let external = paired.unwrap_or(self.addresses()[0]);
-                Ok(MappingId { protocol, internal, external: Endpoint::new(external, 0) })
-            }
-        }
+        // If the engine has refused this packet, the choice is that for a later one of the batch.
+        let told = self.choices.iter().find(|id| id.protocol == protocol && id.internal == internal);
+        Ok(told.filter(|_| self.refused.is_none()).copied().unwrap_or_else(|| {
+            // Unless something else refuses the packet behind this, it was refused for no reason.
+            let some = self.addresses().into_iter().find(|address| free(*address));
+            let external = paired.or(some).unwrap_or(Ipv4Addr::UNSPECIFIED);
+            MappingId { protocol, internal, external: Endpoint::new(external, 0) }
+        }))
     }
 
     /// Whether the engine was free to choose this external endpoint.
-    fn check_choice(&self, id: MappingId, paired: Option<Ipv4Addr>) -> Result<(), String> {
+    fn check_choice(&self, id: MappingId) -> Result<(), String> {
         let MappingId { protocol, internal, external } = id;
+        let paired = self.subscribers.get(&internal.address).map(|subscriber| subscriber.external);
         if let Some(address) = paired.filter(|address| *address != external.address) {
             return Err(format!("{external} for {internal}, which is paired with {address}"));
         }
@@ -638,15 +634,18 @@ impl Model {
     fn open(&mut self, id: SessionId) {
         let (mapping, address) = (id.mapping, id.mapping.internal.address);
         if !self.mappings.contains(&mapping) {
-            match self.choices.iter().position(|choice| *choice == mapping) {
-                Some(at) => drop(self.choices.remove(at)),
-                None => {
-                    let why = format!(
-                        "the engine made no mapping for {} {}, though it may have one",
-                        mapping.protocol, mapping.internal
-                    );
-                    self.fault.get_or_insert(why);
+            let legal = match self.choices.iter().position(|choice| *choice == mapping) {
+                Some(at) => {
+                    self.choices.remove(at);
+                    self.check_choice(mapping)
                 }
+                None => Err(format!(
+                    "no mapping for {} {}, though it may have one",
+                    mapping.protocol, mapping.internal
+                )),
+            };
+            if let Err(why) = legal {
+                self.fault.get_or_insert(why);
             }
             self.mappings.push(mapping);
             let credit = (self.credit(address), self.tick);

@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 use std::fmt::Write;
 
 use hairpin_nat::event::{EventKind, MappingId, SessionId};
-use hairpin_nat::{Checksum, Config, Engine, Event, Offload, Packet, Realm, Verdict};
+use hairpin_nat::{Checksum, Config, Engine, Event, Offload, Packet, Verdict};
 use rules::Instant;
 use wire::{Packet as Parsed, Transport, Trust};
 
@@ -157,7 +157,9 @@ impl World {
         self.model.advance(self.now);
         for (index, input) in inputs.iter().enumerate() {
             let result = (verdicts[index], &datas[index], offloads[index]);
-            self.check_packet(input, result).map_err(|why| format!("packet {index} of the batch: {why}"))?;
+            self.check_packet(input, result).map_err(|why| {
+                format!("packet {index} of the batch ({}): {why}", describe(&input.data, input.offload))
+            })?;
         }
         self.compare(events)
     }
@@ -169,6 +171,7 @@ impl World {
         if let Some(fault) = self.model.fault.take() {
             return Err(format!("{fault} (engine: {:?}, model: {verdict:?})", engine.0));
         }
+        let _ = writeln!(self.trace, "    {verdict:?}");
         same("verdict", engine.0, verdict)?;
         // Whose packet is held is free to do with the octets what it likes.
         if verdict == Verdict::Held {
