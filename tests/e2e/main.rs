@@ -1,1 +1,11 @@
 //! End to end: real kernels in network namespaces, the real daemon between them.
+//!
+//! | file | what is in it |
+//! |---|---|
+//! | `lab` | the checks of `hairpin lab`: one run of the program, a test for each of its checks |
+//! | `run` | what `hairpin run` does to a machine and takes back |
+//!
+//! A lab is a process of its own, so that it can also enter a user namespace.
+
+mod lab;
+mod run;

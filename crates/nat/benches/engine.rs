@@ -64,10 +64,9 @@ fn flow(number: usize) -> Flow {
 }
 
 fn config(sessions: usize) -> Config {
-    let pool = Pool {
-        addresses: vec![Ipv4Addr::new(203, 0, 113, 0)..=Ipv4Addr::new(203, 0, 113, 255)],
-        ports: 1..=65_535,
-    };
+    // A third of the ports will be in use.
+    let last = Ipv4Addr::from_bits(Ipv4Addr::new(203, 0, 113, 0).to_bits() + (sessions / 40_000) as u32);
+    let pool = Pool { addresses: vec![Ipv4Addr::new(203, 0, 113, 0)..=last], ports: 1..=65_535 };
     let mut config = Config::new(vec!["100.64.0.0/10".parse().expect("a prefix")], vec![pool]);
     config.gateway.inside = Ipv4Addr::new(100, 127, 0, 1);
     config.limits.sessions = sessions as u32;
@@ -183,7 +182,10 @@ fn open_all(engine: &mut Engine, flows: &mut [Flow], now: Instant) {
 fn set_up(protocol: Protocol) {
     /// Sessions alive at a time, once as many end as begin.
     const LIVE: usize = 1_000_000;
-    let mut config = config(LIVE + LIVE / 4);
+    // As many UDP ports are held back as are in use.
+    let mut config = config(4 * LIVE);
+    config.limits.sessions = (LIVE + LIVE / 4) as u32;
+    config.limits.mappings = config.limits.sessions;
     config.limits.ports_per_subscriber = 65_535;
     config.limits.sessions_per_subscriber = 65_535;
     config.udp.timeout = core::time::Duration::from_secs(120);

@@ -1,7 +1,7 @@
 //! The hot path: a batch of packets in stages, so that no cache miss is waited for alone.
 //!
 //! 1. Parse every packet, hash its tuple, ask for the bucket of the flow table.
-//! 2. Ask for the session that the bucket points to.
+//! 2. Ask for the session that the bucket points to, or for what a new session will need.
 //! 3. Translate, one after the other, in their order; whatever a packet changes, the next one sees.
 //!
 //! Validate, then commit: everything that can refuse a packet is asked before anything is written.
@@ -109,10 +109,16 @@ impl Engine {
         let mut stages = core::mem::take(&mut self.stages);
         stages.clear();
         stages.extend(packets.iter().take(BATCH).map(|packet| self.stage(packet)));
-        for brief in stages.iter().flatten() {
-            if let Some(index) = self.flows.guess(brief.hash) {
-                prefetch(self.sessions.lines(), index as usize);
+        let mut new = 0u64;
+        for (n, stage) in stages.iter().enumerate() {
+            let Ok(brief) = stage else { continue };
+            match self.flows.guess(brief.hash) {
+                Some(index) => prefetch(self.sessions.lines(), index as usize),
+                None => new |= 1 << n,
             }
+        }
+        if new != 0 {
+            self.foresee_new(&stages, new);
         }
         for ((packet, verdict), stage) in packets.iter_mut().zip(verdicts).zip(&stages) {
             *verdict = self.finish(packet, Arrival::From(packet.from), stage);

@@ -12,6 +12,7 @@ impl Engine {
     pub(crate) fn expire(&mut self, budget: usize) {
         for _ in 0..budget {
             let Some((tick, index)) = self.wheel.due(self.tick) else { return };
+            self.foresee_end(index);
             // No further than to the wheel's tick, however late it is: so everything ends in order.
             if self.settle_at(index, tick) {
                 // It was seen since it was filed.

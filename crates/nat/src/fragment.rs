@@ -15,9 +15,9 @@ use crate::brief::Brief;
 use crate::config::Fragments;
 use crate::engine::Engine;
 use crate::output::Output;
-use crate::rewrite::{Rewrite, change};
+use crate::rewrite::Rewrite;
 use crate::timer::ticks;
-use crate::{Checksum, Offload, Packet, Protocol, Realm, Reason, Verdict};
+use crate::{Checksum, Offload, Packet, Realm, Reason, Verdict};
 
 /// Gaps that a datagram may have at one time. In order there is none.
 const RANGES: usize = 32;
@@ -119,6 +119,12 @@ impl Followed {
     /// Follows a datagram no longer; the answer is what still waited.
     fn forget(&mut self, key: Key) -> Vec<Waiting> {
         let Some(mut datagram) = self.datagrams.remove(&key) else { return Vec::new() };
+        // The front of the order is what the engine is woken for: it must be somebody who lives.
+        while let Some((_, serial, key)) = self.order.front()
+            && self.datagrams.get(key).is_none_or(|datagram| datagram.serial != *serial)
+        {
+            self.order.pop_front();
+        }
         self.take_waiting(key, &mut datagram)
     }
 
@@ -307,11 +313,9 @@ impl Engine {
     ) -> Result<Verdict, Refusal> {
         self.count(arrival, verdict_of(route));
         let header_len = usize::from(brief.header_len);
-        let mut whole = packet.data[..usize::from(brief.total_len)].to_vec();
-        if packet.offload.checksum == Checksum::Partial {
-            complete(&mut whole, header_len);
-        }
-        let (header, payload) = whole.split_at(header_len);
+        let (header, payload) = packet.data[..usize::from(brief.total_len)].split_at(header_len);
+        let completed = completed(packet, brief, payload);
+        let payload = completed.as_deref().unwrap_or(payload);
         let later = later_header(header);
         let piece = (usize::from(mtu).saturating_sub(header_len) / 8 * 8).max(8);
         let field = u16::from_be_bytes([header[6], header[7]]);
@@ -335,35 +339,36 @@ impl Engine {
     }
 }
 
-/// Makes a partial checksum a full one: nobody can do that any more once the packet is in pieces.
-fn complete(packet: &mut [u8], header_len: usize) {
-    let protocol = packet[9];
-    let segment = &mut packet[header_len..];
-    // The field holds the pseudo-header's sum, so summing everything up takes that in.
-    let sum = Sum::of(segment);
-    match Protocol::from_number(protocol) {
-        Some(Protocol::Tcp) => change(segment, 16, |_| sum.checksum()),
-        Some(Protocol::Udp) => change(segment, 6, |_| sum.checksum_udp()),
-        _ => {}
-    }
+/// The payload of a packet with its transport checksum completed, if that was partial: whoever sends
+/// the pieces sees none of them whole.
+fn completed(packet: &Packet<'_>, brief: &Brief, payload: &[u8]) -> Option<Vec<u8>> {
+    let at = usize::from(brief.checksum_at);
+    let has_partial =
+        packet.offload.checksum == Checksum::Partial && (brief.has_ports && at + 2 <= payload.len());
+    has_partial.then(|| {
+        // The field holds the pseudo-header's sum, so it takes part in the sum of the rest.
+        let sum = Sum::of(payload);
+        let checksum = if brief.is_udp { sum.checksum_udp() } else { sum.checksum() };
+        let mut payload = payload.to_vec();
+        payload[at..at + 2].copy_from_slice(&checksum.to_be_bytes());
+        payload
+    })
 }
 
-/// The header of all fragments but the first: of the options those that are to be copied (RFC 791 3.1).
+/// The header of all fragments but the first: without the options that are not to be copied (RFC 791 3.1).
 fn later_header(header: &[u8]) -> Vec<u8> {
-    let mut later = header[..20].to_vec();
-    let mut options = &header[20..];
-    while let [kind, rest @ ..] = options {
-        let len = match (kind, rest) {
-            (0, _) => break,
-            (1, _) => 1,
-            (_, [len, ..]) => usize::from(*len).max(2),
-            _ => break,
+    let (fixed, mut options) = header.split_at(header.len().min(20));
+    let mut later = fixed.to_vec();
+    while let [kind, length, ..] = options {
+        let len = match kind {
+            0 => break,
+            1 => 1,
+            _ => usize::from(*length).clamp(2, options.len()),
         };
-        let Some((option, behind)) = options.split_at_checked(len) else { break };
         if kind & 0x80 != 0 {
-            later.extend(option);
+            later.extend(&options[..len]);
         }
-        options = behind;
+        options = &options[len..];
     }
     later.resize(later.len().next_multiple_of(4), 0);
     later[0] = 0x40 | (later.len() / 4) as u8;

@@ -14,7 +14,6 @@ use crate::event::{DeleteReason, OpenedFrom};
 use crate::open::{Use, check_opens};
 use crate::pool::{Owner, Port};
 use crate::rewrite::Rewrite;
-use crate::session::Session;
 use crate::{Endpoint, Packet, Protocol, Realm, Reason};
 
 /// The receiver's session.
@@ -60,9 +59,9 @@ impl Engine {
             Endpoint { port: remote_port(protocol, external), ..external },
             true,
         );
-        // Who writes to another mapping of its own opens both sessions.
+        // Of somebody who speaks to another endpoint of its own, both sessions count.
         let own = self.mappings.get(target).internal().address == internal.address;
-        self.check_inbound(target, if own { 2 } else { 1 })?;
+        self.check_inbound(target, 1 + u32::from(own))?;
         self.check_room(&[new, inbound])?;
         let index = self.commit(mapping, new, brief)?;
         let Ok(partner) = self.commit(Use::Existing(target), inbound, brief) else {
@@ -135,7 +134,7 @@ impl Engine {
         let port = Port { address, protocol, port };
         let target = self.pool.mapping(port).ok_or(Reason::NoMapping)?;
         let remote = Endpoint { port: remote_port(protocol, external), ..external };
-        let flow = Session::new(self.inbound_session(target, remote, true)).flow(Realm::Outside);
+        let flow = self.inbound_session(target, remote, true).flow(Realm::Outside);
         let lines = self.sessions.lines();
         let found =
             self.flows.find(self.key.flow(flow), |index| lines[index as usize].flow(Realm::Outside) == flow);

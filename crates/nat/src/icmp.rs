@@ -301,6 +301,10 @@ impl ErrorTranslation {
     }
 }
 
+/// With extensions behind it, a quote is padded to 128 octets at least (RFC 4884 5.1), in words. A
+/// smaller length says nothing, and heeding it would leave the quote untranslated.
+const LEAST_LENGTH: u8 = 32;
+
 /// Where the quoted packet ends: with the data, with its own length (what follows is padding), or
 /// where RFC 4884's length says that the extensions begin.
 fn quote_end(data: &[u8], icmp: usize, header: usize) -> usize {
@@ -309,7 +313,7 @@ fn quote_end(data: &[u8], icmp: usize, header: usize) -> usize {
     let mut end = data.len().min(header + own);
     if let (Some(&kind), Some(&words)) = (data.get(icmp), data.get(icmp + 5))
         && matches!(kind, UNREACHABLE | TIME_EXCEEDED | 12)
-        && words != 0
+        && words >= LEAST_LENGTH
     {
         end = end.min(header + usize::from(words) * 4);
     }

@@ -5,8 +5,8 @@ use core::net::Ipv4Addr;
 use zerocopy::FromZeros;
 
 use crate::event::MappingId;
-use crate::memory::Arena;
-use crate::session::FreeList;
+use crate::free::FreeList;
+use crate::memory::{Arena, prefetch};
 use crate::{Endpoint, Protocol};
 
 /// One mapping. It lives as long as it has sessions.
@@ -20,7 +20,7 @@ pub(crate) struct Mapping {
     protocol: u8,
     live: bool,
     reserved: u16,
-    /// Sessions that use it; for a free line, the link of the free list.
+    /// Sessions that use it.
     pub(crate) sessions: u32,
     /// Index of its subscriber.
     pub(crate) subscriber: u32,
@@ -78,24 +78,22 @@ pub(crate) struct Mappings {
 
 impl Mappings {
     pub(crate) fn new(capacity: u32) -> std::io::Result<Self> {
-        Ok(Self { lines: Arena::hot(capacity as usize)?, free: FreeList::default() })
+        Ok(Self { lines: Arena::hot(capacity as usize)?, free: FreeList::new(capacity)? })
     }
 
     pub(crate) fn has_room(&self) -> bool {
-        (self.free.live() as usize) < self.lines.len()
+        self.free.has_room(1)
     }
 
     pub(crate) fn insert(&mut self, mapping: Mapping) -> Option<u32> {
-        let index = self.free.take(self.lines.len(), |index| self.lines[index as usize].sessions)?;
+        let index = self.free.take()?;
         self.lines[index as usize] = mapping;
         Some(index)
     }
 
     pub(crate) fn remove(&mut self, index: u32) {
-        let next = self.free.give(index);
-        let line = &mut self.lines[index as usize];
-        line.live = false;
-        line.sessions = next;
+        self.free.give(index);
+        self.lines[index as usize].live = false;
     }
 
     pub(crate) fn get(&self, index: u32) -> &Mapping {
@@ -104,6 +102,13 @@ impl Mappings {
 
     pub(crate) fn get_mut(&mut self, index: u32) -> &mut Mapping {
         &mut self.lines[index as usize]
+    }
+
+    /// Asks for the lines of the next `count` mappings to be made.
+    pub(crate) fn prefetch_free(&self, count: usize) {
+        for index in self.free.next(count) {
+            prefetch(&self.lines, index as usize);
+        }
     }
 
     pub(crate) fn lines(&self) -> &[Mapping] {

@@ -44,7 +44,15 @@ impl Engine {
         self.check_addresses(arrival, &parsed, source, destination)?;
         check_opens(&parsed)?;
         match arrival.realm() {
-            Realm::Inside => self.open_outbound(protocol, source, destination, packet, brief),
+            Realm::Inside => {
+                // A refusal draws nothing: which port comes next does not depend on what was refused.
+                let undrawn = self.selector.clone();
+                let outcome = self.open_outbound(protocol, source, destination, packet, brief);
+                if outcome.is_err() {
+                    self.selector = undrawn;
+                }
+                outcome
+            }
             Realm::Outside => self.open_inbound(arrival, protocol, source, destination, packet, brief),
         }
     }
@@ -233,10 +241,9 @@ impl Engine {
     /// Whether the engine has lines and places for these sessions.
     pub(crate) fn check_room(&self, new: &[NewSession]) -> Result<(), Limit> {
         let places = new.iter().all(|new| {
-            let session = Session::new(*new);
             [Realm::Inside, Realm::Outside]
                 .into_iter()
-                .all(|realm| self.flows.has_room(self.key.flow(session.flow(realm))))
+                .all(|realm| self.flows.has_room(self.key.flow(new.flow(realm))))
         });
         if places && self.sessions.has_room(new.len() as u32) { Ok(()) } else { Err(Limit::Sessions) }
     }
@@ -291,10 +298,9 @@ impl Engine {
     }
 
     fn create_session(&mut self, new: NewSession, brief: &Brief) -> Option<u32> {
-        let session = Session::new(new);
-        let index = self.sessions.insert(session)?;
-        let inside = self.key.flow(session.flow(Realm::Inside));
-        let outside = self.key.flow(session.flow(Realm::Outside));
+        let index = self.sessions.insert(Session::new(new))?;
+        let inside = self.key.flow(new.flow(Realm::Inside));
+        let outside = self.key.flow(new.flow(Realm::Outside));
         if self.flows.insert(inside, index).is_err() {
             self.sessions.remove(index);
             return None;
@@ -306,6 +312,7 @@ impl Engine {
         }
         self.mappings.get_mut(new.mapping).sessions += 1;
         self.subscribers.get_mut(new.subscriber).open_session(&self.config.limits, self.tick);
+        let session = &self.sessions.lines()[index as usize];
         self.output.event(self.tick, EventKind::SessionCreated(session.id()));
         let deadline = session.deadline(&self.timers);
         self.wheel.file(self.sessions.lines_mut(), index, deadline);

@@ -115,8 +115,11 @@ impl Pool {
         self.owners[self.entry(port)].checked_sub(1)
     }
 
+    /// Asks for what [`Self::take`] and [`Self::give`] will write.
     pub(crate) fn prefetch(&self, port: Port) {
-        prefetch(&self.owners, self.entry(port));
+        let entry = self.entry(port);
+        prefetch(&self.owners, entry);
+        prefetch(&self.taken, entry / 64);
     }
 
     /// The external endpoint that `port` is.
@@ -217,7 +220,7 @@ impl Pool {
         self.addresses[port.address as usize].free[port.protocol as usize] += 1;
     }
 
-    fn is_free(&self, port: Port) -> bool {
+    pub(crate) fn is_free(&self, port: Port) -> bool {
         let entry = self.entry(port);
         self.taken[entry / 64] & 1 << (entry % 64) == 0
     }

@@ -7,8 +7,9 @@ use wire::checksum::Delta;
 use zerocopy::FromZeros;
 
 use crate::event::{MappingId, OpenedFrom, SessionId};
+use crate::free::FreeList;
 use crate::hash::Flow;
-use crate::memory::Arena;
+use crate::memory::{Arena, prefetch};
 use crate::rewrite::Rewrite;
 use crate::{Endpoint, Protocol, Realm};
 
@@ -51,15 +52,16 @@ pub(crate) struct Session {
     pub(crate) subscriber: u32,
     /// 1 + index of the other session of a hairpin, 0: none.
     partner: u32,
-    /// Links of the timer wheel (or of the free list).
+    /// Links of the timer wheel.
     pub(crate) link: crate::timer::Link,
     reserved: u32,
 }
 
 const _: () = assert!(size_of::<Session>() == 64);
 
-/// The idle times, in ticks: the five of `tracking::Timer`, UDP, ICMP.
-pub(crate) type Timers = [u32; 7];
+/// The idle times, in ticks: the five of `tracking::Timer`, UDP, ICMP, and one that is never used, so
+/// that a mask is all that an index needs.
+pub(crate) type Timers = [u32; 8];
 
 /// Where [`Timers`] holds UDP's.
 pub(crate) const UDP_TIMER: u8 = 5;
@@ -78,6 +80,16 @@ pub(crate) struct NewSession {
     pub(crate) mapping: u32,
     pub(crate) subscriber: u32,
     pub(crate) now: u32,
+}
+
+impl NewSession {
+    /// What [`Session::flow`] will be.
+    pub(crate) fn flow(&self, realm: Realm) -> Flow {
+        match realm {
+            Realm::Inside => Flow::new(realm, self.protocol, self.internal, self.remote),
+            Realm::Outside => Flow::new(realm, self.protocol, self.remote, self.external),
+        }
+    }
 }
 
 impl Session {
@@ -238,78 +250,35 @@ impl Session {
     /// tick, hence the one more: no session ever ends before its time.
     #[inline(always)]
     pub(crate) fn deadline(&self, timers: &Timers) -> u32 {
-        self.last_seen.saturating_add(timers[usize::from(self.timer) % timers.len()]).saturating_add(1)
+        self.last_seen.saturating_add(timers[usize::from(self.timer & 7)]).saturating_add(1)
     }
 }
 
-/// All sessions: a fixed number of lines and a list of the free ones.
+/// All sessions: a fixed number of lines, and which of them are free.
 #[derive(Debug)]
 pub(crate) struct Sessions {
     lines: Arena<Session>,
     free: FreeList,
 }
 
-/// Which lines of an arena are free: those given back, last first, then those never used.
-#[derive(Debug, Default)]
-pub(crate) struct FreeList {
-    /// 1 + index of the first one given back; the rest hang on it.
-    head: u32,
-    used: u32,
-    live: u32,
-}
-
-impl FreeList {
-    /// A free line of `capacity`, if there is one; `next` reads the link of a free line.
-    pub(crate) fn take(&mut self, capacity: usize, next: impl FnOnce(u32) -> u32) -> Option<u32> {
-        let index = if let Some(index) = self.head.checked_sub(1) {
-            self.head = next(index);
-            index
-        } else if (self.used as usize) < capacity {
-            self.used += 1;
-            self.used - 1
-        } else {
-            return None;
-        };
-        self.live += 1;
-        Some(index)
-    }
-
-    /// Gives `index` back; the answer is to be kept as its link.
-    pub(crate) fn give(&mut self, index: u32) -> u32 {
-        self.live -= 1;
-        core::mem::replace(&mut self.head, index + 1)
-    }
-
-    pub(crate) fn live(&self) -> u32 {
-        self.live
-    }
-
-    /// Lines that were ever in use: all live ones are among the first so many.
-    pub(crate) fn used(&self) -> usize {
-        self.used as usize
-    }
-}
-
 impl Sessions {
     pub(crate) fn new(capacity: u32) -> std::io::Result<Self> {
-        Ok(Self { lines: Arena::hot(capacity as usize)?, free: FreeList::default() })
+        Ok(Self { lines: Arena::hot(capacity as usize)?, free: FreeList::new(capacity)? })
     }
 
     pub(crate) fn has_room(&self, count: u32) -> bool {
-        (self.free.live() + count) as usize <= self.lines.len()
+        self.free.has_room(count)
     }
 
     pub(crate) fn insert(&mut self, session: Session) -> Option<u32> {
-        let index = self.free.take(self.lines.len(), |index| self.lines[index as usize].link.next)?;
+        let index = self.free.take()?;
         self.lines[index as usize] = session;
         Some(index)
     }
 
     pub(crate) fn remove(&mut self, index: u32) {
-        let next = self.free.give(index);
-        let line = &mut self.lines[index as usize];
-        line.flags = 0;
-        line.link.next = next;
+        self.free.give(index);
+        self.lines[index as usize].flags = 0;
     }
 
     pub(crate) fn iter(&self) -> impl Iterator<Item = &Session> {
@@ -318,6 +287,13 @@ impl Sessions {
 
     pub(crate) fn len(&self) -> u32 {
         self.free.live()
+    }
+
+    /// Asks for the lines of the next `count` sessions to be made.
+    pub(crate) fn prefetch_free(&self, count: usize) {
+        for index in self.free.next(count) {
+            prefetch(&self.lines, index as usize);
+        }
     }
 
     #[inline(always)]

@@ -5,8 +5,8 @@ use zerocopy::FromZeros;
 use crate::Protocol;
 use crate::config::Limits;
 use crate::event::Limit;
+use crate::free::FreeList;
 use crate::memory::Arena;
-use crate::session::FreeList;
 use crate::timer::TICK;
 
 /// Kinds of [`Limit`], each reported on its own.
@@ -22,7 +22,7 @@ pub(crate) struct Subscriber {
     pub(crate) external: u32,
     /// External ports held, by protocol.
     ports: [u32; 3],
-    /// Sessions; for a free line, the link of the free list.
+    /// Sessions.
     pub(crate) sessions: u32,
     /// Sessions that may be opened at once, times the ticks of a second.
     credit: u32,
@@ -126,22 +126,21 @@ pub(crate) struct Subscribers {
 
 impl Subscribers {
     pub(crate) fn new(capacity: u32) -> std::io::Result<Self> {
-        Ok(Self { lines: Arena::cold(capacity as usize)?, free: FreeList::default() })
+        Ok(Self { lines: Arena::cold(capacity as usize)?, free: FreeList::new(capacity)? })
     }
 
     pub(crate) fn has_room(&self) -> bool {
-        (self.free.live() as usize) < self.lines.len()
+        self.free.has_room(1)
     }
 
     pub(crate) fn insert(&mut self, subscriber: Subscriber) -> Option<u32> {
-        let index = self.free.take(self.lines.len(), |index| self.lines[index as usize].sessions)?;
+        let index = self.free.take()?;
         self.lines[index as usize] = subscriber;
         Some(index)
     }
 
     pub(crate) fn remove(&mut self, index: u32) {
-        let next = self.free.give(index);
-        self.lines[index as usize].sessions = next;
+        self.free.give(index);
     }
 
     pub(crate) fn get(&self, index: u32) -> &Subscriber {

@@ -54,11 +54,6 @@ impl Table {
         self.len
     }
 
-    /// Octets that it takes when it is full.
-    pub(crate) fn octets(entries: usize) -> u64 {
-        ((entries * 100).div_ceil(LOAD_PERCENT * SLOTS) + 1) as u64 * size_of::<Bucket>() as u64
-    }
-
     /// Asks for the line of `hash`'s bucket.
     #[inline(always)]
     pub(crate) fn prefetch(&self, hash: u64) {

@@ -18,9 +18,13 @@ pub(crate) const TICK: Duration = Duration::from_millis(100);
 /// Slots of the wheel: 13.7 minutes. What is due later is looked at once in that time.
 const SLOTS: u32 = 1 << 13;
 
+/// Where time ends, 13.6 years on: two turns of the wheel before the numbers do, so that a clock gone
+/// wrong stops the timers and nothing else.
+const LAST: u32 = u32::MAX - 2 * SLOTS;
+
 /// The tick that `now` lies in.
 pub(crate) fn tick_of(now: Instant) -> u32 {
-    (now.as_nanos() / TICK.as_nanos() as u64).try_into().unwrap_or(u32::MAX)
+    (now.as_nanos() / TICK.as_nanos() as u64).try_into().unwrap_or(LAST).min(LAST)
 }
 
 /// When `tick` begins.
@@ -100,6 +104,8 @@ impl Wheel {
     /// The next session to look at, still filed, of all that were filed under `now` or before, and
     /// the tick under which it was.
     pub(crate) fn due(&mut self, now: u32) -> Option<(u32, u32)> {
+        // The last tick of all never ends: time has stopped there.
+        let now = now.min(u32::MAX - 1);
         while self.next <= now {
             if let Some(index) = self.heads[(self.next % SLOTS) as usize].checked_sub(1) {
                 return Some((self.next, index));

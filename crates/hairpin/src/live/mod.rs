@@ -1,15 +1,138 @@
-//! To be built.
+//! `run`: the gateway on this machine.
+//!
+//! | file | what is in it |
+//! |---|---|
+//! | `network` | what the machine needs: devices, routes, rules, sysctls |
+//! | `journal` | what was changed, so that it can be taken back |
+//! | `tun`, `vnet` | TUN queues, and what offloads say of a packet |
+//! | `team` | the workers, one for each shard |
+//! | `worker`, `arena` | one thread, its batches |
+//! | `handover` | packets between workers |
+//! | `stats` | totals |
 
+pub mod arena;
+pub mod handover;
+pub mod journal;
+pub mod network;
+pub mod stats;
+pub mod team;
+pub mod tun;
+pub mod vnet;
+pub mod worker;
+
+use std::io::{self, Write};
+use std::os::fd::AsFd;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
+use std::time::Instant;
 
-/// Arguments.
+use miette::{IntoDiagnostic, WrapErr};
+use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
+use nix::sys::signal::{SigSet, Signal};
+use nix::sys::signalfd::{SfdFlags, SignalFd};
+
+use crate::config::{self, Settings};
+use crate::net::failure;
+use network::Network;
+use team::Team;
+
+/// Arguments of `run`.
 #[derive(clap::Args, Debug)]
-pub struct Args {}
+pub struct Args {
+    /// The configuration file.
+    #[arg(short, long, value_name = "FILE")]
+    config: PathBuf,
+    /// Keep the counters in this file, as JSON: every second and at the end.
+    #[arg(long, value_name = "FILE")]
+    stats_json: Option<PathBuf>,
+    /// Say more: -v each change to the machine and each limit, -vv each session.
+    #[arg(short, long, action = clap::ArgAction::Count)]
+    verbose: u8,
+}
 
-/// Runs it.
+/// Runs the gateway until SIGTERM, SIGINT or SIGHUP; SIGUSR1 prints the counters.
 ///
 /// # Errors
-/// What went wrong.
-pub fn run(_args: &Args) -> miette::Result<ExitCode> {
-    Err(miette::miette!("not built yet"))
+/// What is wrong with the configuration, or what could not be done on this machine.
+pub fn run(args: &Args) -> miette::Result<ExitCode> {
+    log(args.verbose);
+    let settings = config::load(&args.config)?;
+    serve(&settings, args.stats_json.as_deref()).into_diagnostic().wrap_err("hairpin cannot run")?;
+    Ok(ExitCode::SUCCESS)
+}
+
+fn log(verbose: u8) {
+    let level = match verbose {
+        0 => "warn",
+        1 => "info",
+        _ => "debug",
+    };
+    let filter = tracing_subscriber::EnvFilter::try_from_default_env().unwrap_or_else(|_| level.into());
+    // A second one in the same process (a test) is no reason to stop.
+    let _ = tracing_subscriber::fmt().with_env_filter(filter).with_writer(io::stderr).try_init();
+}
+
+/// Sets up, works, takes back.
+fn serve(settings: &Settings, stats: Option<&Path>) -> io::Result<()> {
+    let started = Instant::now();
+    // Before any thread is made, so that all inherit it and the signals come here only.
+    let signals = signals()?;
+    let workers = settings.live.workers.max(1);
+    let (network, devices) = Network::set_up(settings, workers, |line| {
+        tracing::info!("{line}");
+        print(line);
+    })?;
+    let team = Team::start(&settings.engine, devices, started)?;
+    print(&format!("ready: subscribers appear as {}; {workers} worker(s)", network::pools(settings)));
+    let outcome = attend(&signals, &team, stats, started);
+    let totals = team.stop();
+    if let Some(path) = stats {
+        totals.write(path, started.elapsed()).unwrap_or_else(|error| tracing::error!("{error}"));
+    }
+    print(&format!("totals:\n{totals}"));
+    let taken_back = network.take_back();
+    outcome.and(taken_back)?;
+    print("ended: the machine is as it was before");
+    Ok(())
+}
+
+/// Waits for signals until one says to end, or until a worker ends by itself.
+fn attend(signals: &SignalFd, team: &Team, stats: Option<&Path>, started: Instant) -> io::Result<()> {
+    loop {
+        let mut descriptors =
+            [PollFd::new(signals.as_fd(), PollFlags::POLLIN), PollFd::new(team.ended(), PollFlags::POLLIN)];
+        let timeout = if stats.is_some() { PollTimeout::from(1_000_u16) } else { PollTimeout::NONE };
+        match poll(&mut descriptors, timeout) {
+            Ok(_) | Err(nix::Error::EINTR) => {}
+            Err(error) => return Err(failure("waiting for signals", error.into())),
+        }
+        if descriptors[1].any() == Some(true) {
+            return Err(io::Error::other("a worker has ended: see the message above"));
+        }
+        while let Ok(Some(signal)) = signals.read_signal() {
+            if Ok(Signal::SIGUSR1) != Signal::try_from(signal.ssi_signo as i32) {
+                return Ok(());
+            }
+            print(&format!("totals:\n{}", team.totals()));
+        }
+        if let Some(path) = stats {
+            team.totals().write(path, started.elapsed())?;
+        }
+    }
+}
+
+fn signals() -> io::Result<SignalFd> {
+    let mut set = SigSet::empty();
+    for signal in [Signal::SIGTERM, Signal::SIGINT, Signal::SIGHUP, Signal::SIGUSR1] {
+        set.add(signal);
+    }
+    let tried = |error: nix::Error| failure("setting up signals", error.into());
+    set.thread_block().map_err(tried)?;
+    SignalFd::with_flags(&set, SfdFlags::SFD_NONBLOCK | SfdFlags::SFD_CLOEXEC).map_err(tried)
+}
+
+/// A line on stdout; that nobody reads it is no reason to stop.
+fn print(line: &str) {
+    let mut stdout = io::stdout().lock();
+    let _ = writeln!(stdout, "{}", line.trim_end()).and_then(|()| stdout.flush());
 }

@@ -84,7 +84,8 @@ fn whatever_the_engine_says_wrongly_is_found() {
 // covers: B1
 #[test]
 fn whatever_the_model_does_wrongly_is_found() {
-    let wrong: [(&str, fn(&mut Config)); 6] = [
+    type Wrong = (&'static str, fn(&mut Config));
+    let wrong: [Wrong; 6] = [
         ("a tick more for UDP", |config| config.udp.timeout += Duration::from_millis(100)),
         ("a tick less for UDP", |config| config.udp.timeout -= Duration::from_millis(100)),
         ("a tick more for a SYN", |config| config.tcp.opening += Duration::from_millis(100)),

@@ -266,7 +266,7 @@ pub(crate) fn fragments(packet: &[u8], mtu: u16) -> Vec<Vec<u8>> {
         let more = if end < payload.len() { 0x2000 } else { field & 0x2000 };
         let len = fragment.len() as u16;
         put16(&mut fragment, 2, len);
-        put16(&mut fragment, 6, (field & 0x1fff) + (at / 8) as u16 | more);
+        put16(&mut fragment, 6, ((field & 0x1fff) + (at / 8) as u16) | more);
         fill_ip_checksum(&mut fragment);
         all.push(fragment);
         at = end;
