@@ -272,7 +272,8 @@ fn pieces(plan: &Plan, ends: &Ends) -> Vec<Input> {
     let Some(_) = transport(&mut buffer, &head, ends, flags, &payload) else { return Vec::new() };
     let end = usize::from(get16(&buffer, 2));
     let datagram = buffer[20..end].to_vec();
-    let mut piece = |id: u8, first: usize, last: usize, more: bool| {
+    let mut piece = |id: u8, place: usize, last: usize, more: bool| {
+        let first = if place < datagram.len() { place } else { 0 };
         let header = Header {
             identification: u16::from(id),
             dont_fragment: false,
@@ -280,13 +281,15 @@ fn pieces(plan: &Plan, ends: &Ends) -> Vec<Input> {
         };
         let octets = &datagram[first..last.min(datagram.len())];
         let protocol = ends.protocol.number();
-        let written = craft::fragment(&mut buffer, &header, protocol, first as u16, more, octets)?;
+        let written = craft::fragment(&mut buffer, &header, protocol, place as u16, more, octets)?;
         Some(plain(buffer[..written].to_vec(), ends.from))
     };
     match &plan.body {
         &Body::Piece { id, first, count, more, .. } => {
             let first = usize::from(first) * 8;
-            piece(id, first, first + usize::from(count) * 8, more).into_iter().collect()
+            let (first, end) =
+                if first == 255 * 8 { (0xfff8, 16) } else { (first, first + usize::from(count) * 8) };
+            piece(id, first, end, more).into_iter().collect()
         }
         Body::Pieces { id, cuts, turn, lost, .. } => {
             let mut cuts: Vec<_> =
