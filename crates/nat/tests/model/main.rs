@@ -7,9 +7,11 @@
 
 mod failing;
 mod fragments;
+mod icmp;
 mod nat;
 mod octets;
 mod plan;
+mod refusing;
 mod settings;
 mod tcp;
 mod traffic;
