@@ -5,18 +5,22 @@
 //! changes the traffic. A failing case is made as short as it gets and printed, a line for each
 //! packet.
 
+mod failing;
 mod fragments;
+mod icmp;
 mod nat;
 mod octets;
 mod plan;
+mod refusing;
 mod settings;
 mod tcp;
 mod traffic;
 mod world;
 
+use std::collections::BTreeMap;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
-use hairpin_nat::Config;
+use hairpin_nat::{Config, Reason};
 use proptest::collection::vec;
 use proptest::test_runner::{Config as Runs, RngAlgorithm, TestCaseError, TestError, TestRng, TestRunner};
 
@@ -38,6 +42,40 @@ fn run(config: &Config, steps: &[Step]) -> Result<World, String> {
         }
     }
     Ok(world)
+}
+
+/// What the traffic has met, all cases together.
+#[derive(Default, Debug)]
+struct Met {
+    forwarded: [u64; 2],
+    hairpinned: u64,
+    errors_sent: u64,
+    errors_limited: u64,
+    sessions: u64,
+    drops: BTreeMap<&'static str, u64>,
+}
+
+impl Met {
+    fn add(&mut self, world: &World) {
+        let counters = world.engine.counters();
+        self.forwarded[0] += counters.forwarded[0];
+        self.forwarded[1] += counters.forwarded[1];
+        self.hairpinned += counters.hairpinned;
+        self.errors_sent += counters.icmp_errors_sent;
+        self.errors_limited += counters.icmp_errors_limited;
+        self.sessions += counters.sessions_deleted;
+        for (reason, count) in counters.drops() {
+            *self.drops.entry(reason.name()).or_default() += count;
+        }
+    }
+
+    /// Reasons that no packet was refused for. Frames never reach the engine.
+    fn missing(&self) -> Vec<&'static str> {
+        let names = Reason::all().map(Reason::name);
+        names
+            .filter(|name| !["link-truncated", "vlan-depth"].contains(name) && !self.drops.contains_key(name))
+            .collect()
+    }
 }
 
 fn act(world: &mut World, step: &Step) -> Result<(), String> {
@@ -71,7 +109,7 @@ fn act(world: &mut World, step: &Step) -> Result<(), String> {
 // covers: B1.5508-7, B1.5508-7a
 #[test]
 fn the_engine_does_what_the_model_does() {
-    let cases = setting("HAIRPIN_MODEL_CASES", 300) as u32;
+    let cases = setting("HAIRPIN_MODEL_CASES", 2_000) as u32;
     let steps = setting("HAIRPIN_MODEL_STEPS", 60) as usize;
     let seed = setting("HAIRPIN_MODEL_SEED", 1);
     let mut bytes = [0; 32];
@@ -79,13 +117,20 @@ fn the_engine_does_what_the_model_does() {
     let runs = Runs { cases, failure_persistence: None, max_shrink_iters: 20_000, ..Runs::default() };
     let mut runner = TestRunner::new_with_rng(runs, TestRng::from_seed(RngAlgorithm::ChaCha, &bytes));
     let packets = std::cell::Cell::new(0);
+    let met = std::cell::RefCell::new(Met::default());
     let outcome = runner.run(&(settings::config(), vec(plan::step(), 1..=steps)), |(config, steps)| {
         let world = run(&config, &steps).map_err(TestCaseError::fail)?;
         packets.set(packets.get() + world.packets);
+        met.borrow_mut().add(&world);
         Ok(())
     });
     match outcome {
-        Ok(()) => println!("{cases} cases, {} packets", packets.get()),
+        Ok(()) => {
+            println!("{cases} cases, {} packets; {:?}", packets.get(), met.borrow());
+            // A generator that has lost its way would agree about everything.
+            let missing = met.borrow().missing();
+            assert!(cases < 2_000 || missing.is_empty(), "never met: {missing:?}");
+        }
         Err(TestError::Fail(why, _)) => panic!("HAIRPIN_MODEL_SEED={seed}: {}", why.message()),
         Err(TestError::Abort(why)) => panic!("{}", why.message()),
     }

@@ -191,7 +191,13 @@ pub(crate) fn translate_error(old: &[u8], quoted: Ends, outer: Ends, age: u8) ->
     let quote_end = quote_end(&old[..end], icmp).max(transport);
     set_header(&mut new[quote..], quoted, 0);
     let protocol = old[quote + 9];
-    set_ports(&mut new[transport..quote_end], protocol, quoted);
+    // The quote goes back to its sender, whose identifier a query has.
+    let ports = if protocol == 1 {
+        Ends { source: quoted.source.or(quoted.destination), destination: None }
+    } else {
+        quoted
+    };
+    set_ports(&mut new[transport..quote_end], protocol, ports);
     let at = transport + checksum_at(protocol);
     if at + 2 <= quote_end {
         let field = get16(old, at);
@@ -260,7 +266,7 @@ pub(crate) fn fragments(packet: &[u8], mtu: u16) -> Vec<Vec<u8>> {
         let more = if end < payload.len() { 0x2000 } else { field & 0x2000 };
         let len = fragment.len() as u16;
         put16(&mut fragment, 2, len);
-        put16(&mut fragment, 6, (field & 0x1fff) + (at / 8) as u16 | more);
+        put16(&mut fragment, 6, ((field & 0x1fff) + (at / 8) as u16) | more);
         fill_ip_checksum(&mut fragment);
         all.push(fragment);
         at = end;

@@ -61,7 +61,7 @@ pub(crate) enum Flow {
 pub(crate) enum Body {
     /// A segment with these flags; of ICMP a request if there is a SYN, else a reply.
     Whole { flags: Flags },
-    /// One piece of a datagram: place and length in units of 8 octets.
+    /// One piece of a datagram: place (255: the last there is) and length in units of 8 octets.
     Piece { flags: Flags, id: u8, first: u8, count: u8, more: bool },
     /// Several pieces, cut at these places, in some order, one of them perhaps missing.
     Pieces { flags: Flags, id: u8, cuts: Vec<u8>, turn: u8, lost: Option<u8> },
@@ -139,7 +139,7 @@ fn flow() -> impl Strategy<Value = Flow> {
 fn body() -> impl Strategy<Value = Body> {
     prop_oneof![
         16 => flags().prop_map(|flags| Body::Whole { flags }),
-        2 => (flags(), 0u8..3, 0u8..12, 1u8..6, any::<bool>()).prop_map(|(flags, id, first, count, more)| {
+        2 => (flags(), 0u8..3, prop_oneof![12 => 0u8..12, 1 => Just(u8::MAX)], 1u8..6, any::<bool>()).prop_map(|(flags, id, first, count, more)| {
             Body::Piece { flags, id, first, count, more }
         }),
         2 => (flags(), 0u8..3, vec(3u8..15, 0..4), any::<u8>(), proptest::option::weighted(0.3, any::<u8>()))

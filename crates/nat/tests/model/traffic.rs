@@ -143,6 +143,13 @@ pub(crate) fn build(plan: &Plan, model: &Model, samples: &[Sample]) -> Vec<Input
             damage(&plan.damage, input);
         }
     }
+    // Whatever another shard sends has been translated, whole and well-formed or not.
+    let ours = model.config.shard.index;
+    inputs.retain(|input| {
+        let source = input.data.get(12..16).map(|at| Ipv4Addr::new(at[0], at[1], at[2], at[3]));
+        let owner = source.and_then(|source| model.owner(source));
+        input.from != Arrival::Shard || owner.is_some_and(|shard| shard != ours)
+    });
     inputs
 }
 
@@ -265,7 +272,8 @@ fn pieces(plan: &Plan, ends: &Ends) -> Vec<Input> {
     let Some(_) = transport(&mut buffer, &head, ends, flags, &payload) else { return Vec::new() };
     let end = usize::from(get16(&buffer, 2));
     let datagram = buffer[20..end].to_vec();
-    let mut piece = |id: u8, first: usize, last: usize, more: bool| {
+    let mut piece = |id: u8, place: usize, last: usize, more: bool| {
+        let first = if place < datagram.len() { place } else { 0 };
         let header = Header {
             identification: u16::from(id),
             dont_fragment: false,
@@ -273,13 +281,15 @@ fn pieces(plan: &Plan, ends: &Ends) -> Vec<Input> {
         };
         let octets = &datagram[first..last.min(datagram.len())];
         let protocol = ends.protocol.number();
-        let written = craft::fragment(&mut buffer, &header, protocol, first as u16, more, octets)?;
+        let written = craft::fragment(&mut buffer, &header, protocol, place as u16, more, octets)?;
         Some(plain(buffer[..written].to_vec(), ends.from))
     };
     match &plan.body {
         &Body::Piece { id, first, count, more, .. } => {
             let first = usize::from(first) * 8;
-            piece(id, first, first + usize::from(count) * 8, more).into_iter().collect()
+            let (first, end) =
+                if first == 255 * 8 { (0xfff8, 16) } else { (first, first + usize::from(count) * 8) };
+            piece(id, first, end, more).into_iter().collect()
         }
         Body::Pieces { id, cuts, turn, lost, .. } => {
             let mut cuts: Vec<_> =
@@ -371,7 +381,10 @@ fn error(plan: &Plan, ends: &Ends, model: &Model, samples: &[Sample]) -> Option<
     let mut buffer = vec![0; quote.len() + 200];
     let written = craft::icmp(&mut buffer, &header, kind, code, rest, &quote)?;
     buffer.truncate(written);
-    let quotes = (twist != 1 && !(8..=13).contains(&twist) && true_quote).then(|| (sample.clone(), cut));
+    // Half a checksum, of which padding looks like the other half, is beyond help.
+    let whole_fields = cut >= header_len + 8 && cut != header_len + 17;
+    let faithful = twist != 1 && !(8..=13).contains(&twist) && true_quote && whole_fields;
+    let quotes = faithful.then(|| (sample.clone(), cut));
     Some(Input { quotes, ..plain(buffer, from) })
 }
 

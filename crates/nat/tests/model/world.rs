@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 use std::fmt::Write;
 
 use hairpin_nat::event::{EventKind, MappingId, SessionId};
-use hairpin_nat::{Checksum, Config, Engine, Event, Offload, Packet, Realm, Verdict};
+use hairpin_nat::{Checksum, Config, Engine, Event, Offload, Packet, Verdict};
 use rules::Instant;
 use wire::{Packet as Parsed, Transport, Trust};
 
@@ -157,17 +157,21 @@ impl World {
         self.model.advance(self.now);
         for (index, input) in inputs.iter().enumerate() {
             let result = (verdicts[index], &datas[index], offloads[index]);
-            self.check_packet(input, result).map_err(|why| format!("packet {index} of the batch: {why}"))?;
+            self.check_packet(input, result).map_err(|why| {
+                format!("packet {index} of the batch ({}): {why}", describe(&input.data, input.offload))
+            })?;
         }
         self.compare(events)
     }
 
     fn check_packet(&mut self, input: &Input, engine: (Verdict, &Vec<u8>, Offload)) -> Check {
         let (mut data, mut offload) = (input.data.clone(), input.offload);
+        self.model.refused = if let Verdict::Drop(reason) = engine.0 { Some(reason) } else { None };
         let verdict = self.model.packet(&mut data, &mut offload, input.from);
         if let Some(fault) = self.model.fault.take() {
             return Err(format!("{fault} (engine: {:?}, model: {verdict:?})", engine.0));
         }
+        let _ = writeln!(self.trace, "    {verdict:?}");
         same("verdict", engine.0, verdict)?;
         // Whose packet is held is free to do with the octets what it likes.
         if verdict == Verdict::Held {
@@ -203,6 +207,11 @@ impl World {
             _ => None,
         });
         self.model.choices = created.collect();
+        let ended = events.iter().filter_map(|event| match event.kind {
+            EventKind::SessionDeleted(id, _) => Some(id),
+            _ => None,
+        });
+        self.model.ended = ended.collect();
         match self.tamper {
             Some(Tamper::LostEvent) => drop(events.pop()),
             Some(Tamper::LateEvent) => {
