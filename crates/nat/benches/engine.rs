@@ -182,8 +182,10 @@ fn open_all(engine: &mut Engine, flows: &mut [Flow], now: Instant) {
 fn set_up(protocol: Protocol) {
     /// Sessions alive at a time, once as many end as begin.
     const LIVE: usize = 1_000_000;
-    // As many UDP ports are held back as are in use.
-    let mut config = config(4 * LIVE);
+    const SUBSCRIBERS: usize = 2_000;
+    // As many UDP ports are held back as are in use: a third of what lies in the ephemeral range of 200
+    // addresses, so one session in three gets another port than its own.
+    let mut config = config(8 * LIVE);
     config.limits.sessions = (LIVE + LIVE / 4) as u32;
     config.limits.mappings = config.limits.sessions;
     config.limits.ports_per_subscriber = 65_535;
@@ -203,10 +205,10 @@ fn set_up(protocol: Protocol) {
         let mut created = 0;
         while created < LIVE / 4 {
             for buffer in &mut buffers {
-                // 2,000 subscribers in random order, each with ports of its own.
-                let mut flow = flow((number * 7_919) % (2 * LIVE));
-                flow.internal.port =
-                    1_024 + ((number / (2 * LIVE)) * EACH + number * 7_919 % EACH) as u16 % 64_000;
+                // 2,000 subscribers in turn, with the ports that Linux would take.
+                let (host, nth) = (number * 7_919 % SUBSCRIBERS, number / SUBSCRIBERS);
+                let mut flow = flow(host * EACH + nth % EACH);
+                flow.internal.port = 32_768 + ((nth * 7_919 + host * 31) % 28_232) as u16;
                 write(buffer, protocol, flow.internal, flow.remote, Flags::SYN);
                 number += 1;
             }

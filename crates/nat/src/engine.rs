@@ -30,6 +30,8 @@ pub struct Engine {
     pub(crate) report_interval: u32,
     pub(crate) key: HashKey,
     pub(crate) selector: Selector,
+    /// What `selector` was before the packet under way drew from it.
+    pub(crate) undrawn: Option<Selector>,
     /// The time of the call under way.
     pub(crate) now: Instant,
     /// The tick that it lies in.
@@ -80,6 +82,7 @@ impl Engine {
             report_interval: ticks(limits.report_interval),
             key: HashKey::new(seed),
             selector: Selector::new(config.ports.algorithm, seed),
+            undrawn: None,
             now,
             tick,
             flows: Table::new(limits.sessions as usize * 2).map_err(sessions)?,

@@ -12,7 +12,7 @@ use crate::hash::Flow;
 use crate::memory::prefetch;
 use crate::pool::Port;
 use crate::table::Guess;
-use crate::{Endpoint, Protocol, Realm};
+use crate::{BATCH, Endpoint, Protocol, Realm};
 
 impl Engine {
     /// Second stage: asks for the sessions of a batch, and for what new ones will need.
@@ -50,51 +50,71 @@ impl Engine {
     #[cold]
     #[inline(never)]
     fn foresee_new(&self, stages: &Stages, new: u64) {
-        let news = || {
-            let briefs = stages.iter().enumerate().filter(move |&(n, _)| new & 1 << n != 0);
-            briefs.filter_map(|(_, stage)| stage.as_ref().ok()).filter_map(Ends::of)
-        };
-        let host = |ends: &Ends| match self.hosts.guess(self.key.address(ends.internal.address.to_bits()), 0)
-        {
-            Guess::Entry(index) => Some(index),
-            Guess::Further | Guess::None => None,
-        };
-        let kept = |ends: &Ends| {
-            // Where the internal port would be kept.
-            let address = self.subscribers.get(host(ends)?).external;
-            self.config.ports.preserve.then_some(Port {
-                address,
-                protocol: ends.protocol,
-                port: ends.internal.port,
-            })
-        };
-        let count = new.count_ones() as usize;
-        self.sessions.prefetch_free(count);
-        self.mappings.prefetch_free(count);
-        for ends in news() {
-            self.endpoints.prefetch(self.key.endpoint(ends.protocol, ends.internal), 0);
-            self.hosts.prefetch(self.key.address(ends.internal.address.to_bits()), 0);
-        }
-        for index in news().filter_map(|ends| host(&ends)) {
-            prefetch(self.subscribers.lines(), index as usize);
-        }
-        for ends in news() {
-            match self.endpoints.guess(self.key.endpoint(ends.protocol, ends.internal), 0) {
-                Guess::Entry(index) => prefetch(self.mappings.lines(), index as usize),
-                Guess::Further | Guess::None => {
-                    kept(&ends).into_iter().for_each(|port| self.pool.prefetch(port))
-                }
+        let mut places = [None; BATCH];
+        let mut count = 0;
+        for (_, stage) in stages.iter().enumerate().filter(|&(n, _)| new & 1 << n != 0) {
+            if let Some(newcomer) = stage.as_ref().ok().and_then(|brief| self.newcomer(brief)) {
+                places[count] = Some(newcomer);
+                count += 1;
             }
         }
-        for ends in news() {
-            if let Some(port) = kept(&ends)
-                && self.pool.is_free(port)
+        let newcomers = &mut places[..count];
+        self.sessions.prefetch_free(count);
+        self.mappings.prefetch_free(count);
+        for newcomer in newcomers.iter().flatten() {
+            self.endpoints.prefetch(newcomer.endpoint_hash, 0);
+            self.hosts.prefetch(newcomer.host_hash, 0);
+        }
+        for newcomer in newcomers.iter_mut().flatten() {
+            if let Guess::Entry(index) = self.hosts.guess(newcomer.host_hash, 0) {
+                newcomer.host = Some(index);
+                prefetch(self.subscribers.lines(), index as usize);
+            }
+        }
+        for newcomer in newcomers.iter_mut().flatten() {
+            match self.endpoints.guess(newcomer.endpoint_hash, 0) {
+                Guess::Entry(index) => prefetch(self.mappings.lines(), index as usize),
+                Guess::Further | Guess::None if self.config.ports.preserve => {
+                    // The port that it would like to keep.
+                    newcomer.port = newcomer.host.map(|host| Port {
+                        address: self.subscribers.get(host).external,
+                        protocol: newcomer.protocol,
+                        port: newcomer.internal.port,
+                    });
+                    newcomer.port.into_iter().for_each(|port| self.pool.prefetch(port));
+                }
+                Guess::Further | Guess::None => {}
+            }
+        }
+        for newcomer in newcomers.iter().flatten() {
+            if let Some(Port { address, protocol, port }) = newcomer.port
+                && let Some(port) = self.pool.same_port(address, protocol, port)
             {
                 let external = self.pool.endpoint(port);
-                let inbound = Flow::new(Realm::Outside, ends.protocol, ends.remote, external);
+                let inbound = Flow::new(Realm::Outside, protocol, newcomer.remote, external);
                 self.flows.prefetch(self.key.flow(inbound), 0);
             }
         }
+    }
+
+    /// A packet from inside, as one that may open a session.
+    fn newcomer(&self, brief: &Brief) -> Option<Newcomer> {
+        let Flow { addresses, ports } = brief.flow;
+        if !brief.common || ports as u8 != Realm::Inside as u8 {
+            return None;
+        }
+        let end = |address: u64, port: u64| Endpoint::new(Ipv4Addr::from_bits(address as u32), port as u16);
+        let protocol = *Protocol::ALL.get(usize::from((ports >> 8) as u8))?;
+        let internal = end(addresses >> 32, ports >> 32);
+        Some(Newcomer {
+            protocol,
+            internal,
+            remote: end(addresses, ports >> 16),
+            endpoint_hash: self.key.endpoint(protocol, internal),
+            host_hash: self.key.address(internal.address.to_bits()),
+            host: None,
+            port: None,
+        })
     }
 
     /// Session `index` is being looked at, and the one behind it in its slot will be next: a pipeline
@@ -117,24 +137,14 @@ impl Engine {
     }
 }
 
-/// The two ends of a packet from inside.
-struct Ends {
+/// What is known of a session that is about to be made.
+#[derive(Clone, Copy)]
+struct Newcomer {
     protocol: Protocol,
     internal: Endpoint,
     remote: Endpoint,
-}
-
-impl Ends {
-    fn of(brief: &Brief) -> Option<Self> {
-        let Flow { addresses, ports } = brief.flow;
-        if !brief.common || ports as u8 != Realm::Inside as u8 {
-            return None;
-        }
-        let end = |address: u64, port: u64| Endpoint::new(Ipv4Addr::from_bits(address as u32), port as u16);
-        Some(Self {
-            protocol: *Protocol::ALL.get(usize::from((ports >> 8) as u8))?,
-            internal: end(addresses >> 32, ports >> 32),
-            remote: end(addresses, ports >> 16),
-        })
-    }
+    endpoint_hash: u64,
+    host_hash: u64,
+    host: Option<u32>,
+    port: Option<Port>,
 }

@@ -45,10 +45,12 @@ impl Engine {
         check_opens(&parsed)?;
         match arrival.realm() {
             Realm::Inside => {
-                // A refusal draws nothing: which port comes next does not depend on what was refused.
-                let undrawn = self.selector.clone();
+                self.undrawn = None;
                 let outcome = self.open_outbound(protocol, source, destination, packet, brief);
-                if outcome.is_err() {
+                if outcome.is_err()
+                    && let Some(undrawn) = self.undrawn.take()
+                {
+                    // A refusal draws nothing: which port comes next does not depend on what was refused.
                     self.selector = undrawn;
                 }
                 outcome
@@ -194,9 +196,19 @@ impl Engine {
         if !self.mappings.has_room() || !self.endpoints.has_room(self.key.endpoint(protocol, internal)) {
             return Err(Limit::Mappings.into());
         }
-        let preserve = self.config.ports.preserve;
-        let port = self.pool.choose_port(external, protocol, internal, preserve, &mut self.selector);
-        Ok(Use::New { subscriber, port: port.ok_or(Limit::PortsExhausted)? })
+        let port = self.choose_port(external, protocol, internal).ok_or(Limit::PortsExhausted)?;
+        Ok(Use::New { subscriber, port })
+    }
+
+    /// The internal port's number where that is free and to be kept, else another one (N16).
+    fn choose_port(&mut self, address: u32, protocol: Protocol, internal: Endpoint) -> Option<Port> {
+        if self.config.ports.preserve
+            && let Some(port) = self.pool.same_port(address, protocol, internal.port)
+        {
+            return Some(port);
+        }
+        self.undrawn = Some(self.selector.clone());
+        self.pool.choose_port(address, protocol, internal, &mut self.selector)
     }
 
     fn find_mapping(&self, protocol: Protocol, internal: Endpoint) -> Option<u32> {

@@ -99,7 +99,7 @@ impl Pool {
             ranges: Ranges::new(config),
             shard: config.shard,
             addresses,
-            owners: Arena::cold(spaces * PORTS)?,
+            owners: Arena::hot(spaces * PORTS)?,
             taken: Arena::cold(spaces * WORDS)?,
             full: Arena::cold(spaces * SUMMARY)?,
             hold: Hold { ticks: hold_ticks, max: config.ports.hold_max as usize, queue: VecDeque::new() },
@@ -148,23 +148,25 @@ impl Pool {
         (0..count as u32).find(|&address| free(address) > 0)
     }
 
-    /// Chooses a free port of `address` for `internal`: its own number if it is free and `preserve`
-    /// says so, else as `selector` does, in the same range of well-known or other ports where there
-    /// is one left (RFC 4787 REQ-3a).
+    /// The port of `address` with the number of the internal one, if it is free to be given out.
+    pub(crate) fn same_port(&self, address: u32, protocol: Protocol, port: u16) -> Option<Port> {
+        let same = Port { address, protocol, port };
+        let range = self.addresses[address as usize].range(protocol);
+        (range.contains(&port) && self.is_free(same)).then_some(same)
+    }
+
+    /// Chooses a free port of `address` for `internal` as `selector` does, in the same range of
+    /// well-known or other ports where there is one left (RFC 4787 REQ-3a).
     pub(crate) fn choose_port(
         &self,
         address: u32,
         protocol: Protocol,
         internal: Endpoint,
-        preserve: bool,
         selector: &mut Selector,
     ) -> Option<Port> {
         let external = &self.addresses[address as usize];
         let range = external.range(protocol);
         let place = |port| Port { address, protocol, port };
-        if preserve && range.contains(&internal.port) && self.is_free(place(internal.port)) {
-            return Some(place(internal.port));
-        }
         if external.free[protocol as usize] == 0 {
             return None;
         }
@@ -227,7 +229,7 @@ impl Pool {
         self.addresses[port.address as usize].free[port.protocol as usize] += 1;
     }
 
-    pub(crate) fn is_free(&self, port: Port) -> bool {
+    fn is_free(&self, port: Port) -> bool {
         let entry = self.entry(port);
         self.taken[entry / 64] & 1 << (entry % 64) == 0
     }
