@@ -9,6 +9,30 @@
 //! - [`Engine::poll_event`] tells everything that happened, once.
 //!
 //! It never reads a clock, a socket, a file or a random number generator.
+//!
+//! ```
+//! use hairpin_nat::config::{Config, Pool};
+//! use hairpin_nat::{Engine, Instant, Offload, Packet, Realm, Verdict};
+//! use wire::craft::{Header, udp};
+//!
+//! let pool = Pool { addresses: vec!["192.0.2.1".parse()?..="192.0.2.1".parse()?], ports: 1024..=65_535 };
+//! let config = Config::new(vec!["100.64.0.0/10".parse()?], vec![pool]);
+//! let mut engine = Engine::new(&config, [7; 32], Instant::ZERO)?;
+//!
+//! // A subscriber's datagram leaves with the pool's address...
+//! let mut data = [0; 64];
+//! udp(&mut data, &Header::new("100.64.0.9".parse()?, "198.51.100.7".parse()?), 5_000, 53, b"?");
+//! let mut packets = [Packet { data: &mut data, from: Realm::Inside, offload: Offload::default() }];
+//! let mut verdicts = [Verdict::Held];
+//! engine.handle_batch(&mut packets, &mut verdicts, Instant::ZERO);
+//!
+//! assert_eq!(verdicts, [Verdict::Forward(Realm::Outside)]);
+//! assert_eq!(data[12..16], [192, 0, 2, 1]);
+//! // ... and everybody who asks is told of it.
+//! assert!(engine.poll_event().is_some());
+//! assert_eq!(engine.sessions().count(), 1);
+//! # Ok::<(), Box<dyn std::error::Error>>(())
+//! ```
 
 mod batch;
 mod brief;
@@ -44,4 +68,5 @@ pub use engine::Engine;
 pub use event::Event;
 pub use packet::{BATCH, Checksum, Endpoint, Offload, Packet, Protocol, Realm, Transmit, Verdict};
 pub use reason::Reason;
+pub use rules::Instant;
 pub use steering::Steering;
