@@ -27,6 +27,9 @@ struct Figure {
     /// Of `ours` and `peer`.
     unit: String,
     ours: f64,
+    /// The spread of `ours` over the rounds, where there is no peer to compare with.
+    ours_min: Option<f64>,
+    ours_max: Option<f64>,
     /// What the other implementation reached in the same run.
     peer: Option<f64>,
     /// `ours / peer` of each pair of runs.
@@ -134,6 +137,8 @@ impl Comparison {
             name: self.name,
             unit: self.unit,
             ours,
+            ours_min: None,
+            ours_max: None,
             peer: spread(self.nftables).map(|[_, median, _]| median),
             ratio_min: ratios.map(|[least, ..]| least),
             ratio_median: ratios.map(|[_, median, _]| median),
@@ -278,9 +283,13 @@ fn row(figure: &Figure) -> String {
         Some(false) => "**no**",
         None => "",
     };
+    // Where there is no peer, the spread of the rounds stands beside the median.
+    let ours = match (figure.ours_min, figure.ours_max) {
+        (Some(min), Some(max)) => format!("{} ({} to {})", number(*ours), number(min), number(max)),
+        _ => number(*ours),
+    };
     format!(
-        "| {name} | {unit} | {} | {} | {} | {} | {} | {target} | {reached} | {} |\n",
-        number(*ours),
+        "| {name} | {unit} | {ours} | {} | {} | {} | {} | {target} | {reached} | {} |\n",
         peer.map_or_else(String::new, number),
         ratio(ratio_min),
         ratio(ratio_median),

@@ -147,9 +147,9 @@ fn established(sessions: usize) {
     };
     report(&format!("established flows, {sessions} sessions"), "Mpps", &mut rates, Some(target));
     if sessions >= 1_000_000 {
-        let note = "resident memory, tables included; lower is better";
+        let note = "resident memory, tables included";
         println!(
-            "bench: {{\"group\":\"engine\",\"name\":\"memory of a session, {sessions} sessions\",\"unit\":\"octets\",\"ours\":{per_session:.1},\"target_max\":200,\"note\":\"{note}\"}}"
+            "bench: {{\"group\":\"engine\",\"name\":\"memory of a session, {sessions} sessions\",\"unit\":\"octets\",\"ours\":{per_session:.1},\"target\":200,\"at_most\":true,\"note\":\"{note}\"}}"
         );
     }
 }
@@ -237,7 +237,7 @@ fn report(name: &str, unit: &str, values: &mut [f64], target: Option<f64>) {
     let (min, median, max) = (values[0], values[values.len() / 2], values[values.len() - 1]);
     let target = target.map_or(String::new(), |target| format!(",\"target\":{target}"));
     println!(
-        "bench: {{\"group\":\"engine\",\"name\":\"{name}\",\"unit\":\"{unit}\",\"ours\":{median:.2},\"min\":{min:.2},\"max\":{max:.2}{target}}}"
+        "bench: {{\"group\":\"engine\",\"name\":\"{name}\",\"unit\":\"{unit}\",\"ours\":{median:.2},\"ours_min\":{min:.2},\"ours_max\":{max:.2}{target}}}"
     );
 }
 

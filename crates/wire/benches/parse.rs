@@ -8,8 +8,8 @@ use wire::checksum::Sum;
 use wire::tcp::Flags;
 use wire::{Packet, Trust, craft};
 
-/// Best of several rounds: the machine is not ours alone.
-fn nanoseconds(mut work: impl FnMut()) -> f64 {
+/// Least, median and greatest of several rounds: the machine is not ours alone.
+fn nanoseconds(mut work: impl FnMut()) -> [f64; 3] {
     const CALLS: u32 = 20_000;
     let round = |work: &mut dyn FnMut()| {
         let start = Instant::now();
@@ -18,7 +18,16 @@ fn nanoseconds(mut work: impl FnMut()) -> f64 {
         }
         start.elapsed().as_secs_f64() * 1e9 / f64::from(CALLS)
     };
-    (0..50).map(|_| round(&mut work)).fold(f64::INFINITY, f64::min)
+    let mut rounds: Vec<f64> = (0..50).map(|_| round(&mut work)).collect();
+    rounds.sort_by(f64::total_cmp);
+    [rounds[0], rounds[25], rounds[49]]
+}
+
+/// The line that `cargo xtask bench` reads.
+fn report(name: &str, [min, median, max]: [f64; 3]) {
+    println!(
+        "bench: {{\"group\":\"wire, one core\",\"name\":\"{name}\",\"unit\":\"ns\",\"ours\":{median:.1},\"ours_min\":{min:.1},\"ours_max\":{max:.1}}}"
+    );
 }
 
 fn main() {
@@ -48,13 +57,14 @@ fn main() {
         let verify = nanoseconds(|| {
             black_box(&Packet::parse(black_box(packet), Trust::Verify));
         });
-        println!("parse {name}: {skip:.1} ns, {verify:.1} ns with its transport checksum");
+        report(&format!("parse {name}, transport checksum not verified"), skip);
+        report(&format!("parse {name}, verified"), verify);
     }
     for len in [20, 44, 64, 1_480, 65_515] {
         let octets = vec![0x5A; len];
         let time = nanoseconds(|| {
             black_box(Sum::of(black_box(&octets)));
         });
-        println!("sum of {len} octets: {time:.1} ns");
+        report(&format!("sum of {len} octets"), time);
     }
 }
