@@ -232,6 +232,10 @@ impl Engine {
         arrival: Arrival,
         parsed: &Parsed,
     ) -> Result<Verdict, Refusal> {
+        if matches!(parsed.fragment, Fragment::Later { .. }) {
+            // Nobody who could never pass may take up room of those who wait.
+            self.check_later_addresses(arrival, parsed)?;
+        }
         let key = Key::of(arrival, packet.data, parsed);
         let (first, last, is_last) = extent(parsed);
         self.fragments.check(&key, (first, last, is_last))?;
