@@ -1,10 +1,11 @@
-//! The project's own chores: `cargo xtask conformance [--check]` and `cargo xtask bench`.
+//! The project's own chores: `cargo xtask conformance`, `cargo xtask tracking`, `cargo xtask bench`.
 
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 mod bench;
 mod conformance;
+mod tracking;
 
 const USAGE: &str = "\
 usage: cargo xtask <task>
@@ -13,6 +14,8 @@ tasks:
   conformance          check conformance/requirements.toml against the `// covers:` marks of the tests,
                        and write docs/conformance.md
   conformance --check  the same, but only compare: fails where docs/conformance.md is out of date
+  tracking             draw docs/tracking.md, the TCP tracking machine, from its table in `rules`
+  tracking --check     the same, but only compare
   bench                run every bench of the workspace and the lab, and write docs/benchmarks.md
   bench --no-lab       the benches alone (the lab needs network namespaces)";
 
@@ -22,6 +25,8 @@ fn main() -> ExitCode {
     let outcome = match args.as_slice() {
         ["conformance"] => conformance::run(&root(), conformance::Mode::Write),
         ["conformance", "--check"] => conformance::run(&root(), conformance::Mode::Check),
+        ["tracking"] => tracking::run(&root(), conformance::Mode::Write),
+        ["tracking", "--check"] => tracking::run(&root(), conformance::Mode::Check),
         ["bench"] => bench::run(&root(), true),
         ["bench", "--no-lab"] => bench::run(&root(), false),
         ["help" | "--help" | "-h"] => {

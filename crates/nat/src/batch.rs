@@ -15,7 +15,6 @@ use crate::brief::Brief;
 use crate::engine::Engine;
 use crate::event::Limit;
 use crate::fragment::verdict_of;
-use crate::memory::prefetch;
 use crate::rewrite::Rewrite;
 use crate::{BATCH, Checksum, Endpoint, Packet, Protocol, Realm, Reason, Verdict};
 
@@ -109,17 +108,7 @@ impl Engine {
         let mut stages = core::mem::take(&mut self.stages);
         stages.clear();
         stages.extend(packets.iter().take(BATCH).map(|packet| self.stage(packet)));
-        let mut new = 0u64;
-        for (n, stage) in stages.iter().enumerate() {
-            let Ok(brief) = stage else { continue };
-            match self.flows.guess(brief.hash) {
-                Some(index) => prefetch(self.sessions.lines(), index as usize),
-                None => new |= 1 << n,
-            }
-        }
-        if new != 0 {
-            self.foresee_new(&stages, new);
-        }
+        self.foresee(&stages);
         for ((packet, verdict), stage) in packets.iter_mut().zip(verdicts).zip(&stages) {
             *verdict = self.finish(packet, Arrival::From(packet.from), stage);
         }
@@ -140,7 +129,7 @@ impl Engine {
         let parsed = Parsed::parse(packet.data, trust(packet))?;
         let mut brief = Brief::new(&parsed, packet.from, packet.offload.checksum);
         brief.hash = self.key.flow(brief.flow);
-        self.flows.prefetch(brief.hash);
+        self.flows.prefetch(brief.hash, 0);
         Ok(brief)
     }
 

@@ -1,4 +1,4 @@
-//! Memory asked for before it is needed, where sessions begin and end.
+//! Memory asked for before it is needed, where packets pass and where sessions begin and end.
 //!
 //! Making or ending a session touches a dozen lines of as many tables. Waiting for each in turn would
 //! cost a microsecond; nothing in here decides anything, it only lets the waiting happen at once.
@@ -11,18 +11,54 @@ use crate::engine::Engine;
 use crate::hash::Flow;
 use crate::memory::prefetch;
 use crate::pool::Port;
+use crate::table::Guess;
 use crate::{Endpoint, Protocol, Realm};
 
 impl Engine {
+    /// Second stage: asks for the sessions of a batch, and for what new ones will need.
+    #[inline(always)]
+    pub(crate) fn foresee(&self, stages: &Stages) {
+        let (mut further, mut new) = (0u64, 0u64);
+        for (n, stage) in stages.iter().enumerate() {
+            let Ok(brief) = stage else { continue };
+            match self.flows.guess(brief.hash, 0) {
+                Guess::Entry(index) => prefetch(self.sessions.lines(), index as usize),
+                Guess::Further => {
+                    self.flows.prefetch(brief.hash, 1);
+                    further |= 1 << n;
+                }
+                Guess::None => new |= 1 << n,
+            }
+        }
+        while further != 0 {
+            let n = further.trailing_zeros() as usize;
+            further &= further - 1;
+            let Some(Ok(brief)) = stages.get(n) else { continue };
+            match self.flows.guess(brief.hash, 1) {
+                Guess::Entry(index) => prefetch(self.sessions.lines(), index as usize),
+                // Two buckets on is rare enough to wait for.
+                Guess::Further => {}
+                Guess::None => new |= 1 << n,
+            }
+        }
+        if new != 0 {
+            self.foresee_new(stages, new);
+        }
+    }
+
     /// The packets of a batch whose bit is set in `new` have no session yet.
     #[cold]
     #[inline(never)]
-    pub(crate) fn foresee_new(&self, stages: &Stages, new: u64) {
+    fn foresee_new(&self, stages: &Stages, new: u64) {
         let news = || {
             let briefs = stages.iter().enumerate().filter(move |&(n, _)| new & 1 << n != 0);
             briefs.filter_map(|(_, stage)| stage.as_ref().ok()).filter_map(Ends::of)
         };
-        let host = |ends: &Ends| self.hosts.guess(self.key.address(ends.internal.address.to_bits()));
+        let host = |ends: &Ends| match self.hosts.guess(self.key.address(ends.internal.address.to_bits()), 0)
+        {
+            Guess::Entry(index) => Some(index),
+            Guess::Further | Guess::None => None,
+        };
         let kept = |ends: &Ends| {
             // Where the internal port would be kept.
             let address = self.subscribers.get(host(ends)?).external;
@@ -36,17 +72,18 @@ impl Engine {
         self.sessions.prefetch_free(count);
         self.mappings.prefetch_free(count);
         for ends in news() {
-            self.endpoints.prefetch(self.key.endpoint(ends.protocol, ends.internal));
-            self.hosts.prefetch(self.key.address(ends.internal.address.to_bits()));
+            self.endpoints.prefetch(self.key.endpoint(ends.protocol, ends.internal), 0);
+            self.hosts.prefetch(self.key.address(ends.internal.address.to_bits()), 0);
         }
         for index in news().filter_map(|ends| host(&ends)) {
             prefetch(self.subscribers.lines(), index as usize);
         }
         for ends in news() {
-            if let Some(index) = self.endpoints.guess(self.key.endpoint(ends.protocol, ends.internal)) {
-                prefetch(self.mappings.lines(), index as usize);
-            } else if let Some(port) = kept(&ends) {
-                self.pool.prefetch(port);
+            match self.endpoints.guess(self.key.endpoint(ends.protocol, ends.internal), 0) {
+                Guess::Entry(index) => prefetch(self.mappings.lines(), index as usize),
+                Guess::Further | Guess::None => {
+                    kept(&ends).into_iter().for_each(|port| self.pool.prefetch(port))
+                }
             }
         }
         for ends in news() {
@@ -55,7 +92,7 @@ impl Engine {
             {
                 let external = self.pool.endpoint(port);
                 let inbound = Flow::new(Realm::Outside, ends.protocol, ends.remote, external);
-                self.flows.prefetch(self.key.flow(inbound));
+                self.flows.prefetch(self.key.flow(inbound), 0);
             }
         }
     }
@@ -70,9 +107,9 @@ impl Engine {
         if let Some(after) = session.link.next.checked_sub(1) {
             prefetch(lines, after as usize);
         }
-        self.flows.prefetch(self.key.flow(session.flow(Realm::Inside)));
-        self.flows.prefetch(self.key.flow(session.flow(Realm::Outside)));
-        self.endpoints.prefetch(self.key.endpoint(session.protocol(), session.internal()));
+        self.flows.prefetch(self.key.flow(session.flow(Realm::Inside)), 0);
+        self.flows.prefetch(self.key.flow(session.flow(Realm::Outside)), 0);
+        self.endpoints.prefetch(self.key.endpoint(session.protocol(), session.internal()), 0);
         prefetch(self.mappings.lines(), session.mapping as usize);
         let external = self.subscribers.get(session.subscriber).external;
         let (protocol, port) = (session.protocol(), session.external().port);

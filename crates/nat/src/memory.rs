@@ -33,19 +33,26 @@ impl<T: FromZeros> Arena<T> {
     /// `len` items, all zero, read at random for every packet: on huge pages where there are any.
     /// The error is the kernel's refusal of that much address space.
     pub(crate) fn hot(len: usize) -> std::io::Result<Self> {
-        let arena = Self::cold(len)?;
-        #[cfg(target_os = "linux")]
-        if len * size_of::<T>() >= HUGE_PAGE {
-            // A kernel without huge pages says no; the array is then merely slower.
-            let _ = arena.map.advise(memmap2::Advice::HugePage);
+        let octets = len.checked_mul(size_of::<T>()).ok_or(std::io::ErrorKind::OutOfMemory)?;
+        if octets < HUGE_PAGE {
+            return Self::cold(len);
         }
+        // Whole huge pages: then the kernel also begins at the border of one.
+        let arena = Self::map(len, octets.next_multiple_of(HUGE_PAGE))?;
+        #[cfg(target_os = "linux")]
+        // A kernel without huge pages says no; the array is then merely slower.
+        let _ = arena.map.advise(memmap2::Advice::HugePage);
         Ok(arena)
     }
 
     /// `len` items, all zero, of which large stretches may never be touched.
     pub(crate) fn cold(len: usize) -> std::io::Result<Self> {
+        Self::map(len, len.checked_mul(size_of::<T>()).ok_or(std::io::ErrorKind::OutOfMemory)?)
+    }
+
+    /// `len` items in a map of `octets`, which are at least enough.
+    fn map(len: usize, octets: usize) -> std::io::Result<Self> {
         const { assert!(align_of::<T>() <= 4096 && size_of::<T>() > 0) };
-        let octets = len.checked_mul(size_of::<T>()).ok_or(std::io::ErrorKind::OutOfMemory)?;
         let mut map = MmapOptions::new().len(octets.max(1)).no_reserve_swap().map_anon()?;
         let items = NonNull::new(map.as_mut_ptr().cast::<T>()).ok_or(std::io::ErrorKind::OutOfMemory)?;
         Ok(Self { items, len, map })

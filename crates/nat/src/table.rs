@@ -37,6 +37,17 @@ pub(crate) struct Table {
     len: usize,
 }
 
+/// What one bucket lets one guess.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) enum Guess {
+    /// It is this entry.
+    Entry(u32),
+    /// It is in the next bucket, if anywhere.
+    Further,
+    /// There is none.
+    None,
+}
+
 /// An entry found no place within reach of its bucket.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(crate) struct Full;
@@ -58,18 +69,22 @@ impl Table {
         self.len
     }
 
-    /// Asks for the line of `hash`'s bucket.
+    /// Asks for the line of bucket number `step` of `hash`'s way, 0 being its own.
     #[inline(always)]
-    pub(crate) fn prefetch(&self, hash: u64) {
-        prefetch(&self.buckets, self.home(hash));
+    pub(crate) fn prefetch(&self, hash: u64, step: usize) {
+        prefetch(&self.buckets, self.way(hash, step));
     }
 
-    /// The first entry in `hash`'s own bucket whose tag fits: almost always the one that
-    /// [`Self::find`] will find, good enough to prefetch what it points to.
+    /// The first entry whose tag fits in bucket number `step` of `hash`'s way, 0 being its own: almost
+    /// always the one that [`Self::find`] will find, good enough to prefetch what it points to.
     #[inline(always)]
-    pub(crate) fn guess(&self, hash: u64) -> Option<u32> {
-        let bucket = &self.buckets[self.home(hash)];
-        matches(&bucket.tags, tag(hash)).next().map(|slot| bucket.indices[slot])
+    pub(crate) fn guess(&self, hash: u64, step: usize) -> Guess {
+        let bucket = &self.buckets[self.way(hash, step)];
+        match matches(&bucket.tags, tag(hash)).next() {
+            Some(slot) => Guess::Entry(bucket.indices[slot]),
+            None if bucket.passed != 0 => Guess::Further,
+            None => Guess::None,
+        }
     }
 
     /// The entry of `hash` whose index `is_it`.
@@ -158,6 +173,13 @@ impl Table {
     fn home(&self, hash: u64) -> usize {
         // The high half of a product spreads over any number of buckets, not just powers of two.
         ((u128::from(hash) * self.buckets.len() as u128) >> 64) as usize
+    }
+
+    /// The bucket `step` behind `hash`'s own.
+    #[inline(always)]
+    fn way(&self, hash: u64, step: usize) -> usize {
+        let at = self.home(hash) + step;
+        if at < self.buckets.len() { at } else { at - self.buckets.len() }
     }
 
     #[inline(always)]
