@@ -9,6 +9,34 @@
 //! - [`Engine::poll_event`] tells everything that happened, once.
 //!
 //! It never reads a clock, a socket, a file or a random number generator.
+//!
+//! ```
+//! # extern crate hairpin_nat as nat;
+//! use nat::{BATCH, Config, Engine, Offload, Packet, Realm, Verdict, config::Pool};
+//! use rules::Instant;
+//! use wire::craft;
+//!
+//! let (host, server) = ([100, 64, 0, 1].into(), [203, 0, 113, 80].into());
+//! let external = [192, 0, 2, 1].into();
+//! let pool = Pool { addresses: vec![external..=external], ports: 1024..=65535 };
+//! let config = Config::new(vec!["100.64.0.0/10".parse()?], vec![pool]);
+//! let mut engine = Engine::new(&config, [7; 32], Instant::ZERO)?;
+//!
+//! let mut data = [0; 64];
+//! let header = craft::Header::new(host, server);
+//! let len = craft::udp(&mut data, &header, 4001, 53, b"a question").ok_or("no room")?;
+//! let mut packets = [Packet { data: &mut data[..len], from: Realm::Inside, offload: Offload::default() }];
+//! let mut verdicts = [Verdict::Held; BATCH];
+//! engine.handle_batch(&mut packets, &mut verdicts, Instant::from_millis(20));
+//!
+//! assert_eq!(verdicts[0], Verdict::Forward(Realm::Outside));
+//! assert_eq!(data[12..16], [192, 0, 2, 1]);
+//! assert_eq!(engine.sessions().count(), 1);
+//! while let Some(event) = engine.poll_event() {
+//!     println!("{event:?}");
+//! }
+//! # Ok::<(), Box<dyn std::error::Error>>(())
+//! ```
 
 mod batch;
 mod brief;
