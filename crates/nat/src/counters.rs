@@ -15,7 +15,7 @@ pub struct Counters {
     pub icmp_errors_sent: u64,
     /// ICMP errors that the rate limit held back.
     pub icmp_errors_limited: u64,
-    /// Sessions made and ended.
+    /// Sessions made.
     pub sessions_created: u64,
     /// Sessions that have ended.
     pub sessions_deleted: u64,

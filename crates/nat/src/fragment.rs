@@ -84,14 +84,23 @@ impl Key {
 }
 
 impl Followed {
-    /// What following takes at most: of each datagram its entry with all its gaps and its place in the
-    /// order (twice, for trees and queues are not full), and the fragments that wait.
+    /// What following takes at most. Trees, queues and arrays that grow by doubling are half full in the
+    /// worst case, and whatever is allocated by itself costs two words more, rounded up to two.
     pub(crate) fn octets(config: &Fragments) -> u64 {
-        let entry = size_of::<(Key, Datagram)>() + RANGES * size_of::<(u32, u32)>();
-        let places = 2 * size_of::<(u32, u64, Key)>();
-        // A waiting fragment is at least as long as its header.
-        let waiting = u64::from(config.waiting_octets) * (1 + size_of::<Waiting>() as u64 / 20);
-        u64::from(config.datagrams) * 2 * (entry + places) as u64 + waiting
+        /// What an allocation costs beyond its octets.
+        const EXTRA: usize = 32;
+        /// The shortest fragment: a header and one octet.
+        const SHORTEST: u64 = 21;
+        /// An array of fragments begins with room for so many.
+        const FIRST: usize = 4;
+        let entry = 2 * size_of::<(Key, Datagram)>()
+            + (RANGES * size_of::<(u32, u32)>() + EXTRA)
+            + (FIRST * size_of::<Waiting>() + EXTRA);
+        // The order holds two places for each datagram before it is compacted.
+        let places = 2 * 2 * size_of::<(u32, u64, Key)>();
+        let fragment = 2 * size_of::<Waiting>() + EXTRA + 2 * size_of::<(u32, u32)>();
+        let octets = u64::from(config.waiting_octets);
+        u64::from(config.datagrams) * (entry + places) as u64 + octets + octets / SHORTEST * fragment as u64
     }
 
     pub(crate) fn new(config: Fragments) -> Self {
@@ -232,6 +241,10 @@ impl Engine {
         arrival: Arrival,
         parsed: &Parsed,
     ) -> Result<Verdict, Refusal> {
+        if matches!(parsed.fragment, Fragment::Later { .. }) {
+            // Nobody who could never pass may take up room of those who wait.
+            self.check_later_addresses(arrival, parsed)?;
+        }
         let key = Key::of(arrival, packet.data, parsed);
         let (first, last, is_last) = extent(parsed);
         self.fragments.check(&key, (first, last, is_last))?;

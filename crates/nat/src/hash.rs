@@ -3,6 +3,10 @@
 use crate::{Endpoint, Protocol, Realm};
 
 /// What the hashes are keyed with, so that nobody outside can aim at one bucket.
+///
+/// It is a multiply-and-fold hash for speed, not a cryptographic one. Who found the key after all, and
+/// made every tuple collide, would fill the buckets within the table's reach of one: look-ups stay
+/// bounded, and new sessions that want that place are refused.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct HashKey([u64; 3]);
 
@@ -11,8 +15,7 @@ impl HashKey {
         let word = |n: usize| {
             let mut octets = [0; 8];
             octets.copy_from_slice(&seed[n * 8..n * 8 + 8]);
-            // Odd, so that no word can make a product vanish.
-            u64::from_le_bytes(octets) | 1
+            u64::from_le_bytes(octets)
         };
         Self([word(0), word(1), word(2)])
     }
@@ -71,4 +74,65 @@ impl Flow {
 fn fold(a: u64, b: u64) -> u64 {
     let product = u128::from(a) * u128::from(b);
     product as u64 ^ (product >> 64) as u64
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Over all buckets, the squares of what they have more or less than their share, for each of these
+    /// hashes: about 1 where they fall at random.
+    fn unevenness(hashes: &[u64], bucket: impl Fn(u64) -> usize, buckets: usize) -> f64 {
+        let mut counts = vec![0.0; buckets];
+        for &hash in hashes {
+            counts[bucket(hash)] += 1.0;
+        }
+        let share = hashes.len() as f64 / buckets as f64;
+        counts.iter().map(|count| (count - share) * (count - share) / share).sum::<f64>() / buckets as f64
+    }
+
+    /// Tuples as scans, address blocks and port blocks make them: all of these are regular.
+    fn flows() -> [Vec<Flow>; 4] {
+        let flow = |source: u32, source_port: u16, destination: u32, port: u16| {
+            let (source, destination) =
+                (Endpoint::new(source.into(), source_port), Endpoint::new(destination.into(), port));
+            Flow::new(Realm::Outside, Protocol::Tcp, source, destination)
+        };
+        let (a, b) = (0xcb00_7150, 0xc000_0201);
+        [
+            (0..65_536).map(|n| flow(a, 80, b, n as u16)).collect(),
+            (0..65_536).map(|n| flow(a, n as u16, b, 80)).collect(),
+            (0..65_536).map(|n| flow(a + n, 80, b, 4_001)).collect(),
+            (0..65_536).map(|n| flow((n & 255) << 24, 80, b, (n >> 8 << 8) as u16)).collect(),
+        ]
+    }
+
+    // covers: B10
+    #[test]
+    fn regular_tuples_spread_evenly_over_buckets_and_tags() {
+        for seed in [[0; 32], [7; 32], [0xff; 32], core::array::from_fn(|n| n as u8)] {
+            let key = HashKey::new(seed);
+            for (n, flows) in flows().iter().enumerate() {
+                let hashes: Vec<_> = flows.iter().map(|&flow| key.flow(flow)).collect();
+                let high = unevenness(&hashes, |hash| (hash >> 52) as usize, 4_096);
+                let low = unevenness(&hashes, |hash| hash as u8 as usize, 256);
+                assert!(high < 1.3 && low < 1.5, "{seed:?}, kind {n}: {high} in buckets, {low} in tags");
+            }
+        }
+    }
+
+    // covers: B10
+    #[test]
+    fn who_does_not_know_the_key_cannot_aim() {
+        let (known, other) = (HashKey::new([1; 32]), HashKey::new([2; 32]));
+        for flows in flows() {
+            // All those that fall into one 64th of the table under a key that somebody knows ...
+            let chosen: Vec<_> = flows.into_iter().filter(|&flow| known.flow(flow) >> 58 == 5).collect();
+            assert!(chosen.len() > 500);
+            // ... fall anywhere under another.
+            let hashes: Vec<_> = chosen.iter().map(|&flow| other.flow(flow)).collect();
+            let spread = unevenness(&hashes, |hash| (hash >> 58) as usize, 64);
+            assert!(spread < 2.0, "{spread}");
+        }
+    }
 }

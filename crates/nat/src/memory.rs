@@ -65,7 +65,7 @@ impl<T> Deref for Arena<T> {
     #[inline(always)]
     fn deref(&self) -> &[T] {
         // SAFETY: the map is page-aligned (at least `align_of::<T>()`), holds `len * size_of::<T>()`
-        // octets, lives as long as `self`, and zeroes are a valid `T` (`FromZeros` in `new`).
+        // octets, lives as long as `self`, and zeroes are a valid `T` (`FromZeros` in `hot` and `cold`).
         unsafe { core::slice::from_raw_parts(self.items.as_ptr(), self.len) }
     }
 }

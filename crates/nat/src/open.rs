@@ -89,6 +89,26 @@ impl Engine {
         }
     }
 
+    /// The same for a fragment without ports, which may wait only if the whole could pass: a source and
+    /// a destination of one address stand for one endpoint.
+    pub(crate) fn check_later_addresses(&self, arrival: Arrival, parsed: &Parsed) -> Result<(), Reason> {
+        let (source, destination) = (Endpoint::new(parsed.source, 0), Endpoint::new(parsed.destination, 0));
+        self.check_addresses(arrival, parsed, source, destination)?;
+        match arrival.realm() {
+            Realm::Inside => Ok(()),
+            Realm::Outside => self.own_external(parsed.destination).map(drop),
+        }
+    }
+
+    /// The number of an external address of this shard.
+    fn own_external(&self, address: Ipv4Addr) -> Result<u32, Reason> {
+        match self.pool.owner(address) {
+            Some(Owner::Here(address)) => Ok(address),
+            Some(Owner::Shard(_)) => Err(Reason::WrongShard),
+            None => Err(Reason::NotExternal),
+        }
+    }
+
     fn open_outbound(
         &mut self,
         protocol: Protocol,
@@ -124,11 +144,7 @@ impl Engine {
         packet: &Packet<'_>,
         brief: &Brief,
     ) -> Result<Decision, Refusal> {
-        let address = match self.pool.owner(external.address) {
-            Some(Owner::Here(address)) => address,
-            Some(Owner::Shard(_)) => return Err(Reason::WrongShard.into()),
-            None => return Err(Reason::NotExternal.into()),
-        };
+        let address = self.own_external(external.address)?;
         let fit = self.fit(arrival, packet, brief, Realm::Inside)?;
         let port = Port { address, protocol, port: external.port };
         let mapping = self.pool.mapping(port).ok_or(Reason::NoMapping)?;

@@ -28,6 +28,8 @@ pub(crate) struct Pool {
     shard: Shard,
     /// Of this shard, in the order of their numbers.
     addresses: Vec<External>,
+    /// Free ports of all addresses, by protocol.
+    free: [u64; 3],
     /// 1 + mapping index by address, protocol, port; 0: none.
     owners: Arena<u32>,
     /// A bit for each port that is taken or held.
@@ -98,6 +100,9 @@ impl Pool {
         Ok(Self {
             ranges: Ranges::new(config),
             shard: config.shard,
+            free: Protocol::ALL.map(|protocol| {
+                addresses.iter().map(|external| u64::from(external.free[protocol as usize])).sum()
+            }),
             addresses,
             owners: Arena::hot(spaces * PORTS)?,
             taken: Arena::cold(spaces * WORDS)?,
@@ -137,6 +142,10 @@ impl Pool {
     /// The address for a new subscriber: of two drawn by `hash`, the one with more free ports; if
     /// both have none, any that has one. So load evens out without anybody counting subscribers.
     pub(crate) fn choose_address(&self, protocol: Protocol, hash: u64) -> Option<u32> {
+        if self.free[protocol as usize] == 0 {
+            // Whoever keeps asking when nothing is left does not make us look through all of them.
+            return None;
+        }
         let count = self.addresses.len() as u64;
         let draw = |half: u64| ((half * count) >> 32) as u32;
         let (one, other) = (draw(hash >> 32), draw(hash & 0xffff_ffff));
@@ -193,6 +202,7 @@ impl Pool {
             self.full[entry / 4096] |= 1 << (entry / 64 % 64);
         }
         self.addresses[port.address as usize].free[port.protocol as usize] -= 1;
+        self.free[port.protocol as usize] -= 1;
     }
 
     /// The mapping of `port` is gone. UDP ports and ICMP identifiers are held for a while; a TCP
@@ -227,6 +237,7 @@ impl Pool {
         self.taken[entry / 64] &= !(1 << (entry % 64));
         self.full[entry / 4096] &= !(1 << (entry / 64 % 64));
         self.addresses[port.address as usize].free[port.protocol as usize] += 1;
+        self.free[port.protocol as usize] += 1;
     }
 
     fn is_free(&self, port: Port) -> bool {

@@ -53,7 +53,7 @@ reasons! {
     SourceIsDestination = "source-is-destination",
     /// From outside, to an address of no pool.
     NotExternal = "not-external",
-    /// A source route or record-route option (RFC 6274 3.13.2).
+    /// A loose or strict source route option (RFC 6274 3.13.2).
     SourceRoute = "source-route",
     /// A protocol whose ports are not translated here.
     Protocol = "protocol",
@@ -89,7 +89,7 @@ reasons! {
     LimitRate = "limit-rate",
     /// No free port on the subscriber's external address.
     PortsExhausted = "ports-exhausted",
-    /// `fragments.datagrams` reached.
+    /// `fragments.datagrams` reached, or more gaps in one datagram than anybody needs.
     FragmentDatagrams = "fragment-datagrams",
     /// `fragments.waiting_per_source` reached.
     FragmentSource = "fragment-source",

@@ -12,7 +12,7 @@ use crate::timer::TICK;
 /// Kinds of [`Limit`], each reported on its own.
 const KINDS: usize = 7;
 
-/// One internal address with at least one mapping (or one refusal to remember).
+/// One internal address with at least one mapping.
 #[derive(FromZeros, Clone, Copy, Debug)]
 #[repr(C, align(64))]
 pub(crate) struct Subscriber {

@@ -186,6 +186,51 @@ impl Outcome {
     }
 }
 
+// covers: B3, N10
+#[test]
+fn a_fragment_that_could_never_pass_does_not_wait() {
+    let mut world = World::default();
+    let piece =
+        |source, destination| raw(addr(source), addr(destination), 17, &[7; 64]).fragment(64, false).id(9);
+    for (from, source, destination, reason) in [
+        (Outside, "100.64.0.9", "192.0.2.1", Reason::SpoofedInside),
+        (Outside, "192.0.2.1", "192.0.2.1", Reason::SourceIsDestination),
+        (Outside, "127.0.0.1", "192.0.2.1", Reason::Martian),
+        (Outside, "203.0.113.80", "239.1.1.1", Reason::Martian),
+        (Outside, "203.0.113.80", "192.0.2.2", Reason::NotExternal),
+        (Outside, "203.0.113.80", "100.64.0.1", Reason::NotExternal),
+        (Inside, "203.0.113.80", "198.51.100.7", Reason::SourceNotInside),
+        (Inside, "100.64.0.1", "100.64.0.2", Reason::DestinationInside),
+        (Inside, "100.64.0.1", "255.255.255.255", Reason::Martian),
+    ] {
+        world.refuses(from, piece(source, destination), reason);
+    }
+    assert_eq!(world.engine.poll_timeout(), None, "nothing waits");
+    let mut sharded = World::with(|config| {
+        config.pools = config_with(&["192.0.2.1", "192.0.2.2"], 1024..=65_535).pools;
+        config.shard.count = 2;
+    });
+    sharded.refuses(Outside, piece("203.0.113.80", "192.0.2.2"), Reason::WrongShard);
+    // From one address of the pools to another, as another shard hands it over: that may wait.
+    sharded.hairpin(piece("192.0.2.2", "192.0.2.1")).expect_held();
+}
+
+// covers: B3, N10
+#[test]
+fn hostile_fragments_take_no_room_from_honest_ones() {
+    let mut world = World::with(|config| config.fragments.datagrams = 1);
+    let spoofed = raw(addr("100.64.0.9"), addr("192.0.2.1"), 17, &[7; 64]).fragment(64, false);
+    for id in 0..100 {
+        world.refuses(Outside, spoofed.clone().id(id), Reason::SpoofedInside);
+    }
+    let pieces = udp(A, S).len(400).fragments(160);
+    let out = through(&mut world, Inside, &pieces, &[2, 0, 1]);
+    assert_eq!(reassemble(&out), Some(udp(XA, S).len(400).one_hop_less().octets()));
+    // And while an honest one has the only place, the others are still told what is wrong with them.
+    world.inside(&pieces[1]).expect_held();
+    world.refuses(Outside, spoofed, Reason::SpoofedInside);
+}
+
 // covers: B3
 #[test]
 fn tiny_fragments_are_refused() {
@@ -385,10 +430,13 @@ fn fragments_from_outside_do_not_join_a_datagram_from_inside() {
     let pieces = udp(A, XB).len(400).fragments(160);
     world.inside(&pieces[0]).out_to(Inside);
     // The same source, destination, protocol and ID, but not from there.
-    world.outside(&pieces[1]).expect_held();
+    world.outside(&pieces[1]).expect_refused(Reason::SpoofedInside);
     world.inside(&pieces[1]).out_to(Inside);
+    world.outside(&pieces[2]).expect_refused(Reason::SpoofedInside);
     world.inside(&pieces[2]).out_to(Inside);
     world.outside(&pieces[0]).expect_refused(Reason::SpoofedInside);
+    // Nor do those that another shard hands over.
+    world.hairpin(&pieces[1]).expect_held();
     world.wait(Duration::from_secs(15) + TICK);
     assert_eq!(world.dropped(Reason::FragmentTimeout), 1);
 }

@@ -15,7 +15,8 @@ use super::{Config, ConfigError, Pool};
 /// gigabytes before the first packet.
 pub const MAX_EXTERNAL_ADDRESSES: u64 = 65_536;
 
-/// Sessions or mappings of one engine: tables hold 32-bit indices, of which some bits are flags.
+/// Sessions or mappings of one engine: indices have 32 bits, and a flow table has two entries for each
+/// session. So many sessions are 25 GiB.
 const MAX_ENTRIES: u32 = 1 << 28;
 
 /// The longest time that any timer may be set to: the clock of the timers is a coarse 32-bit one.

@@ -1,6 +1,6 @@
 //! The model's fragments (B3, RFC 4787 REQ-14): the first decides, the others follow or wait for it.
 
-use hairpin_nat::{Offload, Reason, Verdict};
+use hairpin_nat::{Endpoint, Offload, Reason, Verdict};
 use wire::{Fragment, Packet as Parsed};
 
 use crate::nat::{Arrival, Model, Passage, Refusal, Sent, ticks};
@@ -52,7 +52,15 @@ impl Model {
         let key = (from, parsed.source.to_bits(), parsed.destination.to_bits(), parsed.protocol, id);
         let len = u32::from(parsed.total_len) - u32::from(parsed.header_len);
         let (first, is_last) = match parsed.fragment {
-            Fragment::Later { offset, last } => (u32::from(offset), last),
+            Fragment::Later { offset, last } => {
+                // It has no ports, but addresses, and those are refused as of a whole packet.
+                let at = |address| Endpoint::new(address, 0);
+                self.check_addresses(parsed, from, at(parsed.source), at(parsed.destination))?;
+                if from != Arrival::Inside {
+                    self.check_own(parsed.destination)?;
+                }
+                (u32::from(offset), last)
+            }
             _ => (0, false),
         };
         let part = (first, first + len, is_last);

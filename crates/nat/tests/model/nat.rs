@@ -377,11 +377,7 @@ impl Model {
         } else if from == Arrival::Outside && self.owner(remote.address).is_some() {
             return Err(Reason::SpoofedInside.into());
         }
-        match self.owner(external.address) {
-            Some(shard) if shard == self.config.shard.index => {}
-            Some(_) => return Err(Reason::WrongShard.into()),
-            None => return Err(Reason::NotExternal.into()),
-        }
+        self.check_own(external.address)?;
         self.fit(parsed, offload, from, Realm::Inside)?;
         // Endpoint-independent filtering: whoever knows the mapping may use it (RFC 4787 REQ-8).
         let mapping = self.mapping_at(protocol, external).ok_or(Reason::NoMapping)?;

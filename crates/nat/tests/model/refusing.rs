@@ -34,6 +34,15 @@ impl Model {
         }
     }
 
+    /// What comes from outside goes to an external address of this shard, or nowhere.
+    pub(crate) fn check_own(&self, address: Ipv4Addr) -> Result<(), Reason> {
+        match self.owner(address) {
+            Some(shard) if shard == self.config.shard.index => Ok(()),
+            Some(_) => Err(Reason::WrongShard),
+            None => Err(Reason::NotExternal),
+        }
+    }
+
     /// From outside, with an address that nobody outside has.
     pub(crate) fn is_spoofed(&self, source: Ipv4Addr, from: Arrival) -> bool {
         let ours = self.config.inside.iter().any(|net| net.contains(&source)) || self.owner(source).is_some();
