@@ -1,8 +1,10 @@
 //! The commands and their arguments.
 
+use std::io::{self, Write};
 use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
+use miette::miette;
 
 /// A carrier-grade NAPT44 gateway, and the tools around it.
 #[derive(Parser, Debug)]
@@ -24,6 +26,20 @@ enum Command {
     Translate(crate::translate::Args),
     /// Try the gateway on real traffic in network namespaces of its own.
     Lab(crate::lab::Args),
+}
+
+/// Prints a result. That nobody reads it (`| head`) is no error.
+///
+/// # Errors
+/// Names standard output: the disk behind it may be full.
+pub(crate) fn print(text: &str) -> miette::Result<()> {
+    let mut stdout = io::stdout().lock();
+    match stdout.write_all(text.as_bytes()).and_then(|()| stdout.flush()) {
+        Err(error) if error.kind() != io::ErrorKind::BrokenPipe => {
+            Err(miette!(help = "see whether the disk is full", "standard output: {error}"))
+        }
+        _ => Ok(()),
+    }
 }
 
 /// Parses the command line and runs what it says.

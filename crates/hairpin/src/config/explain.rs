@@ -33,7 +33,7 @@ pub struct ExplainArgs {
 /// The report of [`super::load`].
 pub fn check(args: &CheckArgs) -> miette::Result<ExitCode> {
     let loaded = load_with_places(&args.config)?;
-    print!("{}: ok\n{}", args.config.display(), summary(&loaded));
+    crate::cli::print(&format!("{}: ok\n{}", args.config.display(), summary(&loaded)))?;
     Ok(ExitCode::SUCCESS)
 }
 
@@ -53,9 +53,9 @@ pub fn explain(args: &ExplainArgs) -> miette::Result<ExitCode> {
     let rows = rows(&loaded, file.as_deref());
     if args.json {
         let text = serde_json::to_string_pretty(&rows).map_err(|error| miette::miette!("{error}"))?;
-        println!("{text}");
+        crate::cli::print(&format!("{text}\n"))?;
     } else {
-        print!("{}", table(&rows));
+        crate::cli::print(&table(&rows).to_string())?;
     }
     Ok(ExitCode::SUCCESS)
 }

@@ -24,8 +24,8 @@ const READY: &str = "ready:";
 const START_PATIENCE: Duration = Duration::from_secs(10);
 const STOP_PATIENCE: Duration = Duration::from_secs(5);
 
-/// The daemon that is running, for whoever ends this process without unwinding it.
-static RUNNING: Mutex<Option<Pid>> = Mutex::new(None);
+/// The daemons that are running, for whoever ends this process without unwinding it.
+static RUNNING: Mutex<Vec<Pid>> = Mutex::new(Vec::new());
 
 /// A running daemon. Dropped, it is stopped.
 #[derive(Debug)]
@@ -82,7 +82,7 @@ impl Daemon {
                 _ => io::Error::other("the daemon was not started"),
             });
         };
-        *RUNNING.lock().unwrap_or_else(PoisonError::into_inner) = Some(pid);
+        RUNNING.lock().unwrap_or_else(PoisonError::into_inner).push(pid);
         let mut daemon = Self { pid, lines, log: Vec::new(), keeper: Some(keeper), stats };
         daemon.await_ready()?;
         Ok(daemon)
@@ -136,7 +136,7 @@ impl Daemon {
         let Some(keeper) = self.keeper.take() else { return Ok(()) };
         terminate(self.pid, || keeper.is_finished());
         let status = keeper.join().map_err(|_| io::Error::other("the daemon's keeper panicked"))??;
-        *RUNNING.lock().unwrap_or_else(PoisonError::into_inner) = None;
+        RUNNING.lock().unwrap_or_else(PoisonError::into_inner).retain(|&pid| pid != self.pid);
         if status.success() {
             return Ok(());
         }
@@ -151,9 +151,9 @@ impl Drop for Daemon {
     }
 }
 
-/// Ends the daemon of this process, if there is one; for exits that unwind nothing.
+/// Ends the daemons of this process; for exits that unwind nothing.
 pub fn stop_running() {
-    if let Some(pid) = RUNNING.lock().unwrap_or_else(PoisonError::into_inner).take() {
+    for pid in RUNNING.lock().unwrap_or_else(PoisonError::into_inner).drain(..) {
         terminate(pid, || kill(pid, None).is_err());
     }
 }

@@ -136,7 +136,7 @@ pub fn run(args: &Args) -> miette::Result<ExitCode> {
     };
     let mut report = report.into_diagnostic().wrap_err("the lab cannot be set up")?;
     report.seconds = start.elapsed().as_secs_f64();
-    show(args, &report);
+    show(args, &report)?;
     Ok(exit_code(&report))
 }
 
@@ -144,12 +144,12 @@ fn exit_code(report: &Report) -> ExitCode {
     ExitCode::from(u8::from(report.failures() > 0))
 }
 
-fn show(args: &Args, report: &Report) {
+fn show(args: &Args, report: &Report) -> miette::Result<()> {
     if args.json {
         eprint!("{}", report.text());
-        println!("{}", report.json());
+        crate::cli::print(&format!("{}\n", report.json()))
     } else {
-        print!("{}", report.text());
+        crate::cli::print(&report.text())
     }
 }
 
@@ -173,12 +173,15 @@ fn in_namespaces(args: &Args, privilege: Privilege, directory: &Path, start: Ins
 
     let outcomes = checks.iter().map(|check| check_one(check, &world, args.scale(), &progress)).collect();
     let mut problems = Vec::new();
-    let mut doing = |what: &str| progress.doing(what);
-    let throughput =
-        throughput::compare(&world, args.rounds(), args.round(), &mut doing).unwrap_or_else(|error| {
-            problems.push(error.to_string());
-            Vec::new()
-        });
+    let mut throughput = Vec::new();
+    if args.rounds() > 0 {
+        let mut measured = |outcome: io::Result<Vec<Comparison>>| match outcome {
+            Ok(comparisons) => throughput.extend(comparisons),
+            Err(error) => problems.push(error.to_string()),
+        };
+        measured(measure(args, &world, true, &progress));
+        measured(measure_without_offloads(args, directory, &progress));
+    }
     progress.done();
     drop(progress);
 
@@ -207,6 +210,26 @@ fn in_namespaces(args: &Args, privilege: Privilege, directory: &Path, start: Ins
         }
     }
     Ok(report)
+}
+
+fn measure(args: &Args, world: &World, offloads: bool, progress: &Progress) -> io::Result<Vec<Comparison>> {
+    throughput::compare(world, offloads, args.rounds(), args.round(), &mut |what| progress.doing(what))
+}
+
+/// In a world of its own: the one that the checks were in stays as it was, for `--keep`.
+fn measure_without_offloads(
+    args: &Args,
+    directory: &Path,
+    progress: &Progress,
+) -> io::Result<Vec<Comparison>> {
+    progress.doing("making hosts and links without offloads");
+    let world = World::create()?;
+    world.without_offloads()?;
+    let directory = directory.join("without-offloads");
+    std::fs::create_dir(&directory)?;
+    let mut daemon = Daemon::start(&world.gateway, &directory, false)?;
+    let measured = measure(args, &world, false, progress);
+    measured.and_then(|comparisons| daemon.stop().map(|()| comparisons))
 }
 
 /// The same kind of traffic as a capture, through the same engine.
@@ -261,7 +284,8 @@ fn throughput_note(args: &Args, world: &World, measured: &[Comparison]) -> Optio
 
 /// Until somebody stops the process: that is what [`cleanup`] waits for.
 fn keep(args: &Args, privilege: Privilege, report: &Report, world: &World, daemon: Option<&mut Daemon>) {
-    show(args, report);
+    // It is not over: what cannot be printed now is no reason to end.
+    drop(show(args, report));
     cleanup::exit_status(u8::from(report.failures() > 0));
     eprintln!("\nEverything is left running until Ctrl-C. A shell in each host:");
     let pid = std::process::id();

@@ -88,7 +88,7 @@ impl Report {
         if !self.throughput.is_empty() {
             line(
                 text,
-                "\nThroughput (median of the rounds)      hairpin   nftables   ratio (least, median, greatest)",
+                "\nThroughput (median of the rounds)                hairpin   nftables   ratio (least, median, greatest)",
             );
         }
         for comparison in &self.throughput {
@@ -99,7 +99,7 @@ impl Report {
             });
             let name = format!("{}, {}", comparison.name, comparison.unit);
             let (ours, kernel) = (figure(&comparison.hairpin), figure(&comparison.nftables));
-            line(text, &format!("  {name:34} {ours:>9} {kernel:>10}   {ratios}"));
+            line(text, &format!("  {name:44} {ours:>9} {kernel:>10}   {ratios}"));
         }
         if let Some(note) = &self.throughput_note {
             line(text, &format!("  {note}"));
@@ -157,6 +157,7 @@ mod tests {
             throughput: vec![Comparison {
                 name: "TCP upload",
                 unit: "Gbit/s",
+                offloads: true,
                 hairpin: vec![8.0, 6.0, 9.0],
                 nftables: vec![10.0, 10.0, 10.0],
             }],

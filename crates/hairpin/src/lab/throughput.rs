@@ -42,6 +42,8 @@ pub struct Comparison {
     pub name: &'static str,
     /// Of the figures.
     pub unit: &'static str,
+    /// Whether packets went as super-segments and with unfinished checksums where they could.
+    pub offloads: bool,
     /// The daemon's, round by round.
     pub hairpin: Vec<f64>,
     /// The masquerade's in the same rounds; empty where there is no `nft`.
@@ -62,12 +64,21 @@ pub fn spread(mut figures: Vec<f64>) -> Option<[f64; 3]> {
     Some([*figures.first()?, figures[figures.len() / 2], *figures.last()?])
 }
 
-/// Measures all loads, `rounds` times each, and tells `progress` what it is at.
+/// The loads, what they are called with and without offloads, and the unit of their figures.
+const LOADS: [(Load, [&str; 2], &str); 3] = [
+    (Load::Download, ["TCP download", "TCP download without offloads"], "Gbit/s"),
+    (Load::Upload, ["TCP upload", "TCP upload without offloads"], "Gbit/s"),
+    (Load::SmallUdp, ["UDP, 64-octet frames", "UDP, 64-octet frames without offloads"], "kpps"),
+];
+
+/// Measures all loads, `rounds` times each, and tells `progress` what it is at. `offloads` is what
+/// the figures are labelled with: whether world and daemon have them.
 ///
 /// # Errors
 /// The system's, with the load.
 pub fn compare(
     world: &World,
+    offloads: bool,
     rounds: usize,
     each: Duration,
     progress: &mut dyn FnMut(&str),
@@ -76,15 +87,12 @@ pub fn compare(
         return Ok(Vec::new());
     }
     let masquerade = Masquerade::find(&world.gateway);
-    let loads = [
-        (Load::Download, "TCP download", "Gbit/s"),
-        (Load::Upload, "TCP upload", "Gbit/s"),
-        (Load::SmallUdp, "UDP, 64-octet frames", "kpps"),
-    ];
-    loads
+    LOADS
         .into_iter()
-        .map(|(load, name, unit)| {
-            let mut comparison = Comparison { name, unit, hairpin: Vec::new(), nftables: Vec::new() };
+        .map(|(load, names, unit)| {
+            let name = names[usize::from(!offloads)];
+            let mut comparison =
+                Comparison { name, unit, offloads, hairpin: Vec::new(), nftables: Vec::new() };
             for round in 1..=rounds {
                 progress(&format!("{name}, round {round} of {rounds}"));
                 comparison.hairpin.push(measure(world, load, SERVER, each)?);

@@ -16,7 +16,7 @@ use ipnet::Ipv4Net;
 
 use crate::net::namespace::Namespace;
 use crate::net::netlink::{MAIN_TABLE, Netlink, Route};
-use crate::net::sysctl;
+use crate::net::{offload, sysctl};
 
 /// The subscribers' prefix.
 pub const INSIDE: &str = "100.64.0.0/24";
@@ -222,6 +222,21 @@ impl World {
     /// The server's route to the pool.
     pub fn pool_route(&self) -> Route {
         via_route(POOL_NET, GATEWAY_OUTSIDE)
+    }
+
+    /// From now on the links of the measurements carry frames of their MTU with finished checksums.
+    ///
+    /// # Errors
+    /// The system's, with the link.
+    pub fn without_offloads(&self) -> io::Result<()> {
+        let links = [
+            (&self.client1, ["eth0", "eth1"].as_slice()),
+            (&self.gateway, &["in1", "beside", "out"]),
+            (&self.server, &["eth0"]),
+        ];
+        links.into_iter().try_for_each(|(host, links)| {
+            host.run(|| links.iter().try_for_each(|link| offload::disable(link)))
+        })
     }
 
     /// Lets the gateway's kernel forward; the daemon does this itself.

@@ -20,7 +20,7 @@ pub mod tun;
 pub mod vnet;
 pub mod worker;
 
-use std::io::{self, Write};
+use std::io::{self, IsTerminal, Write};
 use std::os::fd::AsFd;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
@@ -34,6 +34,7 @@ use nix::sys::signalfd::{SfdFlags, SignalFd};
 use crate::config::{self, Settings};
 use crate::net::failure;
 use network::Network;
+use stats::Totals;
 use team::Team;
 
 /// Arguments of `run`.
@@ -45,7 +46,7 @@ pub struct Args {
     /// Keep the counters in this file, as JSON: every second and at the end.
     #[arg(long, value_name = "FILE")]
     stats_json: Option<PathBuf>,
-    /// Say more: -v each change to the machine and each limit, -vv each session.
+    /// Say more: -v each limit that is hit, -vv each session.
     #[arg(short, long, action = clap::ArgAction::Count)]
     verbose: u8,
 }
@@ -69,7 +70,11 @@ fn log(verbose: u8) {
     };
     let filter = tracing_subscriber::EnvFilter::try_from_default_env().unwrap_or_else(|_| level.into());
     // A second one in the same process (a test) is no reason to stop.
-    let _ = tracing_subscriber::fmt().with_env_filter(filter).with_writer(io::stderr).try_init();
+    let _ = tracing_subscriber::fmt()
+        .with_env_filter(filter)
+        .with_writer(io::stderr)
+        .with_ansi(io::stderr().is_terminal())
+        .try_init();
 }
 
 /// Sets up, works, takes back.
@@ -78,10 +83,11 @@ fn serve(settings: &Settings, stats: Option<&Path>) -> io::Result<()> {
     // Before any thread is made, so that all inherit it and the signals come here only.
     let signals = signals()?;
     let workers = settings.live.workers.max(1);
-    let (network, devices) = Network::set_up(settings, workers, |line| {
-        tracing::info!("{line}");
-        print(line);
-    })?;
+    if let Some(path) = stats {
+        // A wrong path is told now, while nothing has been changed; later it would stop nothing.
+        Totals::default().write(path, started.elapsed())?;
+    }
+    let (network, devices) = Network::set_up(settings, workers, print)?;
     let team = Team::start(&settings.engine, devices, started)?;
     print(&format!("ready: subscribers appear as {}; {workers} worker(s)", network::pools(settings)));
     let outcome = attend(&signals, &team, stats, started);
@@ -98,6 +104,7 @@ fn serve(settings: &Settings, stats: Option<&Path>) -> io::Result<()> {
 
 /// Waits for signals until one says to end, or until a worker ends by itself.
 fn attend(signals: &SignalFd, team: &Team, stats: Option<&Path>, started: Instant) -> io::Result<()> {
+    let mut complained = false;
     loop {
         let mut descriptors =
             [PollFd::new(signals.as_fd(), PollFlags::POLLIN), PollFd::new(team.ended(), PollFlags::POLLIN)];
@@ -116,7 +123,12 @@ fn attend(signals: &SignalFd, team: &Team, stats: Option<&Path>, started: Instan
             print(&format!("totals:\n{}", team.totals()));
         }
         if let Some(path) = stats {
-            team.totals().write(path, started.elapsed())?;
+            let written = team.totals().write(path, started.elapsed());
+            // A full disk is no reason to cut the subscribers off, nor to fill the log.
+            if let (Err(error), false) = (&written, complained) {
+                tracing::error!("{error}; the gateway goes on, and tries again every second");
+            }
+            complained = written.is_err();
         }
     }
 }

@@ -19,7 +19,7 @@ use super::journal::{Change, Journal};
 use super::tun;
 use crate::config::{LiveSettings, Settings};
 use crate::net::netlink::{MAIN_TABLE, Netlink, Route, Rule};
-use crate::net::{failure, sysctl};
+use crate::net::{errno, failure, sysctl};
 
 /// Where our rules stand: behind the local table (0), before the main one (32766).
 const RULE_PRIORITY: u32 = 6093;
@@ -205,7 +205,15 @@ impl Network {
 
     fn add_route(&mut self, route: Route, say: &mut impl FnMut(&str)) -> io::Result<()> {
         self.note(Change::Route(route.clone()))?;
-        self.made(self.netlink.add_route(&route))?;
+        let made = self.netlink.add_route(&route).map_err(|error| match errno(&error) {
+            Some(libc::EEXIST) => io::Error::other(format!(
+                "{error}: remove the one that is there (`ip route show table all {}`), or end the hairpin \
+                 that made it",
+                route.destination
+            )),
+            _ => error,
+        });
+        self.made(made)?;
         say(&format!("route {route}"));
         Ok(())
     }
@@ -258,7 +266,13 @@ fn index(netlink: &Netlink, name: &str) -> io::Result<u32> {
 
 fn check_interfaces(netlink: &Netlink, live: &LiveSettings) -> io::Result<()> {
     for interface in live.inside_interfaces.iter().chain(&live.proxy_arp) {
-        index(netlink, interface)?;
+        index(netlink, interface).map_err(|error| match errno(&error) {
+            Some(libc::ENODEV) => io::Error::other(format!(
+                "there is no interface {interface} here: see `ip link`, and correct inside.interfaces or \
+                 outside.proxy_arp"
+            )),
+            _ => error,
+        })?;
     }
     Ok(())
 }

@@ -13,18 +13,16 @@ struct Failure {
 impl fmt::Display for Failure {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{}: {}", self.tried, self.source)?;
-        if self.source.raw_os_error() == Some(libc::EPERM) {
-            f.write_str(" (CAP_NET_ADMIN is needed: run as root)")?;
-        }
-        Ok(())
+        f.write_str(match self.source.raw_os_error() {
+            Some(libc::EPERM) => " (CAP_NET_ADMIN is needed: run as root)",
+            Some(libc::EACCES) => " (run as root)",
+            _ => "",
+        })
     }
 }
 
-impl std::error::Error for Failure {
-    fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
-        Some(&self.source)
-    }
-}
+/// Without a source: its text is in ours, and a report would print it twice.
+impl std::error::Error for Failure {}
 
 /// `source` as the answer to `tried`, e.g. "bringing up hp-in".
 pub(crate) fn failure(tried: impl Into<String>, source: io::Error) -> io::Error {

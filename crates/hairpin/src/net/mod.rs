@@ -3,6 +3,7 @@
 mod failure;
 pub mod namespace;
 pub mod netlink;
+pub mod offload;
 pub mod sysctl;
 
 pub use failure::errno;

@@ -72,9 +72,9 @@ pub fn run(args: &Args) -> miette::Result<ExitCode> {
     let (summary, trouble) = translate(&args.input, &args.output, &settings.engine, &sides, args.seed)?;
     if args.json {
         let text = serde_json::to_string_pretty(&summary).map_err(|error| miette!("{error}"))?;
-        println!("{text}");
+        crate::cli::print(&format!("{text}\n"))?;
     } else {
-        print!("{summary}");
+        crate::cli::print(&summary.to_string())?;
     }
     trouble.map_or(Ok(ExitCode::SUCCESS), Err)
 }
