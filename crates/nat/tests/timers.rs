@@ -398,7 +398,7 @@ fn a_freed_tcp_port_is_free_at_once() {
     assert_eq!(world.inside(tcp(B, S).syn()).out(), XA.end());
 }
 
-// covers: B1.6888-8-knobs, B1.6888-8-knobs
+// covers: B1.6888-8-knobs
 #[test]
 fn no_more_ports_rest_than_may() {
     let mut world = World::with(|config| config.ports.hold_max = 1);
