@@ -4,15 +4,17 @@ use rules::tracking::State;
 
 use crate::engine::Engine;
 use crate::event::{DeleteReason, EventKind};
+use crate::foresight::Ahead;
 use crate::pool::Port;
 use crate::{Protocol, Realm};
 
 impl Engine {
     /// Looks at what the wheel says is due, at most `budget` sessions.
     pub(crate) fn expire(&mut self, budget: usize) {
+        let mut ahead = Ahead::default();
         for _ in 0..budget {
             let Some((tick, index)) = self.wheel.due(self.tick) else { return };
-            self.foresee_end(index);
+            self.foresee_ends(&mut ahead, tick, index);
             // No further than to the wheel's tick, however late it is: so everything ends in order.
             if self.settle_at(index, tick) {
                 // It was seen since it was filed.

@@ -117,13 +117,30 @@ impl Engine {
         })
     }
 
-    /// Session `index` is being looked at, and the one behind it in its slot will be next: a pipeline
-    /// of two steps along the list.
+    /// Session `index`, filed under `tick`, is being looked at: the end of those behind it in its slot
+    /// is prepared, [`LEAD`] of them at a time.
     #[inline(always)]
-    pub(crate) fn foresee_end(&self, index: u32) {
+    pub(crate) fn foresee_ends(&self, ahead: &mut Ahead, tick: u32, index: u32) {
+        if ahead.lead == 0 || ahead.tick != tick {
+            *ahead = Ahead { tick, index, lead: 0 };
+        } else {
+            ahead.lead -= 1;
+        }
+        while ahead.lead < LEAD {
+            let Some(next) = self.sessions.lines()[ahead.index as usize].link.next.checked_sub(1) else {
+                return;
+            };
+            self.foresee_end(next);
+            ahead.index = next;
+            ahead.lead += 1;
+        }
+    }
+
+    /// Asks for what ending session `index` will write, and for the line of the one behind it.
+    #[inline(always)]
+    fn foresee_end(&self, index: u32) {
         let lines = self.sessions.lines();
-        let Some(next) = lines[index as usize].link.next.checked_sub(1) else { return };
-        let session = &lines[next as usize];
+        let session = &lines[index as usize];
         if let Some(after) = session.link.next.checked_sub(1) {
             prefetch(lines, after as usize);
         }
@@ -135,6 +152,21 @@ impl Engine {
         let (protocol, port) = (session.protocol(), session.external().port);
         self.pool.prefetch(Port { address: external, protocol, port });
     }
+}
+
+/// Sessions of a slot whose end is prepared while one is ended: that takes a good part of the time that
+/// memory takes to answer, so one is not enough.
+const LEAD: u32 = 6;
+
+/// How far along a slot's list the end of sessions is prepared.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Ahead {
+    /// The tick that the slot's sessions are filed under.
+    tick: u32,
+    /// The last session that was prepared.
+    index: u32,
+    /// How many there are from the one under way to that.
+    lead: u32,
 }
 
 /// What is known of a session that is about to be made.
