@@ -44,12 +44,15 @@ impl Rewrite {
         }
         if brief.checksum_at != NONE {
             change(transport, usize::from(brief.checksum_at), |field| match checksum {
-                // A partial checksum covers the pseudo-header alone: addresses, no ports.
-                Checksum::Partial => self.ip.apply_partial(field),
-                Checksum::Full | Checksum::Verified => match self.transport.apply(field) {
-                    0 if brief.is_udp => u16::MAX,
-                    field => field,
-                },
+                // A partial checksum covers the pseudo-header alone: addresses, no ports. ICMP has none,
+                // so its checksum is a full one whatever was said.
+                Checksum::Partial if brief.has_ports => self.ip.apply_partial(field),
+                Checksum::Full | Checksum::Verified | Checksum::Partial => {
+                    match self.transport.apply(field) {
+                        0 if brief.is_udp => u16::MAX,
+                        field => field,
+                    }
+                }
             });
         }
     }

@@ -13,6 +13,7 @@ use std::collections::BTreeSet;
 use std::time::Duration;
 
 use common::*;
+use nat::config::{Mtu, TcpTimeouts};
 use nat::event::{EventKind, MappingId, SessionId};
 use nat::{BATCH, Checksum, Config, Engine, Event, Offload, Packet, Realm, Reason, Verdict};
 use rules::Instant;
@@ -306,7 +307,7 @@ impl Run {
 
     /// Everything comes to its end, and then there is nothing left.
     fn finish(&mut self) {
-        for _ in 0..10_000 {
+        for _ in 0..1_000_000 {
             let Some(at) = self.engine.poll_timeout() else { break };
             self.now = self.now.max(at);
             self.engine.handle_timeout(self.now);
@@ -318,6 +319,21 @@ impl Run {
         let counters = self.engine.counters();
         let done = counters.forwarded.iter().sum::<u64>() + counters.dropped.iter().sum::<u64>();
         assert_eq!(self.ledger.given, done, "some packets were neither forwarded nor dropped");
+        self.begin_again();
+    }
+
+    /// What was used is free again: for as many new subscribers as there may be.
+    fn begin_again(&mut self) {
+        self.now = self.now + self.ledger.config.ports.hold + TICK + TICK;
+        for n in 0..self.ledger.config.limits.subscribers.min(3) {
+            let host = Endpoint::new((0x6440_ff00 + n).into(), 4_001);
+            let mut data = udp(host, S).octets();
+            let mut packets = [Packet { data: &mut data, from: Inside, offload: Offload::default() }];
+            let mut verdicts = [Verdict::Held];
+            self.engine.handle_batch(&mut packets, &mut verdicts, self.now);
+            let is_forwarded = matches!(verdicts[0], Verdict::Forward(Outside));
+            assert!(is_forwarded, "something was not given back: {:?}", verdicts[0]);
+        }
     }
 }
 
@@ -482,7 +498,37 @@ fn configs() -> Vec<Config> {
     one.limits.mappings = 1;
     one.limits.subscribers = 1;
     one.fragments.datagrams = 1;
-    vec![config_with(&["192.0.2.1", "192.0.2.2", "192.0.2.3"], 1_024..=65_535), tight, rated, sharded, one]
+    let large = config_with(&["192.0.2.1", "192.0.2.2", "192.0.2.3"], 1_024..=65_535);
+    vec![large, tight, rated, sharded, one, extreme()]
+}
+
+/// The largest of every number that is allowed, but for those that cost memory.
+fn extreme() -> Config {
+    let mut config = config_with(&["192.0.2.1", "192.0.2.2", "192.0.2.3"], 65_535..=65_535);
+    let month = Duration::from_secs(30 * 86_400);
+    config.tcp = TcpTimeouts {
+        opening: month,
+        established: month,
+        closing: month,
+        time_wait: month,
+        transitory: month,
+    };
+    config.udp.timeout = month;
+    config.icmp_timeout = month;
+    config.ports.hold = month;
+    config.ports.hold_max = u32::MAX;
+    config.limits.report_interval = month;
+    config.limits.session_rate_per_subscriber = u32::MAX;
+    config.limits.sessions_per_subscriber = 1 << 28;
+    config.limits.ports_per_subscriber = 65_535;
+    config.fragments.timeout = Duration::from_secs(120);
+    config.fragments.datagrams = 1 << 24;
+    config.fragments.waiting_per_source = 65_535;
+    config.fragments.waiting_octets = 1 << 30;
+    config.mtu = Mtu { inside: u16::MAX, outside: u16::MAX };
+    config.mss_clamp = Some(65_495);
+    config.icmp_errors_per_second = 1_000_000;
+    config
 }
 
 // covers: B3, B4, B10, N10

@@ -409,3 +409,14 @@ fn the_gateways_own_addresses_are_the_source_of_its_errors() {
         assert_eq!(parse(&sent[0].data).destination, packet.source());
     }
 }
+
+// covers: B4, N19
+#[test]
+fn a_query_has_no_pseudo_header_and_so_no_partial_checksum() {
+    // Both addresses and the identifier change.
+    let mut world = World::with(|config| config.ports.preserve = false);
+    let outcome = world.inside(ping(A, S).offload(partial()));
+    let external = world.external(Protocol::Icmp, A);
+    outcome.expect_out(ping(external, S));
+    world.outside(pong(S, external).offload(partial())).expect_in(pong(S, A));
+}
