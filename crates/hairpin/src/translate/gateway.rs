@@ -182,7 +182,8 @@ impl<'a, G: Gateway, W: Write> Translation<'a, G, W> {
         };
         let cause = Template::of(&record, &frame);
         let data = record.data.get_mut(frame.network_offset..).unwrap_or_default();
-        let offload = self.checksums.prepare(data);
+        let mtu = self.config.mtu;
+        let offload = self.checksums.prepare(data, mtu.inside.min(mtu.outside));
         let verdict = self.gateway.handle(Packet { data, from, offload }, now);
         self.events();
         match verdict {

@@ -59,8 +59,8 @@ pub struct Args {
     /// Packets of this interface of a pcapng file (0 is the first) come from inside; can be repeated.
     #[arg(long, value_name = "ID")]
     pub inside_interface: Vec<u32>,
-    /// Do not verify TCP and UDP checksums, and finish unfinished ones: for captures taken on a host
-    /// whose network card computes them.
+    /// Do not verify TCP and UDP checksums, and finish unfinished ones; TCP beyond the MTU passes
+    /// as a super-segment. For captures taken on a host whose network card does that work.
     #[arg(long)]
     pub trust_checksums: bool,
     /// Print the summary as JSON.
