@@ -352,3 +352,46 @@ fn the_input_is_never_overwritten() {
         assert_eq!(std::fs::read(&input).expect("the input"), before);
     }
 }
+
+/// As a host with checksum offload captures what it sends.
+fn unfinished(mut packet: Vec<u8>) -> Vec<u8> {
+    let header = Ipv4HeaderSlice::from_slice(&packet).expect("an IPv4 header").to_header();
+    let length = packet.len() as u16 - 20;
+    let sum = wire::checksum::Sum::pseudo_header(
+        header.source.into(),
+        header.destination.into(),
+        header.protocol.0,
+        length,
+    );
+    packet[26..28].copy_from_slice(&sum.folded().to_be_bytes());
+    packet
+}
+
+// covers: B1.4787-1
+#[test]
+fn unfinished_checksums_are_dropped_with_a_hint_or_finished_when_trusted() {
+    let folder = Folder::new("unfinished");
+    let (input, output) = (folder.path("in.pcap"), folder.path("out.pcap"));
+    let mut wrong = udp((INSIDE, 5001), (REMOTE, 53), 64);
+    wrong[30] ^= 0x40;
+    let whole = udp((INSIDE, 5002), (REMOTE, 53), 64);
+    let frames =
+        [unfinished(udp((INSIDE, 5000), (REMOTE, 53), 64)), wrong, whole].map(|packet| (at(0), packet));
+    write_pcap(&input, DataLink::RAW, Endianness::Little, TsResolution::MicroSecond, &frames);
+
+    let ran = translate(&input, &output, &[]);
+    let said = String::from_utf8_lossy(&ran.stdout);
+    assert!(ran.status.success() && said.contains("try --trust-checksums"), "{said}");
+    assert_eq!(read_pcap(&output).1.len(), 1);
+
+    let seen = summary(&input, &output, &["--trust-checksums"]);
+    assert_eq!((&seen["outbound"], &seen["dropped"]), (&3.into(), &serde_json::json!({})));
+    let (_, written) = read_pcap(&output);
+    assert_eq!(endpoints(&written[0].1).0.0, EXTERNAL);
+    assert_eq!(endpoints(&written[2].1).0.0, EXTERNAL);
+    // What the sender got wrong, the gateway does not make right.
+    let parsed = SlicedPacket::from_ip(&written[1].1).expect("a packet");
+    let Some(TransportSlice::Udp(packet)) = parsed.transport else { unreachable!("it is UDP") };
+    let header = Ipv4HeaderSlice::from_slice(&written[1].1).expect("an IPv4 header").to_header();
+    assert_ne!(packet.to_header().calc_checksum_ipv4(&header, packet.payload()), Ok(packet.checksum()));
+}

@@ -3,11 +3,12 @@
 use core::time::Duration;
 use std::io::{Read, Write};
 
-use nat::{Event, Offload, Packet, Realm, Transmit, Verdict};
+use nat::{Event, Packet, Realm, Transmit, Verdict};
 use rules::Instant;
 use wire::ethernet::EtherType;
 
 use super::capture::{Capture, CaptureError, Item, Place, Record};
+use super::checksum::Checksums;
 use super::link::{Sides, Template};
 use super::summary::Summary;
 
@@ -84,6 +85,7 @@ pub(crate) struct Translation<'a, G, W> {
     pub(crate) gateway: &'a mut G,
     pub(crate) output: W,
     pub(crate) summary: &'a mut Summary,
+    pub(crate) checksums: Checksums,
     clock: Clock,
     /// The last packet from each realm: what packets without a cause are modelled on.
     last: [Option<Template>; 2],
@@ -131,7 +133,8 @@ impl<'a, G: Gateway, W: Write> Translation<'a, G, W> {
         summary: &'a mut Summary,
     ) -> Self {
         let (clock, buffer) = (Clock::default(), vec![0; LARGEST]);
-        Self { config, sides, gateway, output, summary, clock, last: [None, None], buffer }
+        let checksums = Checksums::default();
+        Self { config, sides, gateway, output, summary, checksums, clock, last: [None, None], buffer }
     }
 
     /// Translates `capture` to its end. What could be translated has been written, whatever comes back.
@@ -179,7 +182,9 @@ impl<'a, G: Gateway, W: Write> Translation<'a, G, W> {
         };
         let cause = Template::of(&record, &frame);
         let data = record.data.get_mut(frame.network_offset..).unwrap_or_default();
-        let verdict = self.gateway.handle(Packet { data, from, offload: Offload::default() }, now);
+        let mtu = self.config.mtu;
+        let offload = self.checksums.prepare(data, mtu.inside.min(mtu.outside));
+        let verdict = self.gateway.handle(Packet { data, from, offload }, now);
         self.events();
         match verdict {
             Verdict::Forward(to) => {

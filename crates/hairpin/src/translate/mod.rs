@@ -5,10 +5,12 @@
 //! | `capture` | what pcap and pcapng have in common, and their errors |
 //! | `pcap`, `pcapng` | the two formats |
 //! | `link` | which side a frame comes from, headers for packets that the gateway makes |
+//! | `checksum` | unfinished ones, as a host with offloads captures them |
 //! | `gateway` | the engine in the capture's time |
 //! | `summary` | what was done, in numbers |
 
 mod capture;
+mod checksum;
 mod gateway;
 mod link;
 mod pcap;
@@ -28,6 +30,7 @@ use rules::Instant;
 use wire::ethernet::Mac;
 
 pub use capture::CaptureError;
+pub use checksum::Checksums;
 pub use link::Sides;
 pub use summary::{LeftOut, Summary};
 
@@ -56,6 +59,10 @@ pub struct Args {
     /// Packets of this interface of a pcapng file (0 is the first) come from inside; can be repeated.
     #[arg(long, value_name = "ID")]
     pub inside_interface: Vec<u32>,
+    /// Do not verify TCP and UDP checksums, and finish unfinished ones; TCP beyond the MTU passes
+    /// as a super-segment. For captures taken on a host whose network card does that work.
+    #[arg(long)]
+    pub trust_checksums: bool,
     /// Print the summary as JSON.
     #[arg(long)]
     pub json: bool,
@@ -69,7 +76,9 @@ pub fn run(args: &Args) -> miette::Result<ExitCode> {
     let settings = crate::config::load(&args.config)?;
     let sides =
         Sides { inside_macs: args.inside_mac.clone(), inside_interfaces: args.inside_interface.clone() };
-    let (summary, trouble) = translate(&args.input, &args.output, &settings.engine, &sides, args.seed)?;
+    let checksums = if args.trust_checksums { Checksums::Trust } else { Checksums::Verify };
+    let (summary, trouble) =
+        translate(&args.input, &args.output, &settings.engine, &sides, checksums, args.seed)?;
     if args.json {
         let text = serde_json::to_string_pretty(&summary).map_err(|error| miette!("{error}"))?;
         crate::cli::print(&format!("{text}\n"))?;
@@ -92,6 +101,7 @@ pub fn translate(
     output: &Path,
     config: &nat::Config,
     sides: &Sides,
+    checksums: Checksums,
     seed: u64,
 ) -> miette::Result<(Summary, Option<Report>)> {
     let name = input.display().to_string();
@@ -109,8 +119,10 @@ pub fn translate(
         .map_err(|error| miette!(help = "name a file that can be written", "{shown}: {error}"))?;
 
     let mut summary = Summary { format: capture.format(), ..Summary::default() };
-    let outcome =
-        Translation::new(config, sides, &mut engine, BufWriter::new(file), &mut summary).run(&mut capture);
+    let mut translation = Translation::new(config, sides, &mut engine, BufWriter::new(file), &mut summary);
+    translation.checksums = checksums;
+    let outcome = translation.run(&mut capture);
+    drop(translation);
     summary.finish(&engine);
     summary.complete = outcome.is_ok();
     let trouble = outcome.err().map(|stopped| match stopped {

@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 
 use nat::Realm;
 use serde::Serialize;
+use wire::Malformed;
 
 /// Totals of a translation.
 #[derive(Clone, Debug, Default, PartialEq, Serialize)]
@@ -70,6 +71,27 @@ impl Summary {
         }
     }
 
+    /// What to do about packets that were lost for a reason that is seldom the traffic's.
+    fn hints(&self) -> Vec<&'static str> {
+        let many = |count: u64| count > 0 && count >= self.packets_in / 4;
+        let dropped = |reason: Malformed| self.dropped.get(reason.name()).copied().unwrap_or(0);
+        let mut hints = Vec::new();
+        if many(dropped(Malformed::TcpChecksum) + dropped(Malformed::UdpChecksum)) {
+            hints.push(
+                "a host with checksum offload captures what it sends with unfinished checksums: \
+                 try --trust-checksums",
+            );
+        }
+        if many(self.left_out.neither_side) {
+            hints.push(
+                "\"neither side\" is neither from an inside prefix nor to a pool address, such as answers \
+                 captured inside: compare inside.prefixes and pool.addresses, or tell the sides apart with \
+                 --inside-mac",
+            );
+        }
+        hints
+    }
+
     /// Takes what the engine knows: packets that it held and then gave up, mappings, sessions.
     pub(crate) fn finish(&mut self, engine: &nat::Engine) {
         let counters = engine.counters();
@@ -115,6 +137,7 @@ impl fmt::Display for Summary {
             }
         }
         writeln!(f, "mappings: {} made, {} live", self.mappings_created, self.mappings_live)?;
-        writeln!(f, "sessions: {} made, {} live", self.sessions_created, self.sessions_live)
+        writeln!(f, "sessions: {} made, {} live", self.sessions_created, self.sessions_live)?;
+        self.hints().into_iter().try_for_each(|hint| writeln!(f, "hint: {hint}"))
     }
 }

@@ -109,8 +109,10 @@ fn translate(
     let other = |report: miette::Report| io::Error::other(format!("{report:?}"));
     let settings = crate::config::load(&config).map_err(other)?;
     let sides = crate::translate::Sides::default();
+    let checksums = crate::translate::Checksums::Verify;
     let (summary, trouble) =
-        crate::translate::translate(&input, &output, &settings.engine, &sides, SEED).map_err(other)?;
+        crate::translate::translate(&input, &output, &settings.engine, &sides, checksums, SEED)
+            .map_err(other)?;
     if let Some(report) = trouble {
         return Err(other(report));
     }
