@@ -2,7 +2,7 @@
 //! running, and the memory of a session.
 //!
 //! `cargo bench -p hairpin-nat --bench engine [-- 65536 1000000 10000000 set-up]` prints a line of JSON for each
-//! figure, behind `bench: `. Packets are built outside the timed part, 4,096 at a time, as a network
+//! figure, behind `bench: `. Packets are built outside the timed part, 16,384 at a time, as a network
 //! card would leave them in the cache; everything that the engine does to them is inside.
 //!
 //! There is no peer in here: these are absolute figures with their targets. Each is the median of
@@ -23,7 +23,7 @@ use wire::tcp::Flags;
 /// Octets of every packet, IP header included.
 const LEN: usize = 64;
 /// Packets of a timed piece.
-const PIECE: usize = 4_096;
+const PIECE: usize = 16_384;
 /// Sessions of one subscriber.
 const EACH: usize = 1_000;
 
@@ -122,7 +122,7 @@ fn established(sessions: usize) {
     let mut realms = vec![Realm::Inside; PIECE];
     for round in 0..9 {
         let (mut spent, mut count) = (0.0, 0);
-        for _ in 0..1_000 {
+        for _ in 0..4_096_000 / PIECE {
             for (buffer, realm) in buffers.iter_mut().zip(&mut realms) {
                 let flow = flows[(random.next() % sessions as u64) as usize];
                 if random.next() & 1 << 40 == 0 {

@@ -108,7 +108,7 @@ impl Engine {
         let mut stages = core::mem::take(&mut self.stages);
         stages.clear();
         stages.extend(packets.iter().take(BATCH).map(|packet| self.stage(packet)));
-        self.foresee(&stages);
+        self.foresee(&mut stages);
         for ((packet, verdict), stage) in packets.iter_mut().zip(verdicts).zip(&stages) {
             *verdict = self.finish(packet, Arrival::From(packet.from), stage);
         }
@@ -204,14 +204,24 @@ impl Engine {
             return Err(Reason::TcpFlags.into());
         }
         let realm = arrival.realm();
-        let lines = self.sessions.lines();
-        if let Some(index) =
-            self.flows.find(brief.hash, |index| lines[index as usize].flow(realm) == brief.flow)
+        if let Some(index) = self.session_of(realm, brief)
             && self.settle(index)
         {
             return self.pass(index, arrival, packet, brief);
         }
         self.open(arrival, packet, brief)
+    }
+
+    /// The session that a packet from `realm` belongs to: the second stage's guess, which a tuple proves
+    /// right, or what the table says.
+    #[inline(always)]
+    fn session_of(&self, realm: Realm, brief: &Brief) -> Option<u32> {
+        let lines = self.sessions.lines();
+        let is_it = |index: u32| lines[index as usize].flow(realm) == brief.flow;
+        match brief.guess {
+            Some(index) if lines[index as usize].is_live() && is_it(index) => Some(index),
+            _ => self.flows.find(brief.hash, is_it),
+        }
     }
 
     /// A packet of session `index`.

@@ -19,6 +19,8 @@ pub(crate) const NONE: u8 = u8::MAX;
 pub(crate) struct Brief {
     pub(crate) flow: Flow,
     pub(crate) hash: u64,
+    /// The session that the second stage found in the hash's bucket; it may be another's, or gone by now.
+    pub(crate) guess: Option<u32>,
     pub(crate) total_len: u16,
     /// Octets of the IPv4 header.
     pub(crate) header_len: u8,
@@ -46,6 +48,7 @@ impl Brief {
         let mut brief = Self {
             flow: Flow { addresses: 0, ports: 0 },
             hash: 0,
+            guess: None,
             total_len: parsed.total_len,
             header_len: parsed.header_len,
             transport_len: 8,

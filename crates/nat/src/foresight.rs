@@ -17,12 +17,15 @@ use crate::{BATCH, Endpoint, Protocol, Realm};
 impl Engine {
     /// Second stage: asks for the sessions of a batch, and for what new ones will need.
     #[inline(always)]
-    pub(crate) fn foresee(&self, stages: &Stages) {
+    pub(crate) fn foresee(&self, stages: &mut Stages) {
         let (mut further, mut new) = (0u64, 0u64);
-        for (n, stage) in stages.iter().enumerate() {
+        for (n, stage) in stages.iter_mut().enumerate() {
             let Ok(brief) = stage else { continue };
             match self.flows.guess(brief.hash, 0) {
-                Guess::Entry(index) => prefetch(self.sessions.lines(), index as usize),
+                Guess::Entry(index) => {
+                    brief.guess = Some(index);
+                    prefetch(self.sessions.lines(), index as usize);
+                }
                 Guess::Further => {
                     self.flows.prefetch(brief.hash, 1);
                     further |= 1 << n;
@@ -33,9 +36,12 @@ impl Engine {
         while further != 0 {
             let n = further.trailing_zeros() as usize;
             further &= further - 1;
-            let Some(Ok(brief)) = stages.get(n) else { continue };
+            let Some(Ok(brief)) = stages.get_mut(n) else { continue };
             match self.flows.guess(brief.hash, 1) {
-                Guess::Entry(index) => prefetch(self.sessions.lines(), index as usize),
+                Guess::Entry(index) => {
+                    brief.guess = Some(index);
+                    prefetch(self.sessions.lines(), index as usize);
+                }
                 // Two buckets on is rare enough to wait for.
                 Guess::Further => {}
                 Guess::None => new |= 1 << n,
