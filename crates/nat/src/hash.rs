@@ -1,6 +1,13 @@
 //! Keys of the tables and their hash.
 
+use core::hash::Hasher;
+
+use siphasher::sip::SipHasher13;
+
 use crate::{Endpoint, Protocol, Realm};
+
+/// Keeps these words apart from others that are derived from the same seed.
+const DOMAIN: u64 = 0x666c_6f77;
 
 /// What the hashes are keyed with, so that nobody outside can aim at one bucket.
 ///
@@ -11,11 +18,13 @@ use crate::{Endpoint, Protocol, Realm};
 pub(crate) struct HashKey([u64; 3]);
 
 impl HashKey {
+    /// Derived from the seed and not cut from it: whoever finds out this fast hash's key must not know
+    /// the one of port selection.
     pub(crate) fn new(seed: [u8; 32]) -> Self {
-        let word = |n: usize| {
-            let mut octets = [0; 8];
-            octets.copy_from_slice(&seed[n * 8..n * 8 + 8]);
-            u64::from_le_bytes(octets)
+        let word = |n: u64| {
+            let mut hasher = SipHasher13::new_with_keys(DOMAIN, n);
+            hasher.write(&seed);
+            hasher.finish()
         };
         Self([word(0), word(1), word(2)])
     }
