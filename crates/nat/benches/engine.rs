@@ -36,8 +36,10 @@ fn main() {
         }
     }
     if wants("set-up") {
-        set_up(Protocol::Udp);
-        set_up(Protocol::Tcp);
+        for live in [100_000, 1_000_000] {
+            set_up(Protocol::Udp, live);
+            set_up(Protocol::Tcp, live);
+        }
     }
 }
 
@@ -178,22 +180,22 @@ fn open_all(engine: &mut Engine, flows: &mut [Flow], now: Instant) {
     }
 }
 
-/// New sessions, each with a mapping of its own, while as many old ones expire.
-fn set_up(protocol: Protocol) {
-    /// Sessions alive at a time, once as many end as begin.
-    const LIVE: usize = 1_000_000;
-    const SUBSCRIBERS: usize = 2_000;
-    // As many UDP ports are held back as are in use: a third of what lies in the ephemeral range of 200
-    // addresses, so one session in three gets another port than its own.
-    let mut config = config(8 * LIVE);
-    config.limits.sessions = (LIVE + LIVE / 4) as u32;
+/// New sessions, each with a mapping of its own, while as many old ones expire: `live` at a time.
+fn set_up(protocol: Protocol, live: usize) {
+    /// Each has 500 sessions at a time.
+    const EACH_LIVE: usize = 500;
+    let subscribers = live / EACH_LIVE;
+    // As many UDP ports are held back as are in use: a third of what lies in the ephemeral range of one
+    // address for every 5,000 sessions, so one session in three gets another port than its own.
+    let mut config = config(8 * live);
+    config.limits.sessions = (live + live / 4) as u32;
     config.limits.mappings = config.limits.sessions;
     config.limits.ports_per_subscriber = 65_535;
     config.limits.sessions_per_subscriber = 65_535;
     config.udp.timeout = core::time::Duration::from_secs(120);
     config.tcp.opening = core::time::Duration::from_secs(120);
     let mut engine = Engine::new(&config, [7; 32], Instant::ZERO).expect("a good configuration");
-    let per_batch = core::time::Duration::from_secs(120) * BATCH as u32 / LIVE as u32;
+    let per_batch = core::time::Duration::from_secs(120) * BATCH as u32 / live as u32;
     let mut now = Instant::ZERO;
     let mut buffers = vec![[0u8; LEN]; PIECE];
     let mut rates = Vec::new();
@@ -203,10 +205,10 @@ fn set_up(protocol: Protocol) {
         let mut spent = 0.0;
         let expired = engine.counters().sessions_deleted;
         let mut created = 0;
-        while created < LIVE / 4 {
+        while created < live / 4 {
             for buffer in &mut buffers {
-                // 2,000 subscribers in turn, with the ports that Linux would take.
-                let (host, nth) = (number * 7_919 % SUBSCRIBERS, number / SUBSCRIBERS);
+                // The subscribers in turn, with the ports that Linux would take.
+                let (host, nth) = (number * 7_919 % subscribers, number / subscribers);
                 let mut flow = flow(host * EACH + nth % EACH);
                 flow.internal.port = 32_768 + ((nth * 7_919 + host * 31) % 28_232) as u16;
                 write(buffer, protocol, flow.internal, flow.remote, Flags::SYN);
@@ -229,7 +231,7 @@ fn set_up(protocol: Protocol) {
             rates.push(created as f64 / spent / 1e6);
         }
     }
-    report(&format!("set-up and expiry of {protocol} sessions, 1000000 alive"), "M/s", &mut rates, Some(2.0));
+    report(&format!("set-up and expiry of {protocol} sessions, {live} alive"), "M/s", &mut rates, Some(2.0));
 }
 
 fn report(name: &str, unit: &str, values: &mut [f64], target: Option<f64>) {
