@@ -32,6 +32,7 @@ pub(crate) struct Mapping {
 const _: () = assert!(size_of::<Mapping>() == 32);
 
 impl Mapping {
+    #[inline(always)]
     pub(crate) fn new(id: MappingId, subscriber: u32, address: u32) -> Self {
         Self {
             internal_address: id.internal.address.to_bits(),
@@ -88,6 +89,7 @@ impl Mappings {
         self.free.has_room(1)
     }
 
+    #[inline(always)]
     pub(crate) fn insert(&mut self, mapping: Mapping) -> Option<u32> {
         let index = self.free.take()?;
         self.lines[index as usize] = mapping;

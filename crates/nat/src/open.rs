@@ -291,7 +291,7 @@ impl Engine {
         };
         new.mapping = mapping;
         new.subscriber = self.mappings.get(mapping).subscriber;
-        let session = self.create_session(new, brief);
+        let session = self.create_session(&new, brief);
         if session.is_none() {
             // Both tuples wanted the last place of one bucket: nothing may stay behind.
             self.delete_unused_mapping(mapping, self.tick);
@@ -325,7 +325,7 @@ impl Engine {
         Some(index)
     }
 
-    fn create_session(&mut self, new: NewSession, brief: &Brief) -> Option<u32> {
+    fn create_session(&mut self, new: &NewSession, brief: &Brief) -> Option<u32> {
         let index = self.sessions.insert(Session::new(new))?;
         let inside = self.key.flow(new.flow(Realm::Inside));
         let outside = self.key.flow(new.flow(Realm::Outside));

@@ -84,6 +84,7 @@ pub(crate) struct NewSession {
 
 impl NewSession {
     /// What [`Session::flow`] will be.
+    #[inline(always)]
     pub(crate) fn flow(&self, realm: Realm) -> Flow {
         match realm {
             Realm::Inside => Flow::new(realm, self.protocol, self.internal, self.remote),
@@ -93,7 +94,10 @@ impl NewSession {
 }
 
 impl Session {
-    pub(crate) fn new(new: NewSession) -> Self {
+    // In line, so that it is written where it will be: a line that is put together elsewhere and then
+    // copied waits for its own stores.
+    #[inline(always)]
+    pub(crate) fn new(new: &NewSession) -> Self {
         let mut flags = LIVE;
         if new.opened_from == OpenedFrom::Outside {
             flags |= OPENED_OUTSIDE;
@@ -273,6 +277,7 @@ impl Sessions {
         self.free.has_room(count)
     }
 
+    #[inline(always)]
     pub(crate) fn insert(&mut self, session: Session) -> Option<u32> {
         let index = self.free.take()?;
         self.lines[index as usize] = session;

@@ -121,11 +121,9 @@ impl Table {
 
     /// Adds `index` under `hash`. The same pair must not be in the table already.
     pub(crate) fn insert(&mut self, hash: u64, index: u32) -> Result<(), Full> {
-        if !self.has_room(hash) {
-            return Err(Full);
-        }
-        let mut at = self.home(hash);
-        loop {
+        let home = self.home(hash);
+        let mut at = home;
+        for _ in 0..REACH {
             let bucket = &mut self.buckets[at];
             if let Some(slot) = matches(&bucket.tags, 0).next() {
                 bucket.tags[slot] = tag(hash);
@@ -136,6 +134,8 @@ impl Table {
             bucket.passed += 1;
             at = self.next(at);
         }
+        self.forget_passing(home, REACH);
+        Err(Full)
     }
 
     /// Takes `index` under `hash` out; `false` if it was not there.
