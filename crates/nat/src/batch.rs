@@ -7,7 +7,7 @@
 //! Validate, then commit: everything that can refuse a packet is asked before anything is written.
 
 use rules::Instant;
-use rules::tracking::Segment;
+use rules::tracking::{Segment, is_illegal};
 use wire::tcp::Flags;
 use wire::{Fragment, Malformed, Options, Packet as Parsed, Transport, Trust};
 
@@ -332,13 +332,6 @@ fn trust(packet: &Packet<'_>) -> Trust {
         Checksum::Full => Trust::Verify,
         Checksum::Verified | Checksum::Partial => Trust::Skip,
     }
-}
-
-/// Flags that no TCP sends: SYN with FIN or RST, or none of those that every segment has one of.
-#[inline(always)]
-fn is_illegal(flags: Flags) -> bool {
-    let any = Flags::SYN | Flags::FIN | Flags::RST | Flags::ACK;
-    !flags.intersects(any) || flags.contains(Flags::SYN) && flags.intersects(Flags::FIN | Flags::RST)
 }
 
 /// The two ends of a packet that has ports. An ICMP query's identifier is the subscriber's port:

@@ -4,6 +4,7 @@
 //! comes from. The quoted header is put back first, then the outer one. No timer and no state is
 //! touched: anybody can send an ICMP error.
 
+use rules::address::is_martian;
 use wire::checksum::{Delta, Sum};
 use wire::{Fragment, Packet as Parsed, Quote, Transport, Trust};
 
@@ -70,7 +71,7 @@ impl Engine {
 
     /// The sender of an error may be any router of its realm, but of its realm.
     fn check_error_source(&self, arrival: Arrival, parsed: &Parsed) -> Result<(), Reason> {
-        if crate::open::is_martian(parsed.source) {
+        if is_martian(parsed.source) {
             return Err(Reason::Martian);
         }
         let spoofed = arrival == Arrival::From(Realm::Outside)
@@ -224,7 +225,7 @@ fn may_be_answered(parsed: &Parsed) -> bool {
         Transport::IcmpError { .. } | Transport::IcmpOther => false,
         _ => !matches!(parsed.fragment, Fragment::Later { .. }),
     };
-    answerable && !crate::open::is_martian(parsed.source)
+    answerable && !is_martian(parsed.source)
 }
 
 /// What an error is rewritten to: its quoted packet's two ends; its own follow from them.

@@ -5,6 +5,7 @@
 
 use core::net::Ipv4Addr;
 
+use rules::address::is_martian;
 use wire::tcp::Flags;
 use wire::{Packet as Parsed, Transport, Trust};
 
@@ -364,11 +365,4 @@ pub(crate) fn check_opens(parsed: &Parsed) -> Result<(), Reason> {
         Transport::IcmpQuery { request: false, .. } => Err(Reason::NotQuery),
         _ => Ok(()),
     }
-}
-
-/// What no unicast packet may have as an address: this network, loopback, multicast and beyond
-/// (RFC 1812 4.2.2.11, 5.3.7).
-pub(crate) fn is_martian(address: Ipv4Addr) -> bool {
-    let [first, ..] = address.octets();
-    first == 0 || first == 127 || first >= 224
 }

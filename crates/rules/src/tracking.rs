@@ -166,6 +166,14 @@ pub const fn step(state: State, side: Side, segment: Segment) -> Step {
     TABLE[state as usize][side as usize][segment as usize]
 }
 
+/// Flags that no TCP sends: SYN with FIN or RST, or none of those of which every segment has one.
+#[inline(always)]
+pub const fn is_illegal(flags: Flags) -> bool {
+    const ANY: Flags = Flags(Flags::SYN.0 | Flags::FIN.0 | Flags::RST.0 | Flags::ACK.0);
+    const NEVER_WITH_SYN: Flags = Flags(Flags::FIN.0 | Flags::RST.0);
+    !flags.intersects(ANY) || flags.contains(Flags::SYN) && flags.intersects(NEVER_WITH_SYN)
+}
+
 impl State {
     /// All of them, in the order of the table.
     pub const ALL: [Self; 11] = [
@@ -324,6 +332,17 @@ mod tests {
                 let reset = step(state, side, Rst);
                 assert_eq!(reset.refresh, reset.state != state, "{state:?} {side:?}");
             }
+        }
+    }
+
+    // covers: N1
+    #[test]
+    fn of_all_flags_only_the_impossible_are_illegal() {
+        for bits in 0..=u8::MAX {
+            let has = |flag: Flags| bits & flag.0 != 0;
+            let (syn, fin, rst) = (has(Flags::SYN), has(Flags::FIN), has(Flags::RST));
+            let expected = if syn { fin || rst } else { !(fin || rst || has(Flags::ACK)) };
+            assert_eq!(is_illegal(Flags(bits)), expected, "{:?}", Flags(bits));
         }
     }
 

@@ -8,6 +8,7 @@ use core::ops::RangeInclusive;
 use core::time::Duration;
 
 use ipnet::Ipv4Net;
+use rules::address::NOT_UNICAST;
 
 use super::{Config, ConfigError, Pool};
 
@@ -21,13 +22,6 @@ const MAX_ENTRIES: u32 = 1 << 28;
 
 /// The longest time that any timer may be set to: the clock of the timers is a coarse 32-bit one.
 const LONGEST: Duration = Duration::from_secs(30 * 86_400);
-
-/// Ranges that no unicast host can have (RFC 1812 4.2.2.11, 5.3.7).
-const NOT_UNICAST: [(Ipv4Addr, u8, &str); 3] = [
-    (Ipv4Addr::new(0, 0, 0, 0), 8, "\"this network\""),
-    (Ipv4Addr::new(127, 0, 0, 0), 8, "loopback"),
-    (Ipv4Addr::new(224, 0, 0, 0), 3, "multicast and reserved"),
-];
 
 /// A finding of [`Config::problems`].
 #[derive(Clone, Debug, PartialEq, Eq)]
