@@ -1,0 +1,113 @@
+//! A segment that arrived, as values.
+
+use core::net::SocketAddrV4;
+
+use wire::SeqNumber;
+use wire::tcp::{Flags, Tcp, TcpOption};
+
+/// A segment whose checksums are right, or are looked at later (`verified` in the input step).
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Segment<'a> {
+    pub(crate) seq: SeqNumber,
+    pub(crate) ack: SeqNumber,
+    pub(crate) flags: Flags,
+    /// Unscaled.
+    pub(crate) window: u16,
+    pub(crate) urgent: u16,
+    pub(crate) options: Options,
+    pub(crate) payload: &'a [u8],
+    /// The packet bore the mark of congestion (RFC 3168: ECN field 11).
+    pub(crate) congested: bool,
+}
+
+/// The options that mean something to us.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Options {
+    pub(crate) mss: Option<u16>,
+    pub(crate) window_scale: Option<u8>,
+    pub(crate) sack_permitted: bool,
+    /// TSval, TSecr.
+    pub(crate) timestamps: Option<(u32, u32)>,
+    pub(crate) sacks: Sacks,
+}
+
+/// SACK blocks: left edge and the octet behind. Four are all that 40 octets of options hold.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Sacks {
+    blocks: [(SeqNumber, SeqNumber); 4],
+    len: u8,
+}
+
+/// Both ends of a connection, as this side sees them.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+pub(crate) struct Tuple {
+    pub(crate) local: SocketAddrV4,
+    pub(crate) remote: SocketAddrV4,
+}
+
+impl<'a> Segment<'a> {
+    /// Reads `tcp`; damaged options count as absent from there on (RFC 9293 3.1: MUST-6 asks to survive them).
+    pub(crate) fn read(tcp: &'a Tcp<&'a [u8]>, congested: bool) -> Self {
+        Self {
+            seq: tcp.seq(),
+            ack: tcp.ack(),
+            flags: tcp.flags(),
+            window: tcp.window(),
+            urgent: tcp.urgent(),
+            options: Options::read(tcp),
+            payload: tcp.payload(),
+            congested,
+        }
+    }
+
+    pub(crate) const fn has(&self, flag: Flags) -> bool {
+        self.flags.contains(flag)
+    }
+
+    /// SEG.LEN: SYN and FIN count (RFC 9293 3.4).
+    pub(crate) const fn len(&self) -> u32 {
+        self.payload.len() as u32 + self.has(Flags::SYN) as u32 + self.has(Flags::FIN) as u32
+    }
+
+    /// The octet behind it.
+    pub(crate) const fn end(&self) -> SeqNumber {
+        self.seq.plus(self.len())
+    }
+}
+
+impl Options {
+    fn read(tcp: &Tcp<&[u8]>) -> Self {
+        let mut options = Self::default();
+        // What nearly every segment of an established connection has (RFC 7323 appendix A).
+        let octets = tcp.octets();
+        if let Some([1, 1, 8, 10, a, b, c, d, e, f, g, h]) = octets.get(20..tcp.header_len()) {
+            let pair = (u32::from_be_bytes([*a, *b, *c, *d]), u32::from_be_bytes([*e, *f, *g, *h]));
+            options.timestamps = Some(pair);
+            return options;
+        }
+        for option in tcp.options().map_while(Result::ok) {
+            match option {
+                TcpOption::MaximumSegmentSize(mss) => options.mss = Some(mss),
+                TcpOption::WindowScale(shift) => options.window_scale = Some(shift),
+                TcpOption::SackPermitted => options.sack_permitted = true,
+                TcpOption::Timestamps { value, echo_reply } => options.timestamps = Some((value, echo_reply)),
+                TcpOption::Sack(blocks) => blocks.take(4).for_each(|block| options.sacks.push(block)),
+                _ => {}
+            }
+        }
+        options
+    }
+}
+
+impl Sacks {
+    pub(crate) fn push(&mut self, block: (SeqNumber, SeqNumber)) {
+        if let Some(slot) = self.blocks.get_mut(usize::from(self.len)) {
+            *slot = block;
+            self.len += 1;
+        }
+    }
+
+    pub(crate) fn as_slice(&self) -> &[(SeqNumber, SeqNumber)] {
+        self.blocks.get(..usize::from(self.len)).unwrap_or(&[])
+    }
+}
