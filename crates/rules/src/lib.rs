@@ -20,10 +20,18 @@
 #![no_std]
 #![forbid(unsafe_code)]
 
+pub mod acceptability;
 pub mod address;
+pub mod isn;
+pub mod paws;
 pub mod port_selection;
+pub mod reset;
+pub mod rfc5961;
 pub mod seq;
 pub mod time;
+pub mod time_wait;
 pub mod tracking;
+pub mod urgent;
+pub mod window;
 
 pub use time::Instant;

@@ -1,0 +1,109 @@
+//! What may end a TIME-WAIT early: a SYN (RFC 6191 section 2) or a RST (RFC 1337).
+
+use wire::SeqNumber;
+
+use crate::rfc5961::RstVerdict;
+
+/// What is remembered of the connection in TIME-WAIT.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Ended {
+    /// RCV.NXT, one beyond the peer's FIN. "The last sequence number seen" is that of the FIN.
+    pub rcv_nxt: SeqNumber,
+    /// TS.Recent if the connection used timestamps.
+    pub ts_recent: Option<u32>,
+}
+
+/// The SYN that asks for a new incarnation.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct NewSyn {
+    /// SEG.SEQ.
+    pub seq: SeqNumber,
+    /// SEG.TSval if timestamps would be in use: the SYN has them and the listener would answer them.
+    pub tsval: Option<u32>,
+}
+
+/// What becomes of the SYN.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+pub enum SynInTimeWait {
+    /// TIME-WAIT ends, the listener gets the SYN.
+    Accept,
+    /// The SYN is dropped in silence, TIME-WAIT goes on.
+    Drop,
+}
+
+/// The row of RFC 6191's list that decided.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+pub enum Row {
+    /// 1: timestamps before and now, and the new one is greater.
+    TimestampGreater,
+    /// 2: timestamps before and now, the same; the sequence number is greater.
+    TimestampEqualSequenceGreater,
+    /// 3: timestamps before, not now; the sequence number is greater.
+    TimestampsLostSequenceGreater,
+    /// 4: timestamps before, none of the above.
+    TimestampsBeforeOtherwise,
+    /// 5: no timestamps before, now there are.
+    TimestampsGained,
+    /// 6: timestamps neither before nor now; the sequence number is greater.
+    NeverTimestampsSequenceGreater,
+    /// 7: timestamps neither before nor now, otherwise.
+    NeverTimestampsOtherwise,
+}
+
+impl Row {
+    /// What the row says.
+    pub const fn verdict(self) -> SynInTimeWait {
+        match self {
+            Self::TimestampGreater
+            | Self::TimestampEqualSequenceGreater
+            | Self::TimestampsLostSequenceGreater
+            | Self::TimestampsGained
+            | Self::NeverTimestampsSequenceGreater => SynInTimeWait::Accept,
+            Self::TimestampsBeforeOtherwise | Self::NeverTimestampsOtherwise => SynInTimeWait::Drop,
+        }
+    }
+}
+
+/// What becomes of a SYN in TIME-WAIT.
+///
+/// If it is accepted, the new connection's own ISN has to lie beyond SND.NXT of the old one
+/// (RFC 9293 MAY-2).
+pub fn time_wait_syn(ended: Ended, syn: NewSyn) -> SynInTimeWait {
+    time_wait_row(ended, syn).verdict()
+}
+
+/// The row that decides about a SYN in TIME-WAIT.
+pub fn time_wait_row(ended: Ended, syn: NewSyn) -> Row {
+    let sequence_greater = syn.seq.after(ended.rcv_nxt.minus(1));
+    match (ended.ts_recent, syn.tsval) {
+        (Some(last), Some(new)) if SeqNumber(new).after(SeqNumber(last)) => Row::TimestampGreater,
+        (Some(last), Some(new)) if new == last && sequence_greater => Row::TimestampEqualSequenceGreater,
+        (Some(_), None) if sequence_greater => Row::TimestampsLostSequenceGreater,
+        (Some(_), _) => Row::TimestampsBeforeOtherwise,
+        (None, Some(_)) => Row::TimestampsGained,
+        (None, None) if sequence_greater => Row::NeverTimestampsSequenceGreater,
+        (None, None) => Row::NeverTimestampsOtherwise,
+    }
+}
+
+/// What a RST does in TIME-WAIT.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+pub enum RstInTimeWait {
+    /// Dropped in silence.
+    Ignore,
+    /// Answered with a challenge ACK and dropped.
+    Challenge,
+    /// TIME-WAIT ends at once ("assassination").
+    Close,
+}
+
+/// What a RST does in TIME-WAIT. `protected` is the knob: on, RST are ignored (RFC 1337 fix F1);
+/// off, RFC 9293 applies with the test of RFC 5961.
+pub const fn time_wait_rst(protected: bool, verdict: RstVerdict) -> RstInTimeWait {
+    match verdict {
+        _ if protected => RstInTimeWait::Ignore,
+        RstVerdict::Reset => RstInTimeWait::Close,
+        RstVerdict::Challenge => RstInTimeWait::Challenge,
+        RstVerdict::Ignore => RstInTimeWait::Ignore,
+    }
+}
