@@ -182,7 +182,7 @@ pub const PROFILES: &[HostProfile] = &[
 ];
 
 /// The standard: pointer following, everything urgent, in line.
-const RFC6093: HostProfile = HostProfile {
+pub const RFC6093: HostProfile = HostProfile {
     name: "rfc6093",
     aliases: &["default"],
     system: "RFC 6093 and RFC 9293",
