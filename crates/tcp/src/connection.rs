@@ -148,6 +148,8 @@ pub(crate) enum AckDue {
 pub(crate) struct Persist {
     pub(crate) at: Instant,
     pub(crate) backoff: u8,
+    /// The peer answered the last probe.
+    pub(crate) answered: bool,
 }
 
 /// Segments that a timer asked for.
@@ -473,6 +475,10 @@ impl Connection {
     /// The application reads no more.
     pub(crate) fn stop_reading(&mut self, cx: &mut Context<'_>) {
         self.deaf = true;
+        self.discard_unread(cx);
+    }
+
+    pub(crate) fn discard_unread(&mut self, cx: &mut Context<'_>) {
         let unread = self.unread();
         self.recv.discard(cx.pool, unread as usize);
         self.consumed(unread);
