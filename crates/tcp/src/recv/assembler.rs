@@ -12,6 +12,7 @@ pub(crate) struct Assembler {
 }
 
 /// Disjoint ranges with holes between them, in the order of their sequence numbers.
+#[derive(Default)]
 struct Held {
     ranges: Vec<(SeqNumber, SeqNumber)>,
     /// Of each range, when text last arrived in it: what `arrivals` was.
@@ -45,8 +46,19 @@ impl Assembler {
         rcv_nxt: SeqNumber,
         limit: usize,
     ) -> Option<Inserted> {
-        let _ = (start, end, rcv_nxt, limit);
-        None
+        if start == end || (self.held.is_none() && start == rcv_nxt) {
+            return Some(Inserted { rcv_nxt: if start == rcv_nxt { end } else { rcv_nxt }, duplicate: None });
+        }
+        let mut empty = None;
+        let held = self.held.as_mut().unwrap_or_else(|| empty.insert(Box::default()));
+        let inserted = held.insert((start, end), rcv_nxt, limit)?;
+        if let Some(first) = empty {
+            self.held = Some(first);
+        }
+        if self.ranges().is_empty() {
+            self.held = None;
+        }
+        Some(inserted)
     }
 
     /// Nothing has arrived beyond RCV.NXT.
@@ -64,12 +76,70 @@ impl Assembler {
     /// Up to `most` ranges for a SACK option: that of the newest arrival first, then by how recently text
     /// arrived in them (RFC 2018, section 4).
     pub(crate) fn blocks(&self, most: usize) -> impl Iterator<Item = (SeqNumber, SeqNumber)> {
-        let _ = most;
-        self.ranges().iter().copied()
+        let mut older_than = u64::MAX;
+        core::iter::from_fn(move || {
+            let held = self.held.as_ref()?;
+            let dated = held.stamps.iter().zip(&held.ranges);
+            let (stamp, range) =
+                dated.filter(|(stamp, _)| **stamp < older_than).max_by_key(|(stamp, _)| **stamp)?;
+            older_than = *stamp;
+            Some(*range)
+        })
+        .take(most)
     }
 
     /// Forgets everything.
     pub(crate) fn clear(&mut self) {
         self.held = None;
+    }
+}
+
+impl Held {
+    fn insert(
+        &mut self,
+        (start, end): (SeqNumber, SeqNumber),
+        rcv_nxt: SeqNumber,
+        limit: usize,
+    ) -> Option<Inserted> {
+        // Everything here is ahead of RCV.NXT, so distances from it have the order that the numbers lack.
+        let ahead = |seq: SeqNumber| seq.distance_from(rcv_nxt);
+        // The ranges that the text overlaps or touches.
+        let first = self.ranges.partition_point(|range| ahead(range.1) < ahead(start));
+        let behind = self.ranges.partition_point(|range| ahead(range.0) <= ahead(end)).max(first);
+        let Some(joined) = self.ranges.get(first..behind) else { return None };
+        let mut whole = (start, end);
+        let mut duplicate = None;
+        for &(from, to) in joined {
+            let overlap =
+                (if ahead(from) > ahead(start) { from } else { start }, if ahead(to) < ahead(end) { to } else { end });
+            if duplicate.is_none() && ahead(overlap.0) < ahead(overlap.1) {
+                duplicate = Some(overlap);
+            }
+        }
+        if let (Some(low), Some(high)) = (joined.first(), joined.last()) {
+            whole.0 = if ahead(low.0) < ahead(start) { low.0 } else { start };
+            whole.1 = if ahead(high.1) > ahead(end) { high.1 } else { end };
+        }
+        let next = start == rcv_nxt;
+        if joined.is_empty() && !next && self.ranges.len() >= limit {
+            return None;
+        }
+        self.replace(first, behind, (!next).then_some(whole));
+        Some(Inserted { rcv_nxt: if next { whole.1 } else { rcv_nxt }, duplicate })
+    }
+
+    /// Puts `whole`, as the newest, in the place of the ranges from `first` to before `behind`.
+    fn replace(&mut self, first: usize, behind: usize, whole: Option<(SeqNumber, SeqNumber)>) {
+        self.arrivals += 1;
+        match (whole, self.ranges.get_mut(first), self.stamps.get_mut(first)) {
+            // By far the most frequent: the newest range grows.
+            (Some(whole), Some(range), Some(stamp)) if behind == first + 1 => {
+                (*range, *stamp) = (whole, self.arrivals);
+            }
+            _ => {
+                self.ranges.splice(first..behind, whole);
+                self.stamps.splice(first..behind, whole.map(|_| self.arrivals));
+            }
+        }
     }
 }
