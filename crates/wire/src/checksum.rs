@@ -62,6 +62,14 @@ impl Sum {
         Self(add(self.0, other.0))
     }
 
+    /// As [`plus`](Self::plus), where what `other` was taken of starts at `offset` of the whole: from an odd
+    /// one on, its octets are the other halves of their words (RFC 1071 section 2B).
+    #[must_use]
+    #[inline]
+    pub const fn plus_at(self, other: Self, offset: usize) -> Self {
+        Self(add(self.0, if offset % 2 == 0 { other.0 } else { other.0.swap_bytes() }))
+    }
+
     /// What a partial checksum field holds: the folded sum, not complemented.
     #[inline]
     pub const fn folded(self) -> u16 {
@@ -92,6 +100,15 @@ impl Sum {
     const fn from_native(sum: u64) -> Self {
         Self(u16::from_be(fold(sum)))
     }
+}
+
+/// Copies `from` to `to` and sums it, in one pass. When their lengths differ, the shorter one counts.
+#[inline]
+pub fn copy_and_sum(from: &[u8], to: &mut [u8]) -> Sum {
+    let size = from.len().min(to.len());
+    let (from, to) = (&from[..size], &mut to[..size]);
+    to.copy_from_slice(from);
+    Sum::of(from)
 }
 
 /// What a change of header fields does to a checksum over them (RFC 1624, eqn. 3): `~m + m'`.
