@@ -64,6 +64,8 @@ pub(crate) struct Connection {
     pub(crate) send: SendBuffer,
     pub(crate) recovery: Recovery,
     pub(crate) persist: Option<Persist>,
+    /// With pacing: no new text before then.
+    pub(crate) paced_until: Option<Instant>,
     /// A probe was called for: by the persist timer, TLP or keep-alive.
     pub(crate) due: Due,
     /// The SYN is to be sent (again).
@@ -148,8 +150,8 @@ pub(crate) enum AckDue {
 pub(crate) struct Persist {
     pub(crate) at: Instant,
     pub(crate) backoff: u8,
-    /// The peer answered the last probe.
-    pub(crate) answered: bool,
+    /// Probes since the peer was heard last.
+    pub(crate) unanswered: u8,
 }
 
 /// Segments that a timer asked for.
@@ -236,6 +238,7 @@ impl Connection {
             send: SendBuffer::new(),
             recovery,
             persist: None,
+            paced_until: None,
             due: Due::default(),
             syn_due: true,
             wants_room: false,

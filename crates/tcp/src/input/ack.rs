@@ -63,7 +63,6 @@ impl Connection {
     pub(super) fn acknowledge(&mut self, segment: &Segment<'_>, cx: &mut Context<'_>) {
         let window = self.window_of(segment);
         let input = AckInput {
-            snd_una: self.snd_una,
             ack: segment.ack,
             snd_nxt: self.snd_nxt,
             sacks: if self.negotiated.sack { segment.options.sacks.as_slice() } else { &[] },
@@ -71,6 +70,7 @@ impl Connection {
             has_data: segment.len() > 0,
             window_changed: window != self.snd_wnd,
             ece: self.negotiated.ecn && segment.has(Flags::ECE),
+            can_send_new: self.unsent() > 0 && self.snd_wnd > self.send_from().distance_from(self.snd_una),
             now: cx.now,
         };
         self.recovery.on_ack(&input);
@@ -84,10 +84,8 @@ impl Connection {
             self.snd_wl2 = segment.ack;
         }
         // Whoever answers is alive, however often it says that its window is closed (RFC 9293 3.8.6.1).
-        if let Some(persist) = &mut self.persist
-            && self.snd_wnd == 0
-        {
-            persist.answered = true;
+        if let Some(persist) = &mut self.persist {
+            persist.unanswered = 0;
         }
     }
 
