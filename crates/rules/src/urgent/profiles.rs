@@ -306,3 +306,82 @@ const ALL_BUT_POINTER: &[Assumed] = &[
 pub fn profile(name: &str) -> Option<&'static HostProfile> {
     PROFILES.iter().find(|profile| profile.name == name || profile.aliases.contains(&name))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    // covers: U11
+    #[test]
+    fn the_table_says_what_appendix_a_says() {
+        const F: Pointer = Pointer::Following;
+        const L: Pointer = Pointer::Last;
+        const ONE: Delivery = Delivery::OutOfBand { octets: 1 };
+        // Name, pointer sent, pointer received, delivery, and whether the appendix calls only the
+        // last octet urgent. What it does not say is marked so below.
+        for (name, send, receive, delivery, extent) in [
+            ("rfc6093", F, F, Delivery::InLine, Extent::Everything),
+            ("freebsd-8.0", F, F, ONE, Extent::LastOctet),
+            ("linux-2.6.15", F, F, ONE, Extent::LastOctet),
+            ("linux-2.6.15-stdurg", F, L, ONE, Extent::LastOctet),
+            ("netbsd-5.0.1", F, F, ONE, Extent::LastOctet),
+            ("openbsd-4.2", F, F, ONE, Extent::LastOctet),
+            ("ios-12.2-18-sxf7", F, F, Delivery::InLine, Extent::Everything),
+            ("ios-12.4-15-t7", F, F, Delivery::InLine, Extent::Everything),
+            ("windows-2000", F, F, Delivery::InLine, Extent::LastOctet),
+            ("windows-2000-rfc1122", L, L, Delivery::InLine, Extent::LastOctet),
+            ("windows-2008", F, F, ONE, Extent::LastOctet),
+            ("windows-95", F, F, ONE, Extent::LastOctet),
+            ("windows-95-rfc1122", L, L, ONE, Extent::LastOctet),
+        ] {
+            let host = profile(name).unwrap_or_else(|| panic!("no profile {name}"));
+            assert_eq!((host.send, host.receive), (send, receive), "{name}");
+            assert_eq!((host.delivery, host.extent), (delivery, extent), "{name}");
+        }
+        assert_eq!(PROFILES.len(), 13, "a profile is missing above");
+    }
+
+    // covers: U11
+    #[test]
+    fn what_the_appendix_does_not_say_is_marked_as_assumed() {
+        let assumes = |name, what| profile(name).is_some_and(|host| host.assumed.contains(&what));
+        for name in ["freebsd", "linux", "linux-stdurg", "netbsd", "openbsd"] {
+            for stated in [Assumed::Delivery, Assumed::InLineOption, Assumed::Extent] {
+                assert!(!assumes(name, stated), "{name} {stated:?}");
+            }
+            assert!(assumes(name, Assumed::Superseded) && assumes(name, Assumed::Zero), "{name}");
+        }
+        assert!(!assumes("ios", Assumed::Delivery) && assumes("ios", Assumed::Extent));
+        assert!(!assumes("windows-2000", Assumed::Delivery));
+        assert!(assumes("windows-2008", Assumed::Delivery) && assumes("windows-2008", Assumed::Extent));
+        assert!(!assumes("windows-95", Assumed::Extent) && assumes("windows-95", Assumed::Delivery));
+        assert!(PROFILES[0].assumed.is_empty());
+    }
+
+    // covers: U2, U11
+    #[test]
+    fn only_linux_with_stdurg_misreads_itself() {
+        for host in PROFILES {
+            assert_eq!(host.send != host.receive, host.name == "linux-2.6.15-stdurg", "{}", host.name);
+        }
+    }
+
+    // covers: U7, U11
+    #[test]
+    fn every_name_finds_one_profile_the_standard_is_first_and_every_queue_is_bounded() {
+        for host in PROFILES {
+            for name in host.aliases.iter().copied().chain([host.name]) {
+                let named = PROFILES.iter().filter(|p| p.name == name || p.aliases.contains(&name));
+                assert_eq!(named.count(), 1, "{name}");
+                assert_eq!(profile(name), Some(host));
+            }
+            if let Delivery::OutOfBand { octets } = host.delivery {
+                assert!((1..=16).contains(&octets), "{}", host.name);
+            }
+        }
+        assert_eq!(profile("default"), PROFILES.first());
+        assert_eq!(PROFILES[0].send, Pointer::default());
+        assert_eq!(PROFILES[0].delivery, Delivery::default());
+        assert_eq!(profile("solaris"), None);
+    }
+}
