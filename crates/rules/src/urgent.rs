@@ -35,6 +35,10 @@ pub enum Delivery {
     },
 }
 
+/// Out-of-band octets that a host keeps which queues them instead of overwriting (RFC 6093 3.3: such
+/// a queue without a bound is how to be brought down).
+pub const QUEUE_BOUND: u16 = 16;
+
 /// The mark of a segment with URG: the sequence number of the octet *following* the urgent data, as
 /// this reading of the field sees it.
 ///

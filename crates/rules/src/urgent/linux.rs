@@ -299,6 +299,7 @@ mod tests {
     const OCTET: Do = Do::OutOfBand(OutOfBand::Octet(b'!'));
     const INVALID: Do = Do::OutOfBand(OutOfBand::Invalid);
 
+    // The first five rows were also played on a socket of Linux 6.18, with the same outcome.
     // covers: U9, U11
     #[test]
     fn an_application_on_linux_reads_what_the_table_says() {
@@ -307,8 +308,8 @@ mod tests {
             // The place is stepped over whether the octet was read out of band or not.
             (&[Arrive(Some(3), b"ab!cd"), OCTET, Read(9, "ab"), Read(9, "cd")], 1),
             (&[Arrive(Some(3), b"ab!cd"), Read(9, "ab"), Read(1, "c"), INVALID, Read(9, "d")], 1),
-            // A lazy reader gets the older octet as data.
-            (&[Arrive(Some(3), b"ab!"), Arrive(Some(3), b"cd?"), Read(9, "ab!cd"), Read(9, "")], 2),
+            // A lazy reader gets the older octet as data; reading on loses the newer one.
+            (&[Arrive(Some(3), b"ab!"), Arrive(Some(3), b"cd?"), Read(9, "ab!cd"), Read(9, ""), INVALID], 2),
             // A reader that stands at the older octet loses it.
             (&[Arrive(Some(3), b"ab!"), Read(2, "ab"), Arrive(Some(3), b"cd?"), Read(9, "cd")], 2),
             // 0 means 1.

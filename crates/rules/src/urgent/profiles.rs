@@ -4,6 +4,8 @@
 //! whether they come in line. What it leaves open is filled in from the family's known code and
 //! named in [`HostProfile::assumed`].
 
+use wire::SeqNumber;
+
 use super::{Delivery, Pointer};
 
 /// How much of the data before the mark is urgent to the host.
@@ -116,6 +118,16 @@ pub struct HostProfile {
     pub after_fin: bool,
     /// What the source does not say.
     pub assumed: &'static [Assumed],
+}
+
+impl HostProfile {
+    /// The mark of a received segment with URG as this host sees it, its reading of 0 included.
+    pub const fn mark(&self, seq: SeqNumber, urg: u16) -> SeqNumber {
+        match (urg, self.zero, self.receive) {
+            (0, ZeroPointer::FirstOctet, Pointer::Following) => seq.plus(1),
+            _ => super::mark(seq, urg, self.receive),
+        }
+    }
 }
 
 /// The hosts of RFC 6093 appendix A, and first the standard itself, the default.
@@ -366,6 +378,25 @@ mod tests {
         }
     }
 
+    // covers: U1, U9, U11
+    #[test]
+    fn the_mark_of_a_profile_lies_behind_the_octet_that_its_family_takes() {
+        use crate::urgent::linux::urgent_octet;
+        let seq = SeqNumber(u32::MAX);
+        let host = |name| profile(name).unwrap_or_else(|| panic!("no profile {name}"));
+        for urg in [0, 1, 2, 65_534, 65_535] {
+            for (name, stdurg) in [("linux", false), ("linux-stdurg", true)] {
+                assert_eq!(host(name).mark(seq, urg), urgent_octet(seq, urg, stdurg).plus(1), "{name} {urg}");
+            }
+            for name in ["rfc6093", "freebsd", "ios", "windows-2008"] {
+                assert_eq!(host(name).mark(seq, urg), seq.plus(urg.into()), "{name} {urg}");
+            }
+            for name in ["windows-2000-rfc1122", "windows-95-rfc1122"] {
+                assert_eq!(host(name).mark(seq, urg), seq.plus(urg.into()).plus(1), "{name} {urg}");
+            }
+        }
+    }
+
     // covers: U7, U11
     #[test]
     fn every_name_finds_one_profile_the_standard_is_first_and_every_queue_is_bounded() {
@@ -376,7 +407,7 @@ mod tests {
                 assert_eq!(profile(name), Some(host));
             }
             if let Delivery::OutOfBand { octets } = host.delivery {
-                assert!((1..=16).contains(&octets), "{}", host.name);
+                assert!((1..=crate::urgent::QUEUE_BOUND).contains(&octets), "{}", host.name);
             }
         }
         assert_eq!(profile("default"), PROFILES.first());
