@@ -85,12 +85,8 @@ impl Trim {
 /// A segment that begins later than RCV.NXT keeps its place (`skip` is 0): it is out of order.
 pub fn trim(seq: SeqNumber, len: u32, window: Window) -> Trim {
     let skip = if seq.before(window.nxt) { window.nxt.distance_from(seq).min(len) } else { 0 };
-    let first = seq.plus(skip);
-    let room = if first.before(window.nxt) {
-        0 // All of it is old.
-    } else {
-        window.wnd.saturating_sub(first.distance_from(window.nxt))
-    };
+    // If all of it is old, nothing is left to keep, whatever the room.
+    let room = window.wnd.saturating_sub(seq.plus(skip).distance_from(window.nxt));
     Trim { skip, keep: (len - skip).min(room) }
 }
 

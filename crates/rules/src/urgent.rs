@@ -163,6 +163,11 @@ mod tests {
             assert!(advances(consumed.plus((1 << 31) - 1), None, consumed));
             assert!(!advances(consumed.plus(1 << 31), None, consumed), "half a circle is neither");
             assert!(!advances(consumed.plus((1 << 31) + 1), None, consumed));
+            let long_ago = consumed.minus((1 << 31) - 1);
+            assert!(
+                advances(consumed.plus(5), Some(long_ago), consumed),
+                "a mark long consumed counts for nothing"
+            );
             assert_eq!(remaining(None, consumed), 0);
         }
     }

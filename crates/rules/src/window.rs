@@ -116,8 +116,8 @@ mod tests {
     #[test]
     fn the_offered_window_grows_in_steps_and_never_shrinks() {
         const BUFFER: u32 = 10;
-        for mss in [1, 3, 5, 100] {
-            let step = mss.min(BUFFER / 2);
+        for mss in [0, 1, 3, 5, 100] {
+            let step = mss.clamp(1, BUFFER / 2);
             for current in 0..=BUFFER {
                 for free in 0..=BUFFER {
                     let offered = receive_window(current, free, BUFFER, mss);
@@ -162,6 +162,7 @@ mod tests {
             ("does not fit the window", ToSend { usable: 9, ..CALM }, false),
             ("does not fit, timer expired", ToSend { usable: 9, overridden: true, ..CALM }, true),
             ("in flight, timer expired", ToSend { idle: false, overridden: true, ..CALM }, true),
+            ("timer expired, not pushed", ToSend { pushed: false, overridden: true, ..CALM }, false),
             ("closed window", ToSend { usable: 0, max_snd_wnd: 0, overridden: true, ..CALM }, false),
             ("nothing to send", ToSend { queued: 0, eff_snd_mss: 0, overridden: true, ..CALM }, false),
             ("half of 2^32 does not overflow", ToSend { queued: 1 << 31, usable: 1 << 31, ..CALM }, true),

@@ -119,7 +119,7 @@ mod tests {
     #[test]
     fn an_octet_is_cut_out_if_its_own_segment_announces_it() {
         // (what arrives, what is read, what MSG_OOB gives, how often the application is told)
-        let table: [(Segments, &str, Option<u8>, usize); 9] = [
+        let table: [(Segments, &str, Option<u8>, usize); 10] = [
             (&[(None, b"abc")], "abc", None, 0),
             (&[(Some(3), b"ab!")], "ab", Some(b'!'), 1),
             (&[(Some(1), b"!ab")], "ab", Some(b'!'), 1),
@@ -132,6 +132,8 @@ mod tests {
             (&[(Some(4), b"ab"), (Some(2), b"c!d")], "abcd", Some(b'!'), 1),
             (&[(Some(1), b""), (None, b"!a")], "!a", None, 1),
             (&[(Some(u16::MAX), b"ab"), (Some(1), b"!")], "ab", Some(b'!'), 1),
+            // A mark never goes back, though an octet before it is cut.
+            (&[(Some(9), b"ab"), (Some(1), b"?"), (Some(3), b"cd!")], "abcd", Some(b'!'), 1),
         ];
         for base in BASES {
             for (segments, stream, out_of_band, marks) in &table {

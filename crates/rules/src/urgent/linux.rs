@@ -303,7 +303,7 @@ mod tests {
     // covers: U9, U11
     #[test]
     fn an_application_on_linux_reads_what_the_table_says() {
-        let table: [(&[Do], usize); 12] = [
+        let table: [(&[Do], usize); 14] = [
             (&[Arrive(Some(3), b"ab!"), Read(9, "ab"), OCTET, INVALID, Read(9, "")], 1),
             // The place is stepped over whether the octet was read out of band or not.
             (&[Arrive(Some(3), b"ab!cd"), OCTET, Read(9, "ab"), Read(9, "cd")], 1),
@@ -323,6 +323,10 @@ mod tests {
             // The same announcement again is no news, nor is an earlier one.
             (&[Arrive(Some(3), b"a"), Arrive(Some(2), b"b"), Arrive(Some(1), b"!"), Read(9, "ab")], 1),
             (&[Arrive(None, b"abc"), INVALID, Read(9, "abc")], 0),
+            // Nothing was urgent before, so nothing is lost to the first announcement.
+            (&[Arrive(None, b"abc"), Arrive(Some(3), b"de!"), OCTET, Read(9, "abcde")], 1),
+            // The reader stands at an announced octet that has not come: it will be data.
+            (&[Arrive(Some(1), b""), Arrive(Some(3), b"ab!"), OCTET, Read(9, "ab")], 2),
         ];
         for base in BASES {
             for (script, signals) in table {
@@ -337,6 +341,9 @@ mod tests {
         for base in BASES {
             let script = [Arrive(Some(3), b"ab!cd"), INVALID, Read(9, "ab"), Read(9, "!cd")];
             assert_eq!(run(base, true, false, &script), 1);
+            let (first, second) = (Arrive(Some(3), b"ab!"), Arrive(Some(3), b"cd?"));
+            let script = [first, Read(2, "ab"), second, Read(9, "!cd"), Read(9, "?")];
+            assert_eq!(run(base, true, false, &script), 2, "standing at the older one costs nothing");
         }
     }
 
