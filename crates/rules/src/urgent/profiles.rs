@@ -173,6 +173,17 @@ pub const PROFILES: &[HostProfile] = &[
         send: Pointer::Last,
         receive: Pointer::Last,
         zero: ZeroPointer::FirstOctet,
+        // The appendix says "interprets": what such a host sends was not looked at.
+        assumed: &[
+            Assumed::Send,
+            Assumed::InLineOption,
+            Assumed::Extent,
+            Assumed::Extraction,
+            Assumed::Superseded,
+            Assumed::Reach,
+            Assumed::ReadStopsAtMark,
+            Assumed::AfterFin,
+        ],
         ..WINDOWS_2000
     },
     HostProfile {
@@ -189,6 +200,16 @@ pub const PROFILES: &[HostProfile] = &[
         send: Pointer::Last,
         receive: Pointer::Last,
         zero: ZeroPointer::FirstOctet,
+        assumed: &[
+            Assumed::Send,
+            Assumed::Delivery,
+            Assumed::InLineOption,
+            Assumed::Extraction,
+            Assumed::Superseded,
+            Assumed::Reach,
+            Assumed::ReadStopsAtMark,
+            Assumed::AfterFin,
+        ],
         ..WINDOWS_95
     },
 ];
@@ -367,6 +388,14 @@ mod tests {
         assert!(!assumes("windows-2000", Assumed::Delivery));
         assert!(assumes("windows-2008", Assumed::Delivery) && assumes("windows-2008", Assumed::Extent));
         assert!(!assumes("windows-95", Assumed::Extent) && assumes("windows-95", Assumed::Delivery));
+        for host in PROFILES {
+            assert_eq!(
+                host.assumed.contains(&Assumed::Send),
+                host.name.ends_with("rfc1122"),
+                "{}",
+                host.name
+            );
+        }
         assert!(PROFILES[0].assumed.is_empty());
     }
 
