@@ -110,8 +110,10 @@ impl Held {
         let mut whole = (start, end);
         let mut duplicate = None;
         for &(from, to) in joined {
-            let overlap =
-                (if ahead(from) > ahead(start) { from } else { start }, if ahead(to) < ahead(end) { to } else { end });
+            let overlap = (
+                if ahead(from) > ahead(start) { from } else { start },
+                if ahead(to) < ahead(end) { to } else { end },
+            );
             if duplicate.is_none() && ahead(overlap.0) < ahead(overlap.1) {
                 duplicate = Some(overlap);
             }
