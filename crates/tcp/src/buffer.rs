@@ -67,3 +67,38 @@ pub(crate) fn shrink<T>(queue: &mut VecDeque<T>) {
         *queue = VecDeque::new();
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn no_more_chunks_are_in_use_than_the_limit_allows() {
+        let mut pool = Pool::new(2 * CHUNK + 1);
+        let (first, second) = (pool.take().unwrap(), pool.take().unwrap());
+        assert!(pool.take().is_none());
+        assert_eq!((pool.octets(), pool.left()), (2 * CHUNK, 0));
+        pool.give(first);
+        assert_eq!((pool.octets(), pool.left()), (CHUNK, 1));
+        pool.give(second);
+        assert_eq!((pool.octets(), pool.left()), (0, 2));
+    }
+
+    #[test]
+    fn the_chunk_given_back_last_is_taken_first() {
+        let mut pool = Pool::new(usize::MAX);
+        let (first, mut second) = (pool.take().unwrap(), pool.take().unwrap());
+        second[7] = 9;
+        pool.give(first);
+        pool.give(second);
+        assert_eq!(pool.take().unwrap()[7], 9);
+    }
+
+    #[test]
+    fn a_pool_keeps_a_bounded_number_of_free_chunks() {
+        let mut pool = Pool::new(usize::MAX);
+        let many: Vec<Chunk> = (0..2 * KEPT).map(|_| pool.take().unwrap()).collect();
+        many.into_iter().for_each(|chunk| pool.give(chunk));
+        assert_eq!((pool.free.len(), pool.octets()), (KEPT, 0));
+    }
+}
