@@ -393,7 +393,7 @@ impl Endpoint {
 
     /// Time has passed. Poll for packets and events afterwards.
     pub fn handle_timeout(&mut self, now: Instant) {
-        self.time_waits.expire(now, &mut self.demux, &mut self.counters);
+        self.time_waits.expire(now, &mut self.demux);
         let mut expired = core::mem::take(&mut self.expired);
         while let Some(index) = self.timers.pop(now) {
             expired.push(index);

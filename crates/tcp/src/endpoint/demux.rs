@@ -55,6 +55,11 @@ impl Demux {
         self.tuples.insert(key(&tuple), place);
     }
 
+    /// Removes the tuple, whoever has it.
+    pub(super) fn remove_any(&mut self, tuple: &Tuple) {
+        self.tuples.remove(&key(tuple));
+    }
+
     /// Removes the tuple if it is still `place`'s: another incarnation may have taken it.
     pub(super) fn remove(&mut self, tuple: &Tuple, place: Place) {
         if self.find(tuple) == Some(place) {

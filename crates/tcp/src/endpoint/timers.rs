@@ -63,7 +63,15 @@ impl Timers {
         Some(index)
     }
 
-    pub(super) const fn len(&self) -> usize {
+    /// The nearest, whether its time has come or not.
+    pub(super) fn pop_first(&mut self) -> Option<u32> {
+        let &(_, index) = self.heap.first()?;
+        self.remove(0);
+        Some(index)
+    }
+
+    #[cfg(test)]
+    const fn len(&self) -> usize {
         self.heap.len()
     }
 
