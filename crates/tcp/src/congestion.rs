@@ -70,6 +70,15 @@ impl Congestion {
             CongestionControl::Cubic => Self::Cubic(Cubic::new(window)),
         }
     }
+
+    /// The SYN was lost (RFC 6928 section 2).
+    pub(crate) fn start_at_one_segment(&mut self) {
+        let window = match self {
+            Self::NewReno(it) => it.window(),
+            Self::Cubic(it) => it.window(),
+        };
+        window.cwnd = window.mss;
+    }
 }
 
 macro_rules! either {

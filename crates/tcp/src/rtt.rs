@@ -77,6 +77,11 @@ impl Rtt {
         self.rto = rto.clamp(self.least, self.most);
     }
 
+    /// The newest octets that arrived took this long: what a delayed ACK adds to the oldest is not in it.
+    pub(crate) fn shortest(&mut self, rtt: Duration, now: Instant) {
+        self.minimum(micros(rtt).clamp(1, self.most), now);
+    }
+
     fn minimum(&mut self, sample: u32, now: Instant) {
         if now.since(self.window_start) >= MIN_RTT_WINDOW {
             self.minima = [self.minima[1], u32::MAX];

@@ -103,6 +103,10 @@ impl Cubic {
         self.fraction = (octets - f64::from(whole)).clamp(0.0, 1.0) as f32;
         self.window.grow(whole);
     }
+
+    pub(super) fn window(&mut self) -> &mut Window {
+        &mut self.window
+    }
 }
 
 impl Controller for Cubic {

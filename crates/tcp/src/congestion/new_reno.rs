@@ -14,6 +14,10 @@ impl NewReno {
     pub(super) fn new(window: Window) -> Self {
         Self { window, counted: 0 }
     }
+
+    pub(super) fn window(&mut self) -> &mut Window {
+        &mut self.window
+    }
 }
 
 impl Controller for NewReno {
