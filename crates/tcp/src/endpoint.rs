@@ -161,9 +161,10 @@ impl Endpoint {
             }
         }
         // Half-open ones have nobody who would take them.
-        let orphans = self.connections.indices_of(listener);
-        for id in orphans.into_iter().filter_map(|index| self.connections.id(index)) {
-            self.abort(id, now);
+        for index in self.connections.indices_of(listener) {
+            if let Some(id) = self.connections.id(index) {
+                self.abort(id, now);
+            }
         }
     }
 

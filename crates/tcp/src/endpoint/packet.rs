@@ -61,7 +61,7 @@ impl Endpoint {
         }
     }
 
-    fn handle_segment(&mut self, index: u32, tuple: Tuple, segment: Segment<'_>, now: Instant) {
+    pub(super) fn handle_segment(&mut self, index: u32, tuple: Tuple, segment: Segment<'_>, now: Instant) {
         let Some(connection) = self.connections.get_mut(index) else { return };
         if let Some(reset) = connection.input(segment, &mut context!(self, now)) {
             self.replies.push_reset(reset_packet(tuple, reset), now, &mut self.counters);

@@ -6,7 +6,7 @@ use wire::SeqNumber;
 use wire::tcp::Flags;
 
 use super::cookie::Offer;
-use super::{Endpoint, context};
+use super::{Context, Endpoint, context};
 use crate::output::{OptionOctets, Packet};
 use crate::segment::{Segment, Tuple};
 use crate::{ListenerId, State};

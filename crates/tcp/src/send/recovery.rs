@@ -576,6 +576,12 @@ impl Recovery {
         self.rto_at = Some(now + self.rtt.rto());
     }
 
+    /// The path takes smaller segments only: what is in flight did not fit, and congestion has no part in it
+    /// (RFC 1191 6.5).
+    pub(crate) fn path_changed(&mut self) {
+        self.board.lose_all();
+    }
+
     /// The last segment in flight: what a probe sends when there is no new text.
     pub(crate) fn tlp_range(&self) -> Option<(SeqNumber, SeqNumber)> {
         let last = self.board.last()?;
