@@ -123,8 +123,6 @@ pub(crate) struct Negotiated {
     pub(crate) timestamps: bool,
     pub(crate) sack: bool,
     pub(crate) ecn: bool,
-    /// The peer's SYN asked for ECN, or ours does.
-    pub(crate) ecn_asked: bool,
 }
 
 /// How far the end of what we send is.
@@ -397,12 +395,7 @@ impl Connection {
 
 /// What the application calls. Each is `Endpoint`'s function of the same name.
 impl Connection {
-    pub(crate) fn write(
-        &mut self,
-        data: &[u8],
-        urgent: bool,
-        cx: &mut Context<'_>,
-    ) -> Result<usize, Error> {
+    pub(crate) fn write(&mut self, data: &[u8], urgent: bool, cx: &mut Context<'_>) -> Result<usize, Error> {
         self.check_writable()?;
         let limit = self.config.send_buffer as usize;
         let taken = self.send.write(cx.pool, data, limit);
@@ -558,4 +551,3 @@ impl Connection {
         }
     }
 }
-

@@ -18,8 +18,8 @@ use crate::connection::{Connection, Context, Events};
 use crate::output::{Link, Next};
 use crate::segment::Tuple;
 use crate::{
-    Config, ConnectionId, Counters, EndpointConfig, Error, Event, Info, ListenOptions, ListenerId, Read, Reason,
-    State, Transmit, Urgent,
+    Config, ConnectionId, Counters, EndpointConfig, Error, Event, Info, ListenOptions, ListenerId, Read,
+    Reason, State, Transmit, Urgent,
 };
 
 mod cookie;
@@ -225,14 +225,20 @@ impl Endpoint {
         let (first, last) = self.config.ephemeral_ports;
         let flow = host_flow(address, (*remote.ip(), remote.port()));
         let demux = &self.demux;
-        let is_free = |port: u16| {
-            demux.find(&Tuple { local: SocketAddrV4::new(address, port), remote }).is_none()
-        };
+        let is_free =
+            |port: u16| demux.find(&Tuple { local: SocketAddrV4::new(address, port), remote }).is_none();
         let from = |start: u16| (start..=last).chain(first..start).find(|&port| is_free(port));
         self.ports.select(first..=last, flow, from)
     }
 
-    fn insert(&mut self, tuple: Tuple, config: Arc<Config>, state: State, iss: SeqNumber, now: Instant) -> u32 {
+    fn insert(
+        &mut self,
+        tuple: Tuple,
+        config: Arc<Config>,
+        state: State,
+        iss: SeqNumber,
+        now: Instant,
+    ) -> u32 {
         let ts_offset = self.keys.timestamp_offset(&tuple);
         let connection = Connection::new(tuple, config, state, iss, ts_offset, self.link.mtu, now);
         let index = self.connections.insert(connection);

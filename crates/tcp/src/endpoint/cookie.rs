@@ -39,7 +39,9 @@ impl Keys {
     /// The sequence number of the SYN-ACK.
     pub(super) fn cookie(&self, tuple: &Tuple, irs: SeqNumber, mss: u8, now: Instant) -> SeqNumber {
         let minute = minute(now);
-        SeqNumber((minute as u32 & 31) << 27 | u32::from(mss & 7) << 24 | self.cookie_hash(tuple, irs, mss, minute))
+        SeqNumber(
+            (minute as u32 & 31) << 27 | u32::from(mss & 7) << 24 | self.cookie_hash(tuple, irs, mss, minute),
+        )
     }
 
     /// The MSS index in a cookie of ours that is not too old.
@@ -52,7 +54,8 @@ impl Keys {
     ) -> Option<u8> {
         let mss = (iss.0 >> 24 & 7) as u8;
         let fits = |minute: u64| {
-            minute as u32 & 31 == iss.0 >> 27 && self.cookie_hash(tuple, irs, mss, minute) == iss.0 & 0xFF_FFFF
+            minute as u32 & 31 == iss.0 >> 27
+                && self.cookie_hash(tuple, irs, mss, minute) == iss.0 & 0xFF_FFFF
         };
         let current = minute(now);
         (fits(current) || current.checked_sub(1).is_some_and(fits)).then_some(mss)

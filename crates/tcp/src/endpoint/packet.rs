@@ -90,18 +90,18 @@ impl Endpoint {
     /// The RST that the standard asks for (RFC 9293 3.5.2), if it does.
     pub(super) fn reset(&mut self, tuple: Tuple, segment: &Segment<'_>, group: Group, now: Instant) {
         let ack = segment.has(Flags::ACK).then_some(segment.ack);
-        let reset: Option<Reset> =
-            reset_for(segment.seq, ack, segment.len(), segment.has(Flags::RST), group);
+        let reset: Option<Reset> = reset_for(segment.seq, ack, segment.len(), segment.has(Flags::RST), group);
         if let Some(reset) = reset {
             self.replies.push_reset(reset_packet(tuple, reset), now, &mut self.counters);
         }
     }
 
     fn handle_icmp_error(&mut self, packet: &[u8], header: &Packet, now: Instant) {
-        let found = read_icmp_error(packet, header).and_then(|(tuple, error)| match self.demux.find(&tuple) {
-            Some(Place::Connection(index)) => Some((index, error)),
-            _ => None,
-        });
+        let found =
+            read_icmp_error(packet, header).and_then(|(tuple, error)| match self.demux.find(&tuple) {
+                Some(Place::Connection(index)) => Some((index, error)),
+                _ => None,
+            });
         let Some((index, error)) = found else {
             self.counters.icmp_ignored += 1;
             return;

@@ -91,7 +91,9 @@ impl Slab {
 
     /// True if that is a change.
     pub(super) fn set_ready(&mut self, index: u32, ready: bool) -> bool {
-        self.slots.get_mut(index as usize).is_some_and(|slot| core::mem::replace(&mut slot.ready, ready) != ready)
+        self.slots
+            .get_mut(index as usize)
+            .is_some_and(|slot| core::mem::replace(&mut slot.ready, ready) != ready)
     }
 
     /// True if that is a change.

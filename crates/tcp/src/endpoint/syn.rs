@@ -68,7 +68,9 @@ impl Endpoint {
 
     /// Answers without remembering: everything is in the sequence number and the timestamp.
     fn send_cookie(&mut self, listener: ListenerId, tuple: Tuple, segment: &Segment<'_>, now: Instant) {
-        let Some(config) = self.listeners.get(listener).map(|listener| listener.config.clone()) else { return };
+        let Some(config) = self.listeners.get(listener).map(|listener| listener.config.clone()) else {
+            return;
+        };
         let offer = Offer::of(segment, &config);
         let seq = self.keys.cookie(&tuple, segment.seq, offer.mss, now);
         let mss = config.mss.unwrap_or(self.link.mtu - 40);

@@ -11,9 +11,9 @@ use rules::time_wait::{Ended, NewSyn, RstInTimeWait, SynInTimeWait, time_wait_rs
 use wire::SeqNumber;
 use wire::tcp::Flags;
 
+use super::Endpoint;
 use super::demux::{Demux, Place};
 use super::timers::Timers;
-use super::Endpoint;
 use crate::Counters;
 use crate::connection::Connection;
 use crate::output::{OptionOctets, Packet};
@@ -183,8 +183,7 @@ impl TimeWait {
         }
         let tsval = segment.options.timestamps.map(|(value, _)| value);
         if segment.has(Flags::SYN) && !segment.has(Flags::ACK) {
-            let ended =
-                Ended { rcv_nxt: self.rcv_nxt, ts_recent: self.ts_recent.map(|recent| recent.value) };
+            let ended = Ended { rcv_nxt: self.rcv_nxt, ts_recent: self.ts_recent.map(|recent| recent.value) };
             return match time_wait_syn(ended, NewSyn { seq: segment.seq, tsval }) {
                 SynInTimeWait::Accept => Verdict::Reopen(self.snd_nxt),
                 SynInTimeWait::Drop => Verdict::Nothing,
