@@ -177,7 +177,7 @@ impl Window {
         };
         let room = self.ssthresh - self.cwnd;
         self.grow(growth.min(room));
-        if growth > room { growth - room } else { 0 }
+        growth.saturating_sub(room)
     }
 
     pub(crate) fn grow(&mut self, octets: u32) {
