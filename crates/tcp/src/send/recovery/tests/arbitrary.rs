@@ -83,7 +83,9 @@ impl Model {
                     assert!(octet.sacked, "{record:?}");
                 } else {
                     // A cut that was refused, or the peer has dropped it.
-                    octet.sacked = false;
+                    if core::mem::take(&mut octet.sacked) {
+                        octet.resent = record.resent;
+                    }
                     assert_eq!(record.resent, octet.resent, "{record:?}");
                 }
             }
