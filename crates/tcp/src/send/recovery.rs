@@ -24,6 +24,9 @@ const MAX_ACK_DELAY: Duration = Duration::from_millis(200);
 /// The probe timeout before a round trip was measured (RFC 8985 7.2).
 const BLIND_PROBE: Duration = Duration::from_secs(1);
 
+/// A timer that does not run. Half the size of an option, of which every connection would have three.
+const NEVER: Instant = Instant::from_nanos(u64::MAX);
+
 /// Where the sender stands.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 enum Phase {
@@ -64,9 +67,10 @@ pub(crate) struct Recovery {
     undo_octets: u32,
     episode: Instant,
     last_sent: Instant,
-    reorder_at: Option<Instant>,
-    probe_at: Option<Instant>,
-    rto_at: Option<Instant>,
+    /// Timers; [`NEVER`]: not running.
+    reorder_at: Instant,
+    probe_at: Instant,
+    rto_at: Instant,
     retransmissions: u64,
 }
 
@@ -164,9 +168,9 @@ impl Recovery {
             undo_octets: 0,
             episode: Instant::ZERO,
             last_sent: Instant::ZERO,
-            reorder_at: None,
-            probe_at: None,
-            rto_at: None,
+            reorder_at: NEVER,
+            probe_at: NEVER,
+            rto_at: NEVER,
             retransmissions: 0,
         }
     }
@@ -212,8 +216,8 @@ impl Recovery {
         }
         // The head sent again starts the timer again, as RFC 6675 section 6 allows: a recovery of several
         // round trips on a path much shorter than the timeout would end in one otherwise.
-        if self.rto_at.is_none() || (again > 0 && !start.after(una)) {
-            self.rto_at = Some(now + self.rtt.rto());
+        if self.rto_at == NEVER || (again > 0 && !start.after(una)) {
+            self.rto_at = now + self.rtt.rto();
         }
         if new > 0 {
             self.arm_probe(now);
@@ -222,7 +226,7 @@ impl Recovery {
 
     /// RFC 8985 7.2: only while nothing hints at a loss, and one probe at a time.
     fn arm_probe(&mut self, now: Instant) {
-        self.probe_at = None;
+        self.probe_at = NEVER;
         let quiet = self.phase == Phase::Open && self.board.sacked() == 0 && self.board.lost() == 0;
         if !self.sack || !quiet || self.tlp.is_out() || self.board.is_empty() {
             return;
@@ -232,8 +236,7 @@ impl Recovery {
             Some(srtt) if self.board.in_flight() <= self.segment() => srtt * 2 + MAX_ACK_DELAY,
             Some(srtt) => srtt * 2,
         };
-        let at = now + wait;
-        self.probe_at = Some(self.rto_at.map_or(at, |rto_at| rto_at.min(at)));
+        self.probe_at = self.rto_at.min(now + wait);
     }
 
     /// An acknowledgment came: call it for every acceptable ACK, also when nothing is in flight.
@@ -267,7 +270,8 @@ impl Recovery {
         if self.tlp.on_ack(input.ack, dsack, duplicate && input.sacks.is_empty()) {
             self.reduce(flight);
         }
-        if self.phase != Phase::Open && !input.ack.before(self.recover) && newly_acked > 0 {
+        let phase = self.phase;
+        if phase != Phase::Open && !input.ack.before(self.recover) && newly_acked > 0 {
             self.phase = Phase::Open;
             self.frto = Frto::Off;
             self.rack.on_recovered();
@@ -275,7 +279,7 @@ impl Recovery {
         if input.ece && self.phase == Phase::Open && !input.ack.before(self.ece_until) {
             self.ece_until = self.board.nxt();
             self.reduce(self.board.outstanding().saturating_add(newly_acked));
-        } else {
+        } else if phase != Phase::Fast {
             self.grow(input, &news, newly_acked, rtt);
         }
         outcome.lost_any = self.find_losses(input.now, newly_acked, flight);
@@ -425,8 +429,7 @@ impl Recovery {
         // A duplicate ACK does not open the window (RFC 5681 3.2), except where it is being rebuilt.
         let counts = match self.phase {
             Phase::Open => newly_acked > 0,
-            Phase::Loss => true,
-            Phase::Fast => false,
+            Phase::Loss | Phase::Fast => true,
         };
         if !counts || news.delivered == 0 {
             return;
@@ -456,12 +459,12 @@ impl Recovery {
     }
 
     fn lose_by_time(&mut self, now: Instant) -> Losses {
-        self.reorder_at = None;
+        self.reorder_at = NEVER;
         let Some(newest) = self.rack.newest() else { return Losses::default() };
         let hurry = self.phase != Phase::Open || self.board.sacked() > (DUP_THRESH - 1) * self.segment();
         let wait = self.rack.reordering_window(hurry, self.rtt.min_rtt(), self.rtt.srtt());
         let lost = self.board.lose(newest, now, self.rack.rtt() + wait);
-        self.reorder_at = lost.next;
+        self.reorder_at = lost.next.unwrap_or(NEVER);
         lost
     }
 
@@ -497,13 +500,13 @@ impl Recovery {
 
     fn arm(&mut self, now: Instant, newly_acked: u32) {
         if self.board.is_empty() {
-            (self.rto_at, self.probe_at, self.reorder_at) = (None, None, None);
+            (self.rto_at, self.probe_at, self.reorder_at) = (NEVER, NEVER, NEVER);
             self.dup_octets = 0;
         } else if newly_acked > 0 {
-            self.rto_at = Some(now + self.rtt.rto());
+            self.rto_at = now + self.rtt.rto();
             self.arm_probe(now);
         } else if self.board.sacked() > 0 {
-            self.probe_at = None;
+            self.probe_at = NEVER;
         }
     }
 
@@ -528,26 +531,26 @@ impl Recovery {
 
     /// When [`Self::on_timeout`] is to be called; `None` when nothing is in flight.
     pub(crate) fn deadline(&self) -> Option<Instant> {
-        [self.reorder_at, self.probe_at, self.rto_at].into_iter().flatten().min()
+        let next = self.reorder_at.min(self.probe_at).min(self.rto_at);
+        (next != NEVER).then_some(next)
     }
 
     /// Time has come to `now`.
     pub(crate) fn on_timeout(&mut self, now: Instant) -> Expired {
-        let due = |at: Option<Instant>| at.is_some_and(|at| at <= now);
-        if due(self.reorder_at) {
+        if self.reorder_at <= now {
             let flight = self.in_flight();
             if self.find_losses(now, 0, flight) {
-                self.probe_at = None;
+                self.probe_at = NEVER;
                 return Expired::Reorder;
             }
         }
-        if due(self.probe_at) {
-            self.probe_at = None;
+        if self.probe_at <= now {
+            self.probe_at = NEVER;
             self.tlp.call();
-            self.rto_at = Some(now + self.rtt.rto());
+            self.rto_at = now + self.rtt.rto();
             return Expired::Probe;
         }
-        if due(self.rto_at) {
+        if self.rto_at <= now {
             self.expire(now);
             return Expired::Rto;
         }
@@ -572,8 +575,8 @@ impl Recovery {
         self.ece_until = self.recover;
         self.dup_octets = 0;
         self.tlp.clear();
-        (self.probe_at, self.reorder_at) = (None, None);
-        self.rto_at = Some(now + self.rtt.rto());
+        (self.probe_at, self.reorder_at) = (NEVER, NEVER);
+        self.rto_at = now + self.rtt.rto();
     }
 
     /// The last segment in flight: what a probe sends when there is no new text.

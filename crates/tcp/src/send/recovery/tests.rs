@@ -173,7 +173,7 @@ fn a_lost_tail_is_probed_after_two_round_trips_and_the_probe_finds_the_rest() {
     let (start, end) = sender.recovery.tlp_range().unwrap();
     sender.recovery.on_transmit(start, end, sender.now);
     sender.wait(50);
-    assert!(sender.ack(2, &[(4, 5)]).lost_any | (sender.expire() == Expired::Reorder));
+    assert!(sender.ack(2, &[(4, 5)]).lost_any || (sender.expire() == Expired::Reorder));
     assert_eq!(sender.resend(), 2);
     assert_eq!(sender.recovery.rto_count(), 0);
 }

@@ -271,7 +271,8 @@ fn a_path_without_loss_is_filled_and_its_queue_survived() {
         for sack in [true, false] {
             let path = Path { rtt: Duration::from_millis(20), loss: 0.0, octets: 40 << 20, sack, congestion };
             let share = path.share(1);
-            assert!(share >= 0.8, "{congestion:?} {sack} {share}");
+            // Without SACK a hole takes a round trip, and slow start leaves two hundred.
+            assert!(share >= if sack { 0.9 } else { 0.6 }, "{congestion:?} {sack} {share}");
         }
     }
 }
