@@ -93,7 +93,9 @@ mod tests {
     // covers: T6
     #[test]
     fn a_duplicate_or_the_end_of_the_window_is_a_real_loss() {
-        for (advanced, beyond, can_send_new) in [(false, false, true), (true, true, true), (true, false, false)] {
+        for (advanced, beyond, can_send_new) in
+            [(false, false, true), (true, true, true), (true, false, false)]
+        {
             let mut frto = Frto::Asked;
             assert_eq!(frto.on_ack(advanced, beyond, true, can_send_new, 1_000), Verdict::Real);
         }

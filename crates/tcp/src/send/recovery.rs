@@ -248,10 +248,8 @@ impl Recovery {
         let newly_acked = input.ack.distance_from(self.board.una());
         let dsack = self.dsack(input);
         let mut news = self.take(input, newly_acked);
-        let duplicate = newly_acked == 0
-            && !self.board.is_empty()
-            && !input.has_data
-            && !input.window_changed;
+        let duplicate =
+            newly_acked == 0 && !self.board.is_empty() && !input.has_data && !input.window_changed;
         if !self.sack {
             self.count_duplicates(&mut news, newly_acked, duplicate);
         }
@@ -299,9 +297,10 @@ impl Recovery {
             return None;
         }
         let below = !end.after(input.ack);
-        let inside = input.sacks.get(1).is_some_and(|&(outer_start, outer_end)| {
-            !start.before(outer_start) && !end.after(outer_end)
-        });
+        let inside = input
+            .sacks
+            .get(1)
+            .is_some_and(|&(outer_start, outer_end)| !start.before(outer_start) && !end.after(outer_end));
         (below || inside).then_some((start, end))
     }
 
@@ -354,7 +353,13 @@ impl Recovery {
     }
 
     /// Round trips: of octets sent once (Karn), else of the timestamp. Returns the newest.
-    fn measure(&mut self, input: &AckInput<'_>, news: &News, newly_acked: u32, flight: u32) -> Option<Duration> {
+    fn measure(
+        &mut self,
+        input: &AckInput<'_>,
+        news: &News,
+        newly_acked: u32,
+        flight: u32,
+    ) -> Option<Duration> {
         let (oldest, newest) = match news.sent {
             // With a hole filled by a retransmission, the octets behind it may have waited for it.
             Some((oldest, newest)) if !news.resent => (input.now.since(oldest), input.now.since(newest)),
@@ -427,11 +432,7 @@ impl Recovery {
 
     fn grow(&mut self, input: &AckInput<'_>, news: &News, newly_acked: u32, rtt: Option<Duration>) {
         // A duplicate ACK does not open the window (RFC 5681 3.2), except where it is being rebuilt.
-        let counts = match self.phase {
-            Phase::Open => newly_acked > 0,
-            Phase::Loss | Phase::Fast => true,
-        };
-        if !counts || news.delivered == 0 {
+        if news.delivered == 0 || (self.phase == Phase::Open && newly_acked == 0) {
             return;
         }
         self.congestion.on_ack(&Ack {

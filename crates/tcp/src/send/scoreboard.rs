@@ -183,7 +183,9 @@ impl Scoreboard {
         self.nxt = end;
         self.in_flight += end.distance_from(start);
         match self.records.back_mut() {
-            Some(last) if last.state == State::InFlight && !last.resent && last.sent_at == now => last.end = end,
+            Some(last) if last.state == State::InFlight && !last.resent && last.sent_at == now => {
+                last.end = end
+            }
             _ => self.records.push_back(Record {
                 start,
                 end,
@@ -318,7 +320,8 @@ impl Scoreboard {
             |index: usize| self.records.get(index).is_some_and(|record| record.state == State::Sacked);
         let first = if first > 0 && sacked(first - 1) { first - 1 } else { first };
         let end = if sacked(end) { end + 1 } else { end };
-        let Some(last) = end.checked_sub(1).and_then(|last| self.records.get(last)).map(|last| last.end) else {
+        let Some(last) = end.checked_sub(1).and_then(|last| self.records.get(last)).map(|last| last.end)
+        else {
             return;
         };
         if end - first > 1 {

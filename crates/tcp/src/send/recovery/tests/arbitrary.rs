@@ -128,10 +128,8 @@ fn apply(recovery: &mut Recovery, model: &mut Model, now: &mut Instant, sack: bo
         }
         Step::Garbage(ack, blocks, rtt) => {
             let old = SeqNumber(*ack).before(SeqNumber(model.una));
-            let blocks: Vec<_> = blocks
-                .iter()
-                .map(|&(a, b)| (a.wrapping_sub(model.una), b.wrapping_sub(a)))
-                .collect();
+            let blocks: Vec<_> =
+                blocks.iter().map(|&(a, b)| (a.wrapping_sub(model.una), b.wrapping_sub(a))).collect();
             let octets = if old { 0 } else { (*ack).wrapping_sub(model.una) % 100 };
             acknowledge(recovery, model, *now, sack, octets, &blocks, Some(*rtt), true);
         }
@@ -165,7 +163,8 @@ fn acknowledge(
 ) {
     let octets = octets.min(model.octets.len() as u32);
     let una = SeqNumber(model.una);
-    let sacks: Vec<_> = blocks.iter().map(|&(from, len)| (una.plus(from), una.plus(from).plus(len))).collect();
+    let sacks: Vec<_> =
+        blocks.iter().map(|&(from, len)| (una.plus(from), una.plus(from).plus(len))).collect();
     if sack {
         for &(from, len) in blocks.iter().take(4) {
             let to = u64::from(from) + u64::from(len);

@@ -17,11 +17,15 @@ struct Random(u64);
 
 impl Random {
     fn chance(&mut self, p: f64) -> bool {
+        self.fraction() < p
+    }
+
+    fn fraction(&mut self) -> f64 {
         self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
         let mut x = self.0;
         x = (x ^ (x >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
         x = (x ^ (x >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-        ((x ^ (x >> 31)) >> 11) as f64 / ((1_u64 << 53) as f64) < p
+        ((x ^ (x >> 31)) >> 11) as f64 / ((1_u64 << 53) as f64)
     }
 }
 
@@ -87,6 +91,10 @@ impl Receiver {
 struct Path {
     rtt: Duration,
     loss: f64,
+    /// Loss of ACKs.
+    ack_loss: f64,
+    /// Segments arrive up to this much late, each on its own: that reorders them.
+    jitter: Duration,
     octets: u32,
     sack: bool,
     congestion: CongestionControl,
@@ -143,7 +151,8 @@ impl World<'_> {
             }
             let wire = Duration::from_secs_f64(f64::from(end - start + HEADERS) / LINK);
             self.free = self.free.max(self.now) + wire;
-            let after = self.free.since(self.now) + self.path.rtt / 2;
+            let late = self.path.jitter.mul_f64(self.random.fraction());
+            let after = self.free.since(self.now) + self.path.rtt / 2 + late;
             self.schedule(after, Event::Segment { start, end, sent_at: self.now });
         }
     }
@@ -151,6 +160,9 @@ impl World<'_> {
     fn acknowledge(&mut self, dsack: Option<(u32, u32)>) {
         self.receiver.unacked = 0;
         let sacks = if self.path.sack { self.receiver.sacks(dsack) } else { Vec::new() };
+        if self.random.chance(self.path.ack_loss) {
+            return;
+        }
         let ack = Event::Ack { ack: self.receiver.next, sacks, echo: self.receiver.echo };
         self.schedule(self.path.rtt / 2, ack);
     }
@@ -256,9 +268,16 @@ fn goodput_under_random_loss_is_near_what_the_loss_allows() {
     for rtt in [20, 100] {
         for loss in [0.001, 0.01, 0.03, 0.05] {
             let rtt = Duration::from_millis(rtt);
-            let path =
-                Path { rtt, loss, octets: 10 << 20, sack: true, congestion: CongestionControl::Cubic };
-            worst = worst.min(path.share(3));
+            let path = Path {
+                rtt,
+                loss,
+                ack_loss: 0.0,
+                jitter: Duration::ZERO,
+                octets: 10 << 20,
+                sack: true,
+                congestion: CongestionControl::Cubic,
+            };
+            worst = worst.min(path.share(20));
         }
     }
     assert!(worst >= 0.8, "{worst}");
@@ -269,12 +288,56 @@ fn goodput_under_random_loss_is_near_what_the_loss_allows() {
 fn a_path_without_loss_is_filled_and_its_queue_survived() {
     for congestion in [CongestionControl::NewReno, CongestionControl::Cubic] {
         for sack in [true, false] {
-            let path = Path { rtt: Duration::from_millis(20), loss: 0.0, octets: 40 << 20, sack, congestion };
+            let path = Path {
+                rtt: Duration::from_millis(20),
+                loss: 0.0,
+                ack_loss: 0.0,
+                jitter: Duration::ZERO,
+                octets: 40 << 20,
+                sack,
+                congestion,
+            };
             let share = path.share(1);
             // Without SACK a hole takes a round trip, and slow start leaves two hundred.
             assert!(share >= if sack { 0.9 } else { 0.6 }, "{congestion:?} {sack} {share}");
         }
     }
+}
+
+// covers: T6, T7
+#[test]
+fn lost_acknowledgments_cost_little() {
+    for rtt in [20, 100] {
+        for loss in [0.01, 0.05] {
+            let path = Path {
+                rtt: Duration::from_millis(rtt),
+                loss,
+                ack_loss: loss,
+                jitter: Duration::ZERO,
+                octets: 10 << 20,
+                sack: true,
+                congestion: CongestionControl::Cubic,
+            };
+            let share = path.share(3);
+            assert!(share >= 0.7, "{rtt} {loss} {share}");
+        }
+    }
+}
+
+// covers: T6
+#[test]
+fn reordering_is_learnt_and_no_longer_taken_for_loss() {
+    let path = Path {
+        rtt: Duration::from_millis(20),
+        loss: 0.0,
+        ack_loss: 0.0,
+        jitter: Duration::from_millis(8),
+        octets: 40 << 20,
+        sack: true,
+        congestion: CongestionControl::Cubic,
+    };
+    let share = path.share(1);
+    assert!(share >= 0.6, "{share}");
 }
 
 // covers: T6
@@ -284,6 +347,8 @@ fn without_sack_everything_arrives_too() {
         let path = Path {
             rtt: Duration::from_millis(20),
             loss,
+            ack_loss: loss,
+            jitter: Duration::ZERO,
             octets: 1 << 20,
             sack: false,
             congestion: CongestionControl::NewReno,
