@@ -195,12 +195,14 @@ impl Recovery {
         let (old_nxt, una) = (self.board.nxt(), self.board.una());
         let again = self.board.transmit(start, end, now);
         let new = self.board.nxt().distance_from(old_nxt);
-        if self.board.is_empty() {
+        if again == 0 && new == 0 {
             return;
         }
         self.last_sent = now;
         if again > 0 {
             self.retransmissions += 1;
+        }
+        if self.phase != Phase::Open {
             self.undo_octets = self.undo_octets.saturating_add(again);
         }
         if self.phase == Phase::Fast {
@@ -281,13 +283,30 @@ impl Recovery {
             self.grow(input, &news, newly_acked, rtt);
         }
         outcome.lost_any = self.find_losses(input.now, newly_acked, flight);
-        if self.phase == Phase::Fast {
-            let clean = newly_acked > 0 && !outcome.lost_any;
-            let (pipe, mss) = (self.in_flight(), self.segment());
-            self.prr.on_ack(news.delivered, pipe, self.congestion.ssthresh(), mss, clean);
-        }
+        self.apportion(news.delivered, newly_acked > 0 && !outcome.lost_any);
+        self.keep_up(input.ack);
         self.arm(input.now, newly_acked);
         outcome
+    }
+
+    /// What PRR lets leave for what arrived.
+    fn apportion(&mut self, delivered: u32, clean: bool) {
+        if self.phase == Phase::Fast {
+            let (pipe, mss) = (self.in_flight(), self.segment());
+            self.prr.on_ack(delivered, pipe, self.congestion.ssthresh(), mss, clean);
+        }
+    }
+
+    /// Marks that lie behind SND.UNA come along: half a circle further they would seem to lie ahead.
+    fn keep_up(&mut self, ack: SeqNumber) {
+        for mark in [&mut self.ece_until, &mut self.limited_until] {
+            if mark.before(ack) {
+                *mark = ack;
+            }
+        }
+        if self.phase == Phase::Open && self.recover.before(ack) {
+            self.recover = ack;
+        }
     }
 
     /// The first block, if it reports a duplicate (RFC 2883 section 4).
@@ -427,6 +446,7 @@ impl Recovery {
 
     fn reduce(&mut self, outstanding: u32) {
         self.congestion.on_congestion(outstanding);
+        self.undo_octets = 0;
         self.cwr = true;
     }
 
@@ -488,21 +508,20 @@ impl Recovery {
 
     fn begin_recovery(&mut self, now: Instant, flight: u32) {
         self.reduce(self.board.outstanding().max(flight));
-        if self.phase == Phase::Open {
-            self.undo_octets = 0;
-        }
+        // What the probe had to say is known now: it must not reduce the window a second time.
+        self.tlp.clear();
         self.phase = Phase::Fast;
         self.recover = self.board.nxt();
         self.ece_until = self.recover;
         self.episode = now;
         self.prr = Prr::new(flight);
-        self.prr.on_ack(0, self.in_flight(), self.congestion.ssthresh(), self.segment(), false);
     }
 
     fn arm(&mut self, now: Instant, newly_acked: u32) {
         if self.board.is_empty() {
             (self.rto_at, self.probe_at, self.reorder_at) = (NEVER, NEVER, NEVER);
             self.dup_octets = 0;
+            self.tlp.clear();
         } else if newly_acked > 0 {
             self.rto_at = now + self.rtt.rto();
             self.arm_probe(now);
@@ -541,6 +560,7 @@ impl Recovery {
         if self.reorder_at <= now {
             let flight = self.in_flight();
             if self.find_losses(now, 0, flight) {
+                self.apportion(0, false);
                 self.probe_at = NEVER;
                 return Expired::Reorder;
             }

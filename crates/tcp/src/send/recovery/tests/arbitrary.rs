@@ -181,7 +181,7 @@ fn acknowledge(
         has_data: octets % 3 == 1,
         window_changed: octets % 5 == 1,
         ece,
-        can_send_new: octets % 2 == 0,
+        can_send_new: octets.is_multiple_of(2),
     });
     assert_eq!(outcome.newly_acked, octets);
     model.octets.drain(..octets as usize);
