@@ -4,25 +4,21 @@
 //! congestion window; the connection keeps the octets. SYN and FIN count as the octet of sequence space
 //! that they are.
 
+mod losses;
+mod timers;
+
 use core::time::Duration;
 
 use rules::Instant;
 use wire::SeqNumber;
 
-use super::frto::{Frto, Verdict};
+use super::frto::Frto;
 use super::prr::Prr;
 use super::rack::{Rack, Tlp};
-use super::scoreboard::{Losses, Record, Scoreboard};
+use super::scoreboard::{Record, Scoreboard};
 use crate::Config;
 use crate::congestion::{Ack, Congestion, Controller};
 use crate::rtt::Rtt;
-
-/// Duplicate ACKs that stand for a loss, without SACK (RFC 5681 3.2).
-const DUP_THRESH: u32 = 3;
-/// How long a peer may hold back its ACK of a single segment (RFC 8985 7.2).
-const MAX_ACK_DELAY: Duration = Duration::from_millis(200);
-/// The probe timeout before a round trip was measured (RFC 8985 7.2).
-const BLIND_PROBE: Duration = Duration::from_secs(1);
 
 /// A timer that does not run. Half the size of an option, of which every connection would have three.
 const NEVER: Instant = Instant::from_nanos(u64::MAX);
@@ -226,21 +222,6 @@ impl Recovery {
         }
     }
 
-    /// RFC 8985 7.2: only while nothing hints at a loss, and one probe at a time.
-    fn arm_probe(&mut self, now: Instant) {
-        self.probe_at = NEVER;
-        let quiet = self.phase == Phase::Open && self.board.sacked() == 0 && self.board.lost() == 0;
-        if !self.sack || !quiet || self.tlp.is_out() || self.board.is_empty() {
-            return;
-        }
-        let wait = match self.rtt.srtt() {
-            None => BLIND_PROBE,
-            Some(srtt) if self.board.in_flight() <= self.segment() => srtt * 2 + MAX_ACK_DELAY,
-            Some(srtt) => srtt * 2,
-        };
-        self.probe_at = self.rto_at.min(now + wait);
-    }
-
     /// An acknowledgment came: call it for every acceptable ACK, also when nothing is in flight.
     pub(crate) fn on_ack(&mut self, input: &AckInput<'_>) -> AckOutcome {
         if input.ack.before(self.board.una()) || input.ack.distance_from(self.board.una()) >= 1 << 31 {
@@ -287,14 +268,6 @@ impl Recovery {
         self.keep_up(input.ack);
         self.arm(input.now, newly_acked);
         outcome
-    }
-
-    /// What PRR lets leave for what arrived.
-    fn apportion(&mut self, delivered: u32, clean: bool) {
-        if self.phase == Phase::Fast {
-            let (pipe, mss) = (self.in_flight(), self.segment());
-            self.prr.on_ack(delivered, pipe, self.congestion.ssthresh(), mss, clean);
-        }
     }
 
     /// Marks that lie behind SND.UNA come along: half a circle further they would seem to lie ahead.
@@ -351,26 +324,6 @@ impl Recovery {
         news
     }
 
-    /// Without SACK every duplicate ACK stands for a segment that arrived (RFC 6937 section 3).
-    fn count_duplicates(&mut self, news: &mut News, newly_acked: u32, duplicate: bool) {
-        let segment = self.segment();
-        if newly_acked > 0 {
-            // One segment filled the hole; the others had been counted.
-            let counted = self.dup_octets.min(newly_acked.saturating_sub(segment));
-            self.dup_octets -= counted;
-            news.delivered = news.delivered.saturating_sub(counted);
-            if self.phase == Phase::Open {
-                self.dup_octets = 0;
-            }
-        } else if duplicate && self.phase != Phase::Loss {
-            let most = self.board.in_flight().saturating_sub(segment);
-            let more = segment.min(most.saturating_sub(self.dup_octets));
-            self.dup_octets += more;
-            news.delivered += more;
-        }
-        self.dup_octets = self.dup_octets.min(self.board.in_flight());
-    }
-
     /// Round trips: of octets sent once (Karn), else of the timestamp. Returns the newest.
     fn measure(
         &mut self,
@@ -410,46 +363,6 @@ impl Recovery {
         true
     }
 
-    /// F-RTO's answer, if one is due.
-    fn judge_timeout(&mut self, input: &AckInput<'_>, news: &News, newly_acked: u32) -> bool {
-        let beyond = !input.ack.before(self.recover);
-        let (advanced, mss) = (newly_acked > 0, self.segment());
-        if self.frto.on_ack(advanced, beyond, news.original, input.can_send_new, mss) != Verdict::Spurious {
-            return false;
-        }
-        self.undo();
-        true
-    }
-
-    /// All that was sent again in this episode came twice: there was no loss (RFC 3708's idea).
-    fn judge_duplicates(&mut self, dsack: Option<(SeqNumber, SeqNumber)>) -> bool {
-        let Some((start, end)) = dsack else { return false };
-        if self.undo_octets == 0 || end.after(self.recover) {
-            return false;
-        }
-        self.undo_octets = self.undo_octets.saturating_sub(end.distance_from(start));
-        if self.undo_octets > 0 || self.board.lost() > 0 {
-            return false;
-        }
-        self.undo();
-        true
-    }
-
-    fn undo(&mut self) {
-        self.board.restore();
-        self.congestion.undo();
-        self.rtt.reset_back_off();
-        self.phase = Phase::Open;
-        self.undo_octets = 0;
-        self.rto_count = 0;
-    }
-
-    fn reduce(&mut self, outstanding: u32) {
-        self.congestion.on_congestion(outstanding);
-        self.undo_octets = 0;
-        self.cwr = true;
-    }
-
     fn grow(&mut self, input: &AckInput<'_>, news: &News, newly_acked: u32, rtt: Option<Duration>) {
         // A duplicate ACK does not open the window (RFC 5681 3.2), except where it is being rebuilt.
         if news.delivered == 0 || (self.phase == Phase::Open && newly_acked == 0) {
@@ -464,70 +377,6 @@ impl Recovery {
             snd_una: input.ack,
             snd_nxt: self.board.nxt(),
         });
-    }
-
-    fn find_losses(&mut self, now: Instant, newly_acked: u32, flight: u32) -> bool {
-        let lost = if self.sack { self.lose_by_time(now) } else { self.lose_by_count(newly_acked) };
-        if lost.octets == 0 {
-            return false;
-        }
-        // A retransmission of this episode that is lost itself is another congestion (RFC 5681 4.3).
-        let another = lost.resent_at.is_some_and(|at| at >= self.episode);
-        if self.phase == Phase::Open || (self.phase == Phase::Fast && another) {
-            self.begin_recovery(now, flight);
-        }
-        true
-    }
-
-    fn lose_by_time(&mut self, now: Instant) -> Losses {
-        self.reorder_at = NEVER;
-        let Some(newest) = self.rack.newest() else { return Losses::default() };
-        let hurry = self.phase != Phase::Open || self.board.sacked() > (DUP_THRESH - 1) * self.segment();
-        let wait = self.rack.reordering_window(hurry, self.rtt.min_rtt(), self.rtt.srtt());
-        let lost = self.board.lose(newest, now, self.rack.rtt() + wait);
-        self.reorder_at = lost.next.unwrap_or(NEVER);
-        lost
-    }
-
-    /// RFC 6582: the third duplicate ACK, and then every partial one.
-    fn lose_by_count(&mut self, newly_acked: u32) -> Losses {
-        let segment = self.segment();
-        let enough = match self.phase {
-            Phase::Open => newly_acked == 0 && self.dup_octets >= self.least_duplicates(),
-            Phase::Fast => newly_acked > 0,
-            Phase::Loss => false,
-        };
-        let octets = if enough { self.board.lose_first(segment) } else { 0 };
-        self.dup_octets = self.dup_octets.min(self.board.in_flight());
-        Losses { octets, ..Losses::default() }
-    }
-
-    fn least_duplicates(&self) -> u32 {
-        self.segment() * DUP_THRESH
-    }
-
-    fn begin_recovery(&mut self, now: Instant, flight: u32) {
-        self.reduce(self.board.outstanding().max(flight));
-        // What the probe had to say is known now: it must not reduce the window a second time.
-        self.tlp.clear();
-        self.phase = Phase::Fast;
-        self.recover = self.board.nxt();
-        self.ece_until = self.recover;
-        self.episode = now;
-        self.prr = Prr::new(flight);
-    }
-
-    fn arm(&mut self, now: Instant, newly_acked: u32) {
-        if self.board.is_empty() {
-            (self.rto_at, self.probe_at, self.reorder_at) = (NEVER, NEVER, NEVER);
-            self.dup_octets = 0;
-            self.tlp.clear();
-        } else if newly_acked > 0 {
-            self.rto_at = now + self.rtt.rto();
-            self.arm_probe(now);
-        } else if self.board.sacked() > 0 {
-            self.probe_at = NEVER;
-        }
     }
 
     /// Octets that may leave now beyond what is in flight: new text or retransmissions. 0: none.
@@ -547,64 +396,6 @@ impl Recovery {
             return None;
         }
         self.board.first_lost()
-    }
-
-    /// When [`Self::on_timeout`] is to be called; `None` when nothing is in flight.
-    pub(crate) fn deadline(&self) -> Option<Instant> {
-        let next = self.reorder_at.min(self.probe_at).min(self.rto_at);
-        (next != NEVER).then_some(next)
-    }
-
-    /// Time has come to `now`.
-    pub(crate) fn on_timeout(&mut self, now: Instant) -> Expired {
-        if self.reorder_at <= now {
-            let flight = self.in_flight();
-            if self.find_losses(now, 0, flight) {
-                self.apportion(0, false);
-                self.probe_at = NEVER;
-                return Expired::Reorder;
-            }
-        }
-        if self.probe_at <= now {
-            self.probe_at = NEVER;
-            self.tlp.call();
-            self.rto_at = now + self.rtt.rto();
-            return Expired::Probe;
-        }
-        if self.rto_at <= now {
-            self.expire(now);
-            return Expired::Rto;
-        }
-        Expired::Nothing
-    }
-
-    fn expire(&mut self, now: Instant) {
-        let outstanding = self.board.outstanding();
-        // One reduction for one loss: a recovery that ends in a timeout has had it.
-        let again = self.rto_count > 0 || self.phase == Phase::Fast;
-        if !self.handshake {
-            self.frto = if self.sack && self.phase == Phase::Open { Frto::Asked } else { Frto::Off };
-            self.congestion.on_rto(outstanding, again);
-            self.cwr = true;
-            self.phase = Phase::Loss;
-            self.undo_octets = 0;
-        }
-        self.board.lose_all();
-        self.rtt.back_off();
-        self.rto_count = self.rto_count.saturating_add(1);
-        self.recover = self.board.nxt();
-        self.ece_until = self.recover;
-        self.dup_octets = 0;
-        self.tlp.clear();
-        (self.probe_at, self.reorder_at) = (NEVER, NEVER);
-        self.rto_at = now + self.rtt.rto();
-    }
-
-    /// The last segment in flight: what a probe sends when there is no new text.
-    pub(crate) fn tlp_range(&self) -> Option<(SeqNumber, SeqNumber)> {
-        let last = self.board.last()?;
-        let len = last.len().min(self.segment());
-        Some((last.end.minus(len), last.end))
     }
 
     /// Before new text is sent when nothing is in flight: after a silence of an RTO the window is the

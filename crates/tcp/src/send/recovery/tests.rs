@@ -87,7 +87,7 @@ impl Sender {
 #[test]
 fn the_state_of_an_idle_connection_is_small_and_holds_no_timer() {
     let mut sender = Sender::new(true);
-    assert!(size_of::<Recovery>() <= 448, "{}", size_of::<Recovery>());
+    assert!(size_of::<Recovery>() <= 416, "{}", size_of::<Recovery>());
     sender.send(3);
     assert!(sender.recovery.deadline().is_some());
     sender.wait(50);
