@@ -1,4 +1,4 @@
-//! What a connection sends.
+//! The sender's side: the octets that wait, what of them is on its way, and what is lost.
 
 pub(crate) mod buffer;
 pub(crate) mod frto;
