@@ -9,6 +9,7 @@ use alloc::sync::Arc;
 use rules::Instant;
 use rules::acceptability::Window;
 use rules::paws::TsRecent;
+use rules::window::shift_for;
 use wire::SeqNumber;
 
 use crate::buffer::Pool;
@@ -37,6 +38,10 @@ pub(crate) struct Connection {
     pub(crate) closed: Option<Reason>,
     /// Whom it came in by, until it is accepted.
     pub(crate) listener: Option<ListenerId>,
+    /// It is in its listener's queue.
+    pub(crate) announced: bool,
+    /// It counts against `limits.half_open`.
+    pub(crate) counted_half_open: bool,
     /// The application has let go of it.
     pub(crate) released: bool,
     pub(crate) events: Events,
@@ -63,6 +68,8 @@ pub(crate) struct Connection {
     pub(crate) send: SendBuffer,
     pub(crate) recovery: Recovery,
     pub(crate) persist: Option<Persist>,
+    /// With pacing: no new text before then.
+    pub(crate) paced_until: Option<Instant>,
     /// A probe was called for: by the persist timer, TLP or keep-alive.
     pub(crate) due: Due,
     /// The SYN is to be sent (again).
@@ -116,8 +123,6 @@ pub(crate) struct Negotiated {
     pub(crate) timestamps: bool,
     pub(crate) sack: bool,
     pub(crate) ecn: bool,
-    /// The peer's SYN asked for ECN, or ours does.
-    pub(crate) ecn_asked: bool,
 }
 
 /// How far the end of what we send is.
@@ -147,6 +152,8 @@ pub(crate) enum AckDue {
 pub(crate) struct Persist {
     pub(crate) at: Instant,
     pub(crate) backoff: u8,
+    /// Probes since the peer was heard last.
+    pub(crate) unanswered: u8,
 }
 
 /// Segments that a timer asked for.
@@ -182,6 +189,13 @@ impl Events {
         self.0 |= other.0;
     }
 
+    /// True if it was there.
+    pub(crate) const fn remove(&mut self, other: Self) -> bool {
+        let there = self.0 & other.0 != 0;
+        self.0 &= !other.0;
+        there
+    }
+
     /// Takes the first event of the set, in the order in which they make sense.
     pub(crate) const fn take(&mut self) -> Option<Self> {
         if self.0 == 0 {
@@ -214,6 +228,8 @@ impl Connection {
             state,
             closed: None,
             listener: None,
+            announced: false,
+            counted_half_open: false,
             released: false,
             events: Events::default(),
             negotiated: Negotiated::default(),
@@ -233,6 +249,7 @@ impl Connection {
             send: SendBuffer::new(),
             recovery,
             persist: None,
+            paced_until: None,
             due: Due::default(),
             syn_due: true,
             wants_room: false,
@@ -314,7 +331,7 @@ impl Connection {
 
     /// TSval of what is sent now: milliseconds, with an offset per tuple (T4).
     pub(crate) const fn tsval(&self, now: Instant) -> u32 {
-        ((now.as_nanos() / 1_000_000) as u32).wrapping_add(self.ts_offset)
+        rules::isn::tsval(self.ts_offset, now)
     }
 
     /// An ACK goes out at the next opportunity.
@@ -353,6 +370,22 @@ impl Connection {
         self.events.add(Events::CLOSED);
     }
 
+    /// Gives back what is buffered.
+    pub(crate) fn clear(&mut self, pool: &mut Pool) {
+        self.send.clear(pool);
+        self.recv.clear(pool);
+    }
+
+    /// Settings changed: what they hold back may go now.
+    pub(crate) fn reconfigured(&mut self, now: Instant) {
+        if self.config.delayed_ack.is_zero() && self.ack != AckDue::No {
+            self.ack_now();
+        }
+        if self.config.keep_alive.is_some() {
+            self.heard = self.heard.max(now);
+        }
+    }
+
     /// Enters TIME-WAIT (RFC 9293 3.10.7.4), or begins its time anew.
     pub(crate) fn time_wait(&mut self, now: Instant) {
         self.state = State::TimeWait;
@@ -362,12 +395,7 @@ impl Connection {
 
 /// What the application calls. Each is `Endpoint`'s function of the same name.
 impl Connection {
-    pub(crate) fn write(
-        &mut self,
-        data: &[u8],
-        urgent: bool,
-        cx: &mut Context<'_>,
-    ) -> Result<usize, Error> {
+    pub(crate) fn write(&mut self, data: &[u8], urgent: bool, cx: &mut Context<'_>) -> Result<usize, Error> {
         self.check_writable()?;
         let limit = self.config.send_buffer as usize;
         let taken = self.send.write(cx.pool, data, limit);
@@ -399,6 +427,7 @@ impl Connection {
             self.recv.read(cx.pool, to);
         }
         self.consumed(read.len as u32);
+        self.tidy(cx);
         Ok(Read { at_mark: self.at_mark(), ..read })
     }
 
@@ -424,20 +453,21 @@ impl Connection {
             };
         }
         let wanted = unread.min(u32::try_from(room).unwrap_or(u32::MAX));
-        let len = self.urgent.limit(self.rcv_read, wanted) as usize;
+        let len = self.urgent.limit(&self.config.urgent, self.rcv_read, wanted) as usize;
         Ok(Read { len, urgent: self.urgent.is_urgent(self.rcv_read), at_mark: self.at_mark() })
     }
 
     /// The next octet to be read stands at the mark.
     pub(crate) fn at_mark(&self) -> bool {
-        self.urgent.at_mark(self.rcv_read)
+        self.urgent.at_mark(&self.config.urgent, self.rcv_read)
     }
 
     /// An octet that is delivered out of band is no part of the stream.
     fn step_over_out_of_band(&mut self, cx: &mut Context<'_>) {
-        while self.unread() > 0 && self.urgent.skips(self.rcv_read) {
+        while self.unread() > 0 && self.urgent.skips(&self.config.urgent, self.rcv_read) {
             self.recv.discard(cx.pool, 1);
             self.consumed(1);
+            self.tidy(cx);
         }
     }
 
@@ -452,8 +482,15 @@ impl Connection {
         }
     }
 
+    /// A connection that has nothing buffered holds no chunk.
+    fn tidy(&mut self, cx: &mut Context<'_>) {
+        if self.unread() == 0 && self.assembler.is_empty() {
+            self.recv.clear(cx.pool);
+        }
+    }
+
     pub(crate) fn take_urgent(&mut self, peek: bool) -> Result<u8, Error> {
-        self.urgent.take(peek)
+        self.urgent.take(&self.config.urgent, peek, self.has_peer_finished())
     }
 
     /// FIN follows what is queued.
@@ -472,9 +509,14 @@ impl Connection {
     /// The application reads no more.
     pub(crate) fn stop_reading(&mut self, cx: &mut Context<'_>) {
         self.deaf = true;
+        self.discard_unread(cx);
+    }
+
+    pub(crate) fn discard_unread(&mut self, cx: &mut Context<'_>) {
         let unread = self.unread();
         self.recv.discard(cx.pool, unread as usize);
         self.consumed(unread);
+        self.tidy(cx);
     }
 
     /// How it is.
@@ -508,9 +550,4 @@ impl Connection {
             closed: self.closed,
         }
     }
-}
-
-/// The least shift that lets a window of `octets` be told (RFC 7323 2.2), at most 14.
-fn shift_for(octets: u32) -> u8 {
-    (0..14).find(|shift| octets >> shift <= 0xFFFF).unwrap_or(14)
 }

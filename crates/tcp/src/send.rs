@@ -1,5 +1,6 @@
-//! The sender's side: the octets that wait, what of them is on its way, and what is lost.
+//! What a connection sends.
 
+pub(crate) mod buffer;
 pub(crate) mod frto;
 pub(crate) mod prr;
 pub(crate) mod rack;

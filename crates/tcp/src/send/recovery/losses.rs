@@ -131,4 +131,12 @@ impl Recovery {
         self.episode = now;
         self.prr = Prr::new(flight);
     }
+
+    /// The path takes smaller segments only: what is in flight did not fit, and congestion has no part in it
+    /// (RFC 1191 6.5).
+    pub(crate) fn path_changed(&mut self) {
+        self.board.lose_all();
+        self.dup_octets = 0;
+        (self.probe_at, self.reorder_at) = (super::NEVER, super::NEVER);
+    }
 }
