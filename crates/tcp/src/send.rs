@@ -1,4 +1,4 @@
-//! The sender's side: the octets that wait, what of them is on its way, and what is lost.
+//! What a connection sends.
 
 pub(crate) mod buffer;
 pub(crate) mod frto;

@@ -9,10 +9,10 @@ use wire::tcp::{Flags, Tcp};
 use wire::{Fragment, Packet, Transport, Trust};
 
 use super::{Context, Endpoint, Place, context};
-use crate::{Checksum, Reason};
 use crate::input::{IcmpError, IcmpKind};
 use crate::output::reset_packet;
 use crate::segment::{Segment, Tuple};
+use crate::{Checksum, Reason};
 
 impl Endpoint {
     /// One IPv4 packet: TCP for us, or an ICMP error about it. Others are counted and ignored.

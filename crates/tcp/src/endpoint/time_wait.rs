@@ -14,10 +14,10 @@ use wire::tcp::Flags;
 use super::Endpoint;
 use super::demux::{Demux, Place};
 use super::timers::Timers;
-use crate::{Counters, State};
 use crate::connection::Connection;
 use crate::output::{OptionOctets, Packet};
 use crate::segment::{Segment, Tuple};
+use crate::{Counters, State};
 
 /// What is remembered of a connection in TIME-WAIT: 72 octets.
 #[derive(Clone, Copy, Debug)]

@@ -4,9 +4,9 @@ use wire::SeqNumber;
 use wire::tcp::Flags;
 
 use super::{Step, Stop};
+use crate::Reason;
 use crate::connection::{AckDue, Connection, Context, Events};
 use crate::segment::Segment;
-use crate::Reason;
 
 impl Connection {
     /// Text in order goes to the application, text out of order waits in its place.

@@ -437,6 +437,7 @@ impl Recovery {
     }
 
     /// In fast recovery, or after a timeout until what was in flight then is acknowledged.
+    #[cfg(test)]
     pub(crate) fn in_recovery(&self) -> bool {
         self.phase != Phase::Open
     }

@@ -469,6 +469,7 @@ impl Scoreboard {
         Some((first.start, end))
     }
 
+    #[cfg(test)]
     pub(crate) fn records(&self) -> impl Iterator<Item = &Record> {
         self.records.iter()
     }

@@ -13,12 +13,6 @@ use crate::send::scoreboard::Losses;
 const DUP_THRESH: u32 = 3;
 
 impl Recovery {
-    /// The path takes smaller segments only: what is in flight did not fit, and congestion has no part in it
-    /// (RFC 1191 6.5).
-    pub(crate) fn path_changed(&mut self) {
-        self.board.lose_all();
-    }
-
     /// What PRR lets leave for what arrived.
     pub(super) fn apportion(&mut self, delivered: u32, clean: bool) {
         if self.phase == Phase::Fast {
@@ -136,5 +130,13 @@ impl Recovery {
         self.ece_until = self.recover;
         self.episode = now;
         self.prr = Prr::new(flight);
+    }
+
+    /// The path takes smaller segments only: what is in flight did not fit, and congestion has no part in it
+    /// (RFC 1191 6.5).
+    pub(crate) fn path_changed(&mut self) {
+        self.board.lose_all();
+        self.dup_octets = 0;
+        (self.probe_at, self.reorder_at) = (super::NEVER, super::NEVER);
     }
 }

@@ -4,6 +4,7 @@ mod arbitrary;
 mod path;
 
 use core::time::Duration;
+use std::vec::Vec;
 
 use rules::Instant;
 use wire::SeqNumber;
