@@ -392,3 +392,43 @@ fn pacing_follows_the_window() {
     sender.recovery.set_mss(2_000);
     assert_eq!(sender.recovery.pacing_rate().unwrap(), 2 * rate);
 }
+
+// covers: T7
+#[test]
+fn a_window_that_is_not_used_does_not_grow() {
+    let mut sender = Sender::new(true);
+    for _ in 0..20 {
+        sender.send(2);
+        sender.wait(50);
+        sender.ack(sender.sent / MSS, &[]);
+    }
+    assert_eq!(sender.recovery.cwnd(), 10 * MSS);
+    sender.send(10);
+    sender.wait(50);
+    sender.ack(sender.sent / MSS, &[]);
+    assert!(sender.recovery.cwnd() > 10 * MSS);
+}
+
+// covers: T6
+#[test]
+fn a_super_segment_is_one_record_until_a_block_cuts_it() {
+    let mut sender = Sender::new(true);
+    sender.recovery.on_transmit(at(0), at(10 * MSS), sender.now);
+    assert_eq!(sender.recovery.board.records().count(), 1);
+    sender.wait(50);
+    assert!(sender.ack(2, &[(3, 10)]).lost_any);
+    assert_eq!(sender.recovery.next_retransmission(), Some((at(2 * MSS), at(3 * MSS))));
+    assert_eq!(sender.recovery.board.records().count(), 2);
+}
+
+// covers: T6
+#[test]
+fn a_narrower_path_sends_everything_again_and_keeps_the_window() {
+    let mut sender = Sender::new(true);
+    sender.send(4);
+    let cwnd = sender.recovery.cwnd();
+    sender.recovery.set_mss(500);
+    sender.recovery.path_changed();
+    assert_eq!(sender.recovery.next_retransmission(), Some((at(0), at(4 * MSS))));
+    assert_eq!((sender.recovery.allowance(), sender.recovery.in_recovery()), (cwnd.min(10 * 500), false));
+}
