@@ -15,6 +15,9 @@ const OVERRIDE: (Duration, Duration) = (Duration::from_millis(200), Duration::fr
 /// Longest time between two probes of a closed window.
 const LONGEST_PERSIST: Duration = Duration::from_secs(60);
 
+/// Least time between two keep-alives, whatever the settings say.
+const LEAST_INTERVAL: Duration = Duration::from_millis(1);
+
 /// Timeouts in a row after which a path may be a black hole for full segments (RFC 4821 7.7).
 const BLACK_HOLE: u32 = 3;
 
@@ -142,8 +145,10 @@ impl Connection {
         let idle = matches!(self.state, State::Established | State::CloseWait | State::FinWait2)
             && self.snd_una == self.snd_nxt
             && !self.due.keep_alive;
-        let intervals = keep_alive.interval.saturating_mul(u32::from(self.keep_alives));
-        idle.then(|| self.heard + keep_alive.idle + intervals)
+        // A setting of 0 may not make a timer that is due again as soon as it was handled.
+        let interval = keep_alive.interval.max(LEAST_INTERVAL);
+        let intervals = interval.saturating_mul(u32::from(self.keep_alives));
+        idle.then(|| self.heard + keep_alive.idle.max(LEAST_INTERVAL) + intervals)
     }
 
     fn on_keep_alive(&mut self, cx: &mut Context<'_>) {
