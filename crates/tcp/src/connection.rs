@@ -114,6 +114,8 @@ pub(crate) struct Connection {
     pub(crate) heard: Instant,
     /// Keep-alives sent since.
     pub(crate) keep_alives: u8,
+    /// When the last of them was.
+    pub(crate) kept_alive: Instant,
     /// Since when data waits for an acknowledgment: for the user timeout.
     pub(crate) stalled_since: Option<Instant>,
     /// When TIME-WAIT, or FIN-WAIT-2 of a closed application, is over.
@@ -281,6 +283,7 @@ impl Connection {
             challenge: Challenge { since: now, sent: 0 },
             heard: now,
             keep_alives: 0,
+            kept_alive: now,
             stalled_since: None,
             linger_until: None,
         })

@@ -145,10 +145,13 @@ impl Connection {
         let idle = matches!(self.state, State::Established | State::CloseWait | State::FinWait2)
             && self.snd_una == self.snd_nxt
             && !self.due.keep_alive;
-        // A setting of 0 may not make a timer that is due again as soon as it was handled.
-        let interval = keep_alive.interval.max(LEAST_INTERVAL);
-        let intervals = interval.saturating_mul(u32::from(self.keep_alives));
-        idle.then(|| self.heard + keep_alive.idle.max(LEAST_INTERVAL) + intervals)
+        // From the last probe on, which may have been late; and a setting of 0 may not make a timer that is due
+        // again as soon as it was handled.
+        let (from, wait) = match self.keep_alives {
+            0 => (self.heard, keep_alive.idle),
+            _ => (self.kept_alive, keep_alive.interval),
+        };
+        idle.then(|| from + wait.max(LEAST_INTERVAL))
     }
 
     fn on_keep_alive(&mut self, cx: &mut Context<'_>) {
@@ -157,6 +160,7 @@ impl Connection {
             return self.end(Reason::TimedOut, cx.pool);
         }
         self.keep_alives += 1;
+        self.kept_alive = cx.now;
         self.due.keep_alive = true;
     }
 
