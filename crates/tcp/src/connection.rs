@@ -317,8 +317,12 @@ impl Connection {
 
     /// Octets queued that were never sent, or only as a probe.
     pub(crate) fn unsent(&self) -> u32 {
-        if self.fin == Fin::Sent || self.snd_nxt == self.iss {
-            return if self.fin == Fin::Sent { 0 } else { self.send.len() as u32 };
+        // A connection that is over has nothing queued, and numbers that say nothing any more.
+        if self.fin == Fin::Sent || self.send.is_empty() {
+            return 0;
+        }
+        if self.snd_nxt == self.iss {
+            return self.send.len() as u32;
         }
         self.snd_end().distance_from(self.send_from())
     }
