@@ -367,6 +367,8 @@ impl Connection {
         self.closed = Some(reason);
         self.send.clear(pool);
         if reason != Reason::Finished {
+            // What was not read is gone, and must not be read as something else.
+            self.rcv_read = self.rcv_read.plus(self.unread());
             self.recv.clear(pool);
         }
         self.assembler.clear();

@@ -74,8 +74,8 @@ impl Drop for Named {
 /// MiB), and what it knows of what is in flight. What the world itself holds is in it.
 const MOST_MEMORY: isize = 8 << 20;
 
-/// Runs an episode; returns how many segments it was.
-fn episode(seed: u64, steps: u64) -> u64 {
+/// Runs an episode; returns how many segments it was, and how often connections with text were seen in each state.
+fn episode(seed: u64, steps: u64) -> (u64, [u64; 10]) {
     let mut name = Named { seed, steps: 0 };
     let before = LIVE.get();
     let mut world = World::new(seed);
@@ -88,10 +88,10 @@ fn episode(seed: u64, steps: u64) -> u64 {
         }
     }
     world.end();
-    let segments = world.segments;
+    let seen = (world.segments, world.busy);
     drop(world);
     assert_eq!(LIVE.get(), before, "memory that nobody holds");
-    segments
+    seen
 }
 
 /// Most are short, so that many beginnings are seen; a few are long, so that what grows has the time to.
@@ -111,15 +111,18 @@ fn number(variable: &str) -> Option<u64> {
 #[test]
 fn whatever_arrives_whatever_is_called_everything_holds() {
     let wanted = number("HAIRPIN_FUZZ_SEGMENTS").unwrap_or(200_000);
-    let (mut seed, mut done) = (number("HAIRPIN_FUZZ_SEED").unwrap_or(1), 0);
+    let (mut seed, mut done, mut seen) = (number("HAIRPIN_FUZZ_SEED").unwrap_or(1), 0, [0; 10]);
     while done < wanted {
-        done += episode(seed, number("HAIRPIN_FUZZ_STEPS").unwrap_or(steps_of(seed)));
+        let (segments, busy) = episode(seed, number("HAIRPIN_FUZZ_STEPS").unwrap_or(steps_of(seed)));
+        done += segments;
+        seen.iter_mut().zip(busy).for_each(|(sum, more)| *sum += more);
         seed += 1;
         if wanted > 1_000_000 && seed % 2_000 == 0 {
             println!("{done} segments, seed {seed}");
         }
     }
-    println!("{done} segments, up to seed {seed}");
+    println!("{done} segments, up to seed {seed}; with text in each state: {seen:?}");
+    assert!(wanted < 100_000 || seen[1..].iter().all(|&often| often > 0), "a state that was not reached: {seen:?}");
 }
 
 // covers: T12
@@ -128,6 +131,6 @@ fn episodes_that_found_something_once_find_nothing_now() {
     for line in include_str!("corpus.txt").lines().filter(|line| !line.starts_with('#') && !line.is_empty()) {
         let mut words = line.split_whitespace().map_while(|word| word.parse().ok());
         let (Some(seed), Some(steps)) = (words.next(), words.next()) else { panic!("no episode: {line}") };
-        assert!(episode(seed, steps) > 0);
+        assert!(episode(seed, steps).0 > 0);
     }
 }

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use hairpin_tcp::{
     Checksum, Config, ConnectionId, Endpoint, EndpointConfig, Event, KeepAlive, Limits, ListenOptions,
-    ListenerId, WindowProbe,
+    ListenerId, State, WindowProbe,
 };
 use rules::Instant;
 use rules::acceptability::Edge;
@@ -47,6 +47,8 @@ pub struct World {
     /// Packets and calls since the last time that all was polled.
     inputs: u32,
     pub segments: u64,
+    /// How often a connection with text was seen in each state.
+    pub busy: [u64; 10],
     trace: bool,
 }
 
@@ -98,6 +100,7 @@ impl World {
             wild,
             inputs: 0,
             segments: 0,
+            busy: [0; 10],
             trace,
         };
         world.listen(SocketAddrV4::new(LOCAL[0], PORTS[0]), config.connection);
@@ -360,7 +363,8 @@ impl World {
     fn use_connection(&mut self, at: usize) {
         let Self { endpoint, rng, now, .. } = self;
         let (held, now) = (&mut self.held[at], *now);
-        let what = rng.below(24);
+        let over = held.info().state == State::Closed && rng.percent(50);
+        let what = if over { 20 } else { rng.below(24) };
         if self.trace {
             println!("{:?} call {what} on {:?} ({:?})", now.as_nanos(), held.id, held.info().state);
         }
@@ -488,6 +492,9 @@ impl World {
     fn check(&mut self) {
         for held in &mut self.held {
             held.check(&self.endpoint);
+            if held.info().unread > 0 || held.info().unacknowledged > 0 {
+                self.busy[held.info().state as usize] += 1;
+            }
         }
         assert!(self.endpoint.connections() <= self.limits.connections as usize);
         assert!(self.endpoint.time_waits() <= self.limits.time_wait as usize);
