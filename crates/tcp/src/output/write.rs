@@ -258,7 +258,8 @@ impl Connection {
         }
         if let Some(rate) = self.recovery.pacing_rate().filter(|&rate| rate > 0 && len > 0) {
             let nanos = u64::from(len).saturating_mul(1_000_000_000) / rate;
-            self.paced_until = Some(cx.now + core::time::Duration::from_nanos(nanos));
+            // A pause of nothing is none: it would be due as soon as it was handled.
+            self.paced_until = (nanos > 0).then(|| cx.now + core::time::Duration::from_nanos(nanos));
         }
     }
 
