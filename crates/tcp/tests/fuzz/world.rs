@@ -277,6 +277,8 @@ impl World {
     }
 
     fn time(&mut self) {
+        // What was not polled has no time of its own: the endpoint asks to be polled after each call.
+        self.poll();
         let due = self.endpoint.poll_timeout();
         self.now = match self.rng.below(20) {
             0..8 => self.now + Duration::from_micros(self.rng.below(3_000)),
