@@ -104,7 +104,8 @@ impl Connection {
             Out::Syn => self.iss,
             Out::Text { seq, .. } => seq,
             Out::ProbeOctet => self.send_from(),
-            Out::Poke { .. } => self.send_from().minus(1),
+            // Acknowledged before, so that no peer takes the octet of nothing for text: SND.NXT-1 may be in flight.
+            Out::Poke { .. } => self.snd_una.minus(1),
             Out::Ack => self.ack_seq(),
         };
         let mut flags = self.flags(out);

@@ -115,7 +115,11 @@ impl Held {
         let start = end.minus(got.len as u32);
         let skipped = start.distance_from(position);
         assert!(skipped == 0 || (!self.in_line && skipped <= 17), "{skipped} octets are missing: {after:#?}");
-        assert!(fits(start), "not the {} octets that belong at {start}: {after:#?}", got.len);
+        if !fits(start) {
+            let right = text(after.remote, after.local, start, got.len);
+            let wrong: Vec<_> = (0..got.len).filter(|&at| right[at] != buf[at]).collect();
+            panic!("of {} octets at {start} those at {wrong:?} are wrong: {after:#?}", got.len);
+        }
         if self.in_line {
             assert_eq!(seen[..got.len], buf[..got.len], "what was seen is what is read");
         }
