@@ -109,6 +109,11 @@ impl Held {
         // Over before it was accepted: whether RCV.NXT counts a FIN is not told.
         let position = self.position.unwrap_or(if fits(first) { first } else { first.minus(1) });
         let end = match after.state {
+            // Octets that were taken out of the stream may lie before these.
+            State::Closed if !self.in_line => {
+                let skipped = (0..17).find(|&skipped| fits(position.plus(skipped))).unwrap_or(0);
+                position.plus(skipped + got.len as u32)
+            }
             State::Closed => position.plus(got.len as u32),
             state => after.rcv_nxt.minus(after.unread as u32).minus(fin(state)),
         };
