@@ -15,6 +15,9 @@ const OVERRIDE: (Duration, Duration) = (Duration::from_millis(200), Duration::fr
 /// Longest time between two probes of a closed window.
 const LONGEST_PERSIST: Duration = Duration::from_secs(60);
 
+/// Reordering, tail probe, retransmission.
+const RECOVERY_TIMERS: u8 = 3;
+
 /// Least time between two keep-alives, whatever the settings say.
 const LEAST_INTERVAL: Duration = Duration::from_millis(1);
 
@@ -53,8 +56,11 @@ impl Connection {
         if due(self.user_timeout_at()) {
             return self.end(Reason::TimedOut, cx.pool);
         }
-        if due(self.recovery.deadline()) {
-            self.on_recovery_timeout(cx);
+        // Who was woken late may find several due; none of them is left in the past.
+        for _ in 0..RECOVERY_TIMERS {
+            if due(self.recovery.deadline()) && self.state != State::Closed {
+                self.on_recovery_timeout(cx);
+            }
         }
         if due(self.persist.map(|persist| persist.at)) {
             self.on_persist(cx);
