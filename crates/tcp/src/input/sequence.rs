@@ -28,8 +28,14 @@ impl Connection {
             Acceptability::Unacceptable if self.is_ack_behind_probe(&segment) => Ok(segment),
             Acceptability::Unacceptable => {
                 cx.counters.unacceptable += 1;
-                if !segment.has(Flags::RST) {
-                    self.answer_unacceptable();
+                match segment.has(Flags::RST) {
+                    true => {}
+                    // It brings nothing that an answer could help: a bound on them ends the storm of two hosts
+                    // whom a forged segment has put out of step.
+                    false if segment.len() == 0 && self.config.seq_validation == Edge::Seqval => {
+                        self.challenge_ack(cx);
+                    }
+                    false => self.answer_unacceptable(),
                 }
                 Err(Stop::Done)
             }
