@@ -5,7 +5,7 @@ use core::net::Ipv4Addr;
 use core::time::Duration;
 
 use rules::acceptability::Edge;
-use rules::urgent::Pointer;
+use rules::urgent::{Delivery, HostProfile, Pointer, profiles::RFC6093};
 
 /// Settings of an endpoint.
 #[derive(Clone, Debug)]
@@ -76,6 +76,8 @@ pub struct Config {
     pub ecn: bool,
     /// Wait with small segments while data is in flight (RFC 9293 3.7.4).
     pub nagle: bool,
+    /// Hold segments below the MSS until there is more, at most 200 ms (TCP_CORK).
+    pub cork: bool,
     /// How long an ACK may wait (RFC 9293 3.8.6.3: below 0.5 s). Zero: never.
     pub delayed_ack: Duration,
     /// RTO before the first measurement (RFC 6298 2.1).
@@ -107,8 +109,10 @@ pub struct Config {
     pub initial_window: u8,
     /// Send with DF and follow ICMP 3/4 (RFC 1191).
     pub path_mtu_discovery: bool,
-    /// The urgent mechanism.
-    pub urgent: Urgent,
+    /// How urgent data is sent and taken: a row of `rules::urgent::PROFILES`, or one of your own. The
+    /// default is RFC 6093: in line. [`Config::in_line`], [`Config::out_of_band`] and [`Config::pointer`]
+    /// change what an application would want to change.
+    pub urgent: HostProfile,
     /// The left edge of the sequence test.
     pub seq_validation: Edge,
     /// How a closed window is probed.
@@ -138,29 +142,6 @@ pub enum CongestionControl {
     /// RFC 9438.
     #[default]
     Cubic,
-}
-
-/// How urgent data is sent and taken (RFC 6093).
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub struct Urgent {
-    /// What the pointer points to, for sending and receiving alike (U2).
-    pub pointer: Pointer,
-    /// Where the octets go.
-    pub delivery: Delivery,
-    /// The receive rules of Linux, exactly: for comparing with its kernel. `delivery` chooses SO_OOBINLINE.
-    pub linux: bool,
-}
-
-/// Where urgent octets go when they arrive (U6, U7).
-#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
-pub enum Delivery {
-    /// With the others, in their order. What RFC 6093 section 4 recommends.
-    #[default]
-    InLine,
-    /// The octet before the pointer is taken out of the stream; the newest replaces an unread one.
-    OutOfBand,
-    /// The same, but up to this many unread octets are kept; more are dropped and counted.
-    Queue(u8),
 }
 
 /// What a probe of a closed window looks like: every style in use (S5).
@@ -219,6 +200,32 @@ impl Default for Limits {
     }
 }
 
+impl Config {
+    /// Urgent octets are delivered with the others (SO_OOBINLINE; RFC 6093 section 4).
+    #[must_use]
+    pub const fn in_line(mut self) -> Self {
+        self.urgent.delivery = Delivery::InLine;
+        self
+    }
+
+    /// The octet before the mark is taken out of the stream; `octets` unread ones are kept, 1 as BSD and Linux
+    /// do, at most 16. One more replaces the oldest and is counted (U6, U7).
+    #[must_use]
+    pub const fn out_of_band(mut self, octets: u16) -> Self {
+        let octets = if octets > 16 { 16 } else { octets };
+        self.urgent.delivery = Delivery::OutOfBand { octets };
+        self
+    }
+
+    /// What the pointer points at, in both directions alike (U2).
+    #[must_use]
+    pub const fn pointer(mut self, pointer: Pointer) -> Self {
+        self.urgent.send = pointer;
+        self.urgent.receive = pointer;
+        self
+    }
+}
+
 impl Default for Config {
     fn default() -> Self {
         Self {
@@ -230,6 +237,7 @@ impl Default for Config {
             sack: true,
             ecn: false,
             nagle: true,
+            cork: false,
             delayed_ack: Duration::from_millis(40),
             initial_rto: Duration::from_secs(1),
             min_rto: Duration::from_millis(200),
@@ -245,17 +253,11 @@ impl Default for Config {
             pacing: false,
             initial_window: 10,
             path_mtu_discovery: true,
-            urgent: Urgent::default(),
+            urgent: RFC6093,
             seq_validation: Edge::default(),
             window_probe: WindowProbe::default(),
             protect_time_wait: true,
         }
-    }
-}
-
-impl Default for Urgent {
-    fn default() -> Self {
-        Self { pointer: Pointer::Following, delivery: Delivery::InLine, linux: false }
     }
 }
 

@@ -9,6 +9,7 @@ use alloc::sync::Arc;
 use rules::Instant;
 use rules::acceptability::Window;
 use rules::paws::TsRecent;
+use rules::window::shift_for;
 use wire::SeqNumber;
 
 use crate::buffer::Pool;
@@ -63,6 +64,8 @@ pub(crate) struct Connection {
     pub(crate) send: SendBuffer,
     pub(crate) recovery: Recovery,
     pub(crate) persist: Option<Persist>,
+    /// With pacing: no new text before then.
+    pub(crate) paced_until: Option<Instant>,
     /// A probe was called for: by the persist timer, TLP or keep-alive.
     pub(crate) due: Due,
     /// The SYN is to be sent (again).
@@ -147,6 +150,8 @@ pub(crate) enum AckDue {
 pub(crate) struct Persist {
     pub(crate) at: Instant,
     pub(crate) backoff: u8,
+    /// Probes since the peer was heard last.
+    pub(crate) unanswered: u8,
 }
 
 /// Segments that a timer asked for.
@@ -233,6 +238,7 @@ impl Connection {
             send: SendBuffer::new(),
             recovery,
             persist: None,
+            paced_until: None,
             due: Due::default(),
             syn_due: true,
             wants_room: false,
@@ -314,7 +320,7 @@ impl Connection {
 
     /// TSval of what is sent now: milliseconds, with an offset per tuple (T4).
     pub(crate) const fn tsval(&self, now: Instant) -> u32 {
-        ((now.as_nanos() / 1_000_000) as u32).wrapping_add(self.ts_offset)
+        rules::isn::tsval(self.ts_offset, now)
     }
 
     /// An ACK goes out at the next opportunity.
@@ -424,18 +430,18 @@ impl Connection {
             };
         }
         let wanted = unread.min(u32::try_from(room).unwrap_or(u32::MAX));
-        let len = self.urgent.limit(self.rcv_read, wanted) as usize;
+        let len = self.urgent.limit(&self.config.urgent, self.rcv_read, wanted) as usize;
         Ok(Read { len, urgent: self.urgent.is_urgent(self.rcv_read), at_mark: self.at_mark() })
     }
 
     /// The next octet to be read stands at the mark.
     pub(crate) fn at_mark(&self) -> bool {
-        self.urgent.at_mark(self.rcv_read)
+        self.urgent.at_mark(&self.config.urgent, self.rcv_read)
     }
 
     /// An octet that is delivered out of band is no part of the stream.
     fn step_over_out_of_band(&mut self, cx: &mut Context<'_>) {
-        while self.unread() > 0 && self.urgent.skips(self.rcv_read) {
+        while self.unread() > 0 && self.urgent.skips(&self.config.urgent, self.rcv_read) {
             self.recv.discard(cx.pool, 1);
             self.consumed(1);
         }
@@ -453,7 +459,7 @@ impl Connection {
     }
 
     pub(crate) fn take_urgent(&mut self, peek: bool) -> Result<u8, Error> {
-        self.urgent.take(peek)
+        self.urgent.take(&self.config.urgent, peek, self.has_peer_finished())
     }
 
     /// FIN follows what is queued.
@@ -472,6 +478,10 @@ impl Connection {
     /// The application reads no more.
     pub(crate) fn stop_reading(&mut self, cx: &mut Context<'_>) {
         self.deaf = true;
+        self.discard_unread(cx);
+    }
+
+    pub(crate) fn discard_unread(&mut self, cx: &mut Context<'_>) {
         let unread = self.unread();
         self.recv.discard(cx.pool, unread as usize);
         self.consumed(unread);
@@ -510,7 +520,3 @@ impl Connection {
     }
 }
 
-/// The least shift that lets a window of `octets` be told (RFC 7323 2.2), at most 14.
-fn shift_for(octets: u32) -> u8 {
-    (0..14).find(|shift| octets >> shift <= 0xFFFF).unwrap_or(14)
-}

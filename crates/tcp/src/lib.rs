@@ -4,9 +4,12 @@
 
 extern crate alloc;
 
+mod buffer;
 mod config;
 mod endpoint;
 mod event;
+mod recv;
+mod send;
 
 pub use config::*;
 pub use endpoint::*;

@@ -8,7 +8,10 @@ use wire::tcp::{Flags, Tcp, TcpOption};
 /// A segment whose checksums are right, or are looked at later (`verified` in the input step).
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Segment<'a> {
+    /// SEG.SEQ of what is left of it.
     pub(crate) seq: SeqNumber,
+    /// SEG.SEQ as it was sent: the urgent pointer counts from there.
+    pub(crate) sent_at: SeqNumber,
     pub(crate) ack: SeqNumber,
     pub(crate) flags: Flags,
     /// Unscaled.
@@ -50,6 +53,7 @@ impl<'a> Segment<'a> {
     pub(crate) fn read(tcp: &'a Tcp<&'a [u8]>, congested: bool) -> Self {
         Self {
             seq: tcp.seq(),
+            sent_at: tcp.seq(),
             ack: tcp.ack(),
             flags: tcp.flags(),
             window: tcp.window(),

@@ -41,6 +41,12 @@ impl Flags {
         self.0 & other.0 == other.0
     }
 
+    /// These flags less those of `other`.
+    #[must_use]
+    pub const fn without(self, other: Self) -> Self {
+        Self(self.0 & !other.0)
+    }
+
     /// Any flag of `other` is set here.
     pub const fn intersects(self, other: Self) -> bool {
         self.0 & other.0 != 0

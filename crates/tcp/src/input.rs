@@ -1,0 +1,69 @@
+//! A segment arrives: the steps of RFC 9293 3.10.7.4, one file each, in their order.
+//!
+//! Each step gives the segment on, perhaps trimmed, or stops. A segment that is stopped before its text has
+//! changed nothing but what its step says.
+
+use rules::reset::Reset;
+use wire::tcp::Flags;
+
+use crate::State;
+use crate::connection::{Connection, Context};
+use crate::segment::Segment;
+
+mod ack;
+mod fin;
+mod icmp;
+mod reset;
+mod sequence;
+mod syn;
+mod syn_sent;
+mod text;
+mod timestamps;
+mod urgent;
+
+pub(crate) use icmp::IcmpError;
+
+/// What a step leaves: the segment for the next one, or nothing.
+pub(crate) type Step<'a> = Result<Segment<'a>, Stop>;
+
+/// The segment is done with.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Stop {
+    /// What there was to do is done.
+    Done,
+    /// It is answered with a reset, and the connection stays as it is.
+    Reset(Reset),
+}
+
+impl Connection {
+    /// A segment arrived for this connection. Returns a reset to be sent in its place, if any.
+    pub(crate) fn input(&mut self, segment: Segment<'_>, cx: &mut Context<'_>) -> Option<Reset> {
+        let stop = match self.state {
+            State::Closed => return None,
+            State::SynSent => self.syn_sent(segment, cx),
+            _ => self.synchronized(segment, cx),
+        };
+        match stop {
+            Err(Stop::Reset(reset)) => Some(reset),
+            Err(Stop::Done) | Ok(_) => None,
+        }
+    }
+
+    fn synchronized<'a>(&mut self, segment: Segment<'a>, cx: &mut Context<'_>) -> Step<'a> {
+        let segment = self.check_timestamps(segment, cx)?;
+        let segment = self.check_sequence(segment, cx)?;
+        let segment = self.check_reset(segment, cx)?;
+        let segment = self.check_syn(segment, cx)?;
+        if self.state == State::TimeWait && segment.has(Flags::FIN) {
+            // The peer's FIN once more: our last ACK was lost, the time begins anew.
+            self.time_wait(cx.now);
+        }
+        let segment = self.trim(segment);
+        self.heard = cx.now;
+        self.keep_alives = 0;
+        let segment = self.check_ack(segment, cx)?;
+        let segment = self.check_urgent(segment, cx)?;
+        let segment = self.take_text(segment, cx)?;
+        self.check_fin(segment, cx)
+    }
+}

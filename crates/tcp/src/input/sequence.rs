@@ -1,0 +1,80 @@
+//! First step: the sequence number (RFC 9293 3.10.7.4, with the edge of the seqval draft; S1, S6, S7).
+
+use rules::acceptability::{Acceptability, Edge, Window, acceptability, trim};
+use wire::tcp::Flags;
+
+use super::{Step, Stop};
+use crate::State;
+use crate::connection::{Connection, Context};
+use crate::segment::Segment;
+
+impl Connection {
+    /// Unacceptable segments are answered with an ACK, unless they are RSTs.
+    pub(super) fn check_sequence<'a>(&mut self, segment: Segment<'a>, cx: &mut Context<'_>) -> Step<'a> {
+        let window = self.rcv_window();
+        match acceptability(segment.seq, segment.len(), window, self.config.seq_validation) {
+            Acceptability::Acceptable => {
+                self.keep_timestamp(&segment, cx);
+                Ok(segment)
+            }
+            // Nothing of it is taken, but its ACK, URG and RST are looked at (row 3), and it is answered:
+            // that answer is what a window probe is for.
+            Acceptability::ZeroWindow => {
+                if !segment.has(Flags::RST) {
+                    self.ack_now();
+                }
+                Ok(segment)
+            }
+            Acceptability::Unacceptable => {
+                cx.counters.unacceptable += 1;
+                if !segment.has(Flags::RST) {
+                    self.answer_unacceptable();
+                }
+                Err(Stop::Done)
+            }
+        }
+    }
+
+    /// `<SEQ=SND.NXT><ACK=RCV.NXT><CTL=ACK>`; the stacks that the wars were seen with repeat what they sent
+    /// last instead, as the figures of the seqval draft show.
+    fn answer_unacceptable(&mut self) {
+        self.ack_now();
+        if self.config.seq_validation == Edge::Rfc793 && self.state == State::SynReceived {
+            self.syn_due = true;
+        }
+    }
+
+    /// What is left of the window's parts: old and excess text goes, and a SYN or FIN with it.
+    ///
+    /// What lies left of the window was received before: the sender has missed our ACK, or asks whether we
+    /// are alive. Either way it wants an answer, although the segment is acceptable (S7).
+    pub(super) fn trim<'a>(&mut self, mut segment: Segment<'a>) -> Segment<'a> {
+        let len = segment.len();
+        let Window { nxt, .. } = self.rcv_window();
+        let trim = trim(segment.seq, len, self.rcv_window());
+        if trim.is_whole(len) && !segment.seq.before(nxt) {
+            return segment;
+        }
+        if segment.seq.before(nxt) {
+            self.ack_now();
+            let payload = segment.payload.len() as u32;
+            if self.negotiated.sack && trim.skip > 0 && payload > 0 {
+                self.dsack = Some((segment.seq, segment.seq.plus(trim.skip.min(payload))));
+            }
+        }
+        let mut skip = trim.skip;
+        if segment.has(Flags::SYN) && skip > 0 {
+            segment.flags = segment.flags.without(Flags::SYN);
+            skip -= 1;
+        }
+        let payload = segment.payload;
+        let text = payload.get(skip as usize..).unwrap_or(&[]);
+        let keep = (trim.keep as usize).min(text.len());
+        if trim.keep as usize <= text.len() {
+            segment.flags = segment.flags.without(Flags::FIN);
+        }
+        segment.payload = text.get(..keep).unwrap_or(&[]);
+        segment.seq = segment.seq.plus(trim.skip);
+        segment
+    }
+}

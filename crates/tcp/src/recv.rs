@@ -1,0 +1,4 @@
+//! What a connection receives.
+
+pub(crate) mod assembler;
+pub(crate) mod buffer;

@@ -1,0 +1,3 @@
+//! What a connection sends.
+
+pub(crate) mod buffer;
