@@ -5,11 +5,12 @@ use alloc::boxed::Box;
 use alloc::collections::VecDeque;
 use alloc::vec::Vec;
 
-/// Octets in a chunk.
-pub(crate) const CHUNK: usize = 4096;
+/// Octets in a chunk. Half of it made the way through both buffers up to a tenth slower, and twice as much at
+/// most a tenth faster; a connection with a single unread octet pays for a whole chunk.
+pub(crate) const CHUNK: usize = 8192;
 
 /// How many free chunks a pool keeps; what comes back beyond them goes to the allocator.
-const KEPT: usize = 256;
+const KEPT: usize = (4 << 20) / CHUNK;
 
 /// A piece of a buffer. What a chunk out of the pool holds is what its last user left in it.
 pub(crate) type Chunk = Box<[u8; CHUNK]>;
@@ -66,6 +67,12 @@ pub(crate) fn shrink<T>(queue: &mut VecDeque<T>) {
     if queue.capacity() > 8 {
         *queue = VecDeque::new();
     }
+}
+
+/// Octets for tests, of which no two places look alike.
+#[cfg(test)]
+pub(crate) fn noise(len: usize, seed: u32) -> Vec<u8> {
+    (0..len as u32).map(|i| ((i ^ seed).wrapping_mul(0x9E37_79B1) >> 24) as u8).collect()
 }
 
 #[cfg(test)]

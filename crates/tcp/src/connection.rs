@@ -38,6 +38,10 @@ pub(crate) struct Connection {
     pub(crate) closed: Option<Reason>,
     /// Whom it came in by, until it is accepted.
     pub(crate) listener: Option<ListenerId>,
+    /// It is in its listener's queue.
+    pub(crate) announced: bool,
+    /// It counts against `limits.half_open`.
+    pub(crate) counted_half_open: bool,
     /// The application has let go of it.
     pub(crate) released: bool,
     pub(crate) events: Events,
@@ -119,8 +123,6 @@ pub(crate) struct Negotiated {
     pub(crate) timestamps: bool,
     pub(crate) sack: bool,
     pub(crate) ecn: bool,
-    /// The peer's SYN asked for ECN, or ours does.
-    pub(crate) ecn_asked: bool,
 }
 
 /// How far the end of what we send is.
@@ -187,6 +189,13 @@ impl Events {
         self.0 |= other.0;
     }
 
+    /// True if it was there.
+    pub(crate) const fn remove(&mut self, other: Self) -> bool {
+        let there = self.0 & other.0 != 0;
+        self.0 &= !other.0;
+        there
+    }
+
     /// Takes the first event of the set, in the order in which they make sense.
     pub(crate) const fn take(&mut self) -> Option<Self> {
         if self.0 == 0 {
@@ -219,6 +228,8 @@ impl Connection {
             state,
             closed: None,
             listener: None,
+            announced: false,
+            counted_half_open: false,
             released: false,
             events: Events::default(),
             negotiated: Negotiated::default(),
@@ -359,6 +370,22 @@ impl Connection {
         self.events.add(Events::CLOSED);
     }
 
+    /// Gives back what is buffered.
+    pub(crate) fn clear(&mut self, pool: &mut Pool) {
+        self.send.clear(pool);
+        self.recv.clear(pool);
+    }
+
+    /// Settings changed: what they hold back may go now.
+    pub(crate) fn reconfigured(&mut self, now: Instant) {
+        if self.config.delayed_ack.is_zero() && self.ack != AckDue::No {
+            self.ack_now();
+        }
+        if self.config.keep_alive.is_some() {
+            self.heard = self.heard.max(now);
+        }
+    }
+
     /// Enters TIME-WAIT (RFC 9293 3.10.7.4), or begins its time anew.
     pub(crate) fn time_wait(&mut self, now: Instant) {
         self.state = State::TimeWait;
@@ -368,12 +395,7 @@ impl Connection {
 
 /// What the application calls. Each is `Endpoint`'s function of the same name.
 impl Connection {
-    pub(crate) fn write(
-        &mut self,
-        data: &[u8],
-        urgent: bool,
-        cx: &mut Context<'_>,
-    ) -> Result<usize, Error> {
+    pub(crate) fn write(&mut self, data: &[u8], urgent: bool, cx: &mut Context<'_>) -> Result<usize, Error> {
         self.check_writable()?;
         let limit = self.config.send_buffer as usize;
         let taken = self.send.write(cx.pool, data, limit);
@@ -405,6 +427,7 @@ impl Connection {
             self.recv.read(cx.pool, to);
         }
         self.consumed(read.len as u32);
+        self.tidy(cx);
         Ok(Read { at_mark: self.at_mark(), ..read })
     }
 
@@ -444,6 +467,7 @@ impl Connection {
         while self.unread() > 0 && self.urgent.skips(&self.config.urgent, self.rcv_read) {
             self.recv.discard(cx.pool, 1);
             self.consumed(1);
+            self.tidy(cx);
         }
     }
 
@@ -455,6 +479,13 @@ impl Connection {
         }
         if self.is_window_update_due() {
             self.ack_now();
+        }
+    }
+
+    /// A connection that has nothing buffered holds no chunk.
+    fn tidy(&mut self, cx: &mut Context<'_>) {
+        if self.unread() == 0 && self.assembler.is_empty() {
+            self.recv.clear(cx.pool);
         }
     }
 
@@ -485,6 +516,7 @@ impl Connection {
         let unread = self.unread();
         self.recv.discard(cx.pool, unread as usize);
         self.consumed(unread);
+        self.tidy(cx);
     }
 
     /// How it is.
@@ -519,4 +551,3 @@ impl Connection {
         }
     }
 }
-

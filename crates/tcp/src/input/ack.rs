@@ -64,7 +64,6 @@ impl Connection {
         let window = self.window_of(segment);
         let input = AckInput {
             ack: segment.ack,
-            snd_nxt: self.snd_nxt,
             sacks: if self.negotiated.sack { segment.options.sacks.as_slice() } else { &[] },
             tsecr_rtt: self.rtt_of(segment, cx),
             has_data: segment.len() > 0,

@@ -81,7 +81,11 @@ impl Connection {
 
     /// What the peer's full-sized segments are likely to be, in octets of text.
     fn peer_segment(&self) -> u16 {
-        self.rcv_mss.min(self.peer_mss.max(536)).saturating_sub(if self.negotiated.timestamps { 12 } else { 0 })
+        self.rcv_mss.min(self.peer_mss.max(536)).saturating_sub(if self.negotiated.timestamps {
+            12
+        } else {
+            0
+        })
     }
 
     /// RFC 3168 6.1.3: CE is echoed until CWR comes.

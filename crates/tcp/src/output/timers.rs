@@ -62,7 +62,7 @@ impl Connection {
     }
 
     fn on_recovery_timeout(&mut self, cx: &mut Context<'_>) {
-        match self.recovery.on_timeout(cx.now, self.snd_nxt) {
+        match self.recovery.on_timeout(cx.now) {
             Expired::Nothing | Expired::Reorder => {}
             Expired::Probe => self.due.tail_probe = true,
             Expired::Rto if matches!(self.state, State::SynSent | State::SynReceived) => {

@@ -386,7 +386,18 @@ impl Packet {
         let fragmentation = if self.identification.is_none() { 0x40 } else { 0 };
         let ecn = if self.ect { ECT } else { 0 };
         header[..12].copy_from_slice(&[
-            0x45, ecn, length_high, length_low, id_high, id_low, fragmentation, 0, ttl, wire::tcp::PROTOCOL, 0, 0,
+            0x45,
+            ecn,
+            length_high,
+            length_low,
+            id_high,
+            id_low,
+            fragmentation,
+            0,
+            ttl,
+            wire::tcp::PROTOCOL,
+            0,
+            0,
         ]);
         header[12..16].copy_from_slice(&local.octets());
         header[16..].copy_from_slice(&remote.octets());

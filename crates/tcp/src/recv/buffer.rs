@@ -146,10 +146,7 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
-
-    fn noise(len: usize, seed: u32) -> Vec<u8> {
-        (0..len as u32).map(|i| ((i ^ seed).wrapping_mul(0x9E37_79B1) >> 24) as u8).collect()
-    }
+    use crate::buffer::noise;
 
     #[derive(Clone, Debug)]
     enum Step {
