@@ -53,6 +53,8 @@ pub struct Host {
     sockets: BTreeMap<i32, Socket>,
     polls: BTreeMap<i32, epoll::Set>,
     next_fd: i32,
+    /// ECN is asked for when a connection is opened, not only granted when asked.
+    ecn_active: bool,
     sent: VecDeque<Sent>,
     /// Counts what happened: an edge-triggered wait reports again when it has moved.
     edges: u64,
@@ -76,8 +78,12 @@ struct Socket {
     more: bool,
     /// TCP_CORK holds it.
     cork: bool,
+    /// Keep-alive timing, which is kept while they are off.
+    keep_alive: tcp::KeepAlive,
     /// Options that change nothing here and are only remembered.
     remembered: BTreeMap<(i32, i32), Vec<u8>>,
+    /// Connections taken from the endpoint by `poll`, which the application has yet to accept.
+    waiting: VecDeque<ConnectionId>,
     /// When this socket's connection last had an event.
     edge: u64,
 }
@@ -105,6 +111,7 @@ impl Host {
             sockets: BTreeMap::new(),
             polls: BTreeMap::new(),
             next_fd: 3,
+            ecn_active: true,
             sent: VecDeque::new(),
             edges: 0,
         }
@@ -119,6 +126,12 @@ impl Host {
     /// no effect once it is made.
     pub fn settings(&mut self) -> &mut EndpointConfig {
         &mut self.settings
+    }
+
+    /// Whether ECN is granted to those who ask, and whether it is asked for.
+    pub(crate) fn set_ecn(&mut self, granted: bool, asked: bool) {
+        self.settings.connection.ecn = granted;
+        self.ecn_active = asked;
     }
 
     /// The endpoint is made: its own settings stand.

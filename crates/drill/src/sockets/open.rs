@@ -1,7 +1,7 @@
 //! How sockets come and go: socket, bind, listen, accept, connect, shutdown, close.
 
 use core::net::{Ipv4Addr, SocketAddrV4};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, VecDeque};
 
 use tcp::{Config, Error, ListenOptions};
 
@@ -10,9 +10,11 @@ use crate::symbols::*;
 
 impl Socket {
     fn new(state: SocketState, config: Config) -> Self {
+        let keep_alive = config.keep_alive.unwrap_or_default();
         Self {
             state,
             config,
+            keep_alive,
             local: None,
             nonblocking: false,
             read_shut: false,
@@ -23,6 +25,7 @@ impl Socket {
             more: false,
             cork: false,
             remembered: BTreeMap::new(),
+            waiting: VecDeque::new(),
             edge: 0,
         }
     }
@@ -89,7 +92,8 @@ impl Host {
         let SocketState::Listening(listener) = socket.state else {
             return Err(Stop::Error(Errno::EINVAL));
         };
-        let Some(id) = self.endpoint().accept(listener) else {
+        let waiting = self.socket_mut(fd)?.waiting.pop_front();
+        let Some(id) = waiting.or_else(|| self.endpoint().accept(listener)) else {
             return Err(if nonblocking { Stop::Error(Errno::EAGAIN) } else { Stop::Blocks });
         };
         let info = self.endpoint().info(id);
@@ -114,7 +118,8 @@ impl Host {
             SocketState::Fresh => {}
         }
         let any = SocketAddrV4::new(Ipv4Addr::UNSPECIFIED, 0);
-        let (local, config) = (socket.local.unwrap_or(any), socket.config.clone());
+        let (local, mut config) = (socket.local.unwrap_or(any), socket.config.clone());
+        config.ecn &= self.ecn_active;
         let id = self.endpoint().connect(local, remote, config, now).map_err(refusal)?;
         self.socket_mut(fd)?.state = SocketState::Connected(id);
         self.settle();
@@ -190,7 +195,10 @@ impl Host {
         let socket = self.sockets.remove(&fd).ok_or(Stop::Error(Errno::EBADF))?;
         match socket.state {
             SocketState::Fresh => {}
-            SocketState::Listening(listener) => self.endpoint().close_listener(listener, now),
+            SocketState::Listening(listener) => {
+                socket.waiting.iter().for_each(|id| self.endpoint().abort(*id, now));
+                self.endpoint().close_listener(listener, now);
+            }
             SocketState::Connected(id) if socket.linger == Some(0) => self.endpoint().abort(id, now),
             SocketState::Connected(id) => self.endpoint().close(id, now),
         }

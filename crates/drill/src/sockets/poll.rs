@@ -39,8 +39,10 @@ impl Host {
         let id = match socket.state {
             SocketState::Fresh => return POLLOUT | POLLHUP,
             SocketState::Listening(listener) => {
-                let waits = self.endpoint().acceptable(listener) > 0;
-                return if waits { POLLIN | POLLRDNORM } else { 0 };
+                let next = self.endpoint().accept(listener);
+                let Ok(socket) = self.socket_mut(fd) else { return POLLNVAL };
+                socket.waiting.extend(next);
+                return if socket.waiting.is_empty() { 0 } else { POLLIN | POLLRDNORM };
             }
             SocketState::Connected(id) => id,
         };
