@@ -177,7 +177,7 @@ impl Window {
         };
         let room = self.ssthresh - self.cwnd;
         self.grow(growth.min(room));
-        if growth > room { growth - room } else { 0 }
+        growth.saturating_sub(room)
     }
 
     pub(crate) fn grow(&mut self, octets: u32) {
@@ -201,8 +201,10 @@ impl Window {
         self.cwnd.min(outstanding)
     }
 
+    /// In whole segments: the part of one would only lie idle, and of a window of four that is much.
     pub(crate) fn reduce_to(&mut self, octets: u32) {
-        self.ssthresh = octets.max(self.mss.saturating_mul(2));
+        let segments = octets.saturating_add(self.mss / 2) / self.mss;
+        self.ssthresh = segments.max(2).saturating_mul(self.mss);
         self.cwnd = self.ssthresh;
     }
 

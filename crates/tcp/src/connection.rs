@@ -93,6 +93,8 @@ pub(crate) struct Connection {
     pub(crate) assembler: Assembler,
     /// The FIN's sequence number, when it came.
     pub(crate) fin_at: Option<SeqNumber>,
+    /// It was taken, in order: it is the octet before RCV.NXT.
+    pub(crate) peer_finished: bool,
     /// The application reads no more: text is acknowledged and thrown away.
     pub(crate) deaf: bool,
     pub(crate) urgent: Receiver,
@@ -264,6 +266,7 @@ impl Connection {
             recv: RecvBuffer::new(),
             assembler: Assembler::new(),
             fin_at: None,
+            peer_finished: false,
             deaf: false,
             urgent,
             ts_recent: None,
@@ -287,13 +290,8 @@ impl Connection {
 
     /// Octets in order that the application has not read.
     pub(crate) fn unread(&self) -> u32 {
-        let fin = u32::from(self.has_peer_finished());
+        let fin = u32::from(self.peer_finished);
         self.rcv_nxt.minus(fin).distance_from(self.rcv_read)
-    }
-
-    /// The peer's FIN was taken in order.
-    pub(crate) fn has_peer_finished(&self) -> bool {
-        self.fin_at.is_some_and(|fin| fin.before(self.rcv_nxt))
     }
 
     /// The octet that follows what was queued by the application.
@@ -405,6 +403,8 @@ impl Connection {
         }
         if urgent && taken > 0 {
             self.snd_up = Some(self.snd_end());
+            // Urgent data is announced at once, also where it cannot go yet (U8).
+            self.due.window_probe |= self.snd_wnd == 0 && self.is_synchronized();
         }
         if self.stalled_since.is_none() && taken > 0 {
             self.stalled_since = Some(cx.now);
@@ -444,7 +444,7 @@ impl Connection {
         let unread = self.unread();
         if unread == 0 {
             return match self.closed {
-                Some(Reason::Finished) | None if self.has_peer_finished() || self.deaf => {
+                Some(Reason::Finished) | None if self.peer_finished || self.deaf => {
                     Ok(Read { len: 0, urgent: false, at_mark: self.at_mark() })
                 }
                 Some(Reason::Finished) => Ok(Read { len: 0, urgent: false, at_mark: false }),
@@ -490,7 +490,7 @@ impl Connection {
     }
 
     pub(crate) fn take_urgent(&mut self, peek: bool) -> Result<u8, Error> {
-        self.urgent.take(&self.config.urgent, peek, self.has_peer_finished())
+        self.urgent.take(&self.config.urgent, peek, self.peer_finished)
     }
 
     /// FIN follows what is queued.

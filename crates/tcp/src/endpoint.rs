@@ -15,7 +15,7 @@ use wire::SeqNumber;
 
 use crate::buffer::Pool;
 use crate::connection::{Connection, Context, Events};
-use crate::output::{Link, Next};
+use crate::output::{Link, Next, Out};
 use crate::segment::Tuple;
 use crate::{
     Config, ConnectionId, Counters, EndpointConfig, Error, Event, Info, ListenOptions, ListenerId, Read,
@@ -366,31 +366,29 @@ impl Endpoint {
             self.counters.sent += 1;
             return Some(transmit);
         }
-        while let Some(&index) = self.ready.front() {
-            if let Some(transmit) = self.transmit(index, buf, now) {
-                self.counters.sent += 1;
-                return Some(transmit);
-            }
+        while let Some(index) = self.ready.pop_front() {
+            self.connections.set_ready(index, false);
+            let connection = self.connections.get_mut(index);
+            let next = connection.map_or(Next::Idle, |connection| connection.next(now, &self.link));
+            let Next::Send(out) = next else {
+                self.settle(index, now);
+                continue;
+            };
+            let transmit = self.transmit(index, out, buf, now);
+            self.settle(index, now);
+            return transmit;
         }
         None
     }
 
-    /// One packet of the first connection in the queue, which then goes to its end.
-    fn transmit(&mut self, index: u32, buf: &mut [u8], now: Instant) -> Option<Transmit> {
-        self.ready.pop_front();
-        self.connections.set_ready(index, false);
+    /// One packet of a connection, which then goes to the end of the queue. `None`: `buf` is too short for it.
+    fn transmit(&mut self, index: u32, out: Out, buf: &mut [u8], now: Instant) -> Option<Transmit> {
         let connection = self.connections.get_mut(index)?;
-        let Next::Send(out) = connection.next(now, &self.link) else {
-            self.settle(index, now);
-            return None;
-        };
         let mut cx = context!(self, now);
         self.next_identification = self.next_identification.wrapping_add(1);
-        let transmit = connection.write_out(out, buf, &mut cx, &self.link, self.next_identification);
-        if transmit.is_some() {
-            self.settle(index, now);
-        }
-        transmit
+        let transmit = connection.write_out(out, buf, &mut cx, &self.link, self.next_identification)?;
+        self.counters.sent += 1;
+        Some(transmit)
     }
 
     /// When [`handle_timeout`](Self::handle_timeout) wants to be called; it may find nothing to do.
@@ -430,8 +428,8 @@ impl Endpoint {
     fn event_of(&mut self, index: u32) -> Option<Event> {
         let id = self.connections.id(index)?;
         let connection = self.connections.get_mut(index)?;
-        if connection.listener.is_some() {
-            return None; // Until it is accepted nobody knows the id.
+        if connection.listener.is_some() || connection.released {
+            return None; // Nobody knows the id yet, or any more.
         }
         Some(match connection.events.take()? {
             Events::CONNECTED => Event::Connected(id),
@@ -462,7 +460,7 @@ impl Endpoint {
     fn settle(&mut self, index: u32, now: Instant) {
         let Some(connection) = self.connections.get_mut(index) else { return };
         let next = connection.settle(now, &self.link);
-        let noticed = connection.events != Events::default();
+        let noticed = connection.events != Events::default() && !connection.released;
         if connection.counted_half_open && connection.state != State::SynReceived {
             connection.counted_half_open = false;
             self.half_open -= 1;
@@ -529,7 +527,10 @@ impl Endpoint {
 impl Connection {
     /// What tells the peer that the connection is aborted (RFC 9293 3.10.5), if it knows of it.
     fn abort_packet(&self) -> Option<crate::output::Packet> {
-        let known = !matches!(self.state, State::Closed | State::SynSent | State::TimeWait);
+        let known = !matches!(
+            self.state,
+            State::Closed | State::SynSent | State::Closing | State::LastAck | State::TimeWait
+        );
         let reset = rules::reset::Reset { seq: self.snd_nxt, ack: Some(self.rcv_nxt) };
         known.then(|| crate::output::reset_packet(self.tuple, reset))
     }

@@ -195,8 +195,13 @@ impl Connection {
         if !self.due.window_probe {
             return None;
         }
+        let shrunk = self.send_from() != self.snd_una;
         Some(match self.config.window_probe {
-            WindowProbe::NextOctet | WindowProbe::OctetAtUna if !self.send.is_empty() => Out::ProbeOctet,
+            // The peer took its window back: it waits for the octet at SND.UNA, which is no new one.
+            WindowProbe::NextOctet | WindowProbe::OctetAtUna if shrunk && !self.send.is_empty() => {
+                Out::Text { seq: self.snd_una, len: 1, fin: false, again: true }
+            }
+            WindowProbe::NextOctet | WindowProbe::OctetAtUna if self.unsent() > 0 => Out::ProbeOctet,
             WindowProbe::OldOctet => Out::Poke { octet: true },
             _ => Out::Poke { octet: false },
         })

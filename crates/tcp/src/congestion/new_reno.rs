@@ -104,9 +104,9 @@ mod tests {
         }
         assert_eq!(reno.cwnd(), 11_000);
         reno.on_rto(11_000, false);
-        assert_eq!((reno.cwnd(), reno.ssthresh()), (1_000, 5_500));
+        assert_eq!((reno.cwnd(), reno.ssthresh()), (1_000, 6_000), "whole segments");
         reno.on_rto(1_000, true);
-        assert_eq!(reno.ssthresh(), 5_500, "one loss, one reduction");
+        assert_eq!(reno.ssthresh(), 6_000, "one loss, one reduction");
         reno.undo();
         assert_eq!((reno.cwnd(), reno.ssthresh()), (11_000, 10_000));
     }

@@ -9,10 +9,10 @@ use wire::tcp::{Flags, Tcp};
 use wire::{Fragment, Packet, Transport, Trust};
 
 use super::{Context, Endpoint, Place, context};
-use crate::Checksum;
 use crate::input::{IcmpError, IcmpKind};
 use crate::output::reset_packet;
 use crate::segment::{Segment, Tuple};
+use crate::{Checksum, Reason};
 
 impl Endpoint {
     /// One IPv4 packet: TCP for us, or an ICMP error about it. Others are counted and ignored.
@@ -63,6 +63,14 @@ impl Endpoint {
 
     pub(super) fn handle_segment(&mut self, index: u32, tuple: Tuple, segment: Segment<'_>, now: Instant) {
         let Some(connection) = self.connections.get_mut(index) else { return };
+        if let Some(after) = connection.is_reopened_by(&segment)
+            && let Some(listener) = self.listeners.find(tuple.local)
+        {
+            connection.end(Reason::Finished, &mut self.pool);
+            self.settle(index, now);
+            self.counters.time_wait_reused += 1;
+            return self.handle_syn(listener, tuple, segment, Some(after), now);
+        }
         if let Some(reset) = connection.input(segment, &mut context!(self, now)) {
             self.replies.push_reset(reset_packet(tuple, reset), now, &mut self.counters);
         }

@@ -14,10 +14,10 @@ use wire::tcp::Flags;
 use super::Endpoint;
 use super::demux::{Demux, Place};
 use super::timers::Timers;
-use crate::Counters;
 use crate::connection::Connection;
 use crate::output::{OptionOctets, Packet};
 use crate::segment::{Segment, Tuple};
+use crate::{Counters, State};
 
 /// What is remembered of a connection in TIME-WAIT: 72 octets.
 #[derive(Clone, Copy, Debug)]
@@ -168,6 +168,18 @@ impl Endpoint {
             identification: None,
         };
         self.replies.push_with(packet, options, &mut self.counters);
+    }
+}
+
+impl Connection {
+    /// It is in TIME-WAIT and this SYN begins another one (RFC 6191): behind which sequence number.
+    pub(super) fn is_reopened_by(&self, segment: &Segment<'_>) -> Option<SeqNumber> {
+        if self.state != State::TimeWait || !segment.has(Flags::SYN) || segment.has(Flags::ACK) {
+            return None;
+        }
+        let ended = Ended { rcv_nxt: self.rcv_nxt, ts_recent: self.ts_recent.map(|recent| recent.value) };
+        let syn = NewSyn { seq: segment.seq, tsval: segment.options.timestamps.map(|(value, _)| value) };
+        (time_wait_syn(ended, syn) == SynInTimeWait::Accept).then_some(self.snd_nxt)
     }
 }
 

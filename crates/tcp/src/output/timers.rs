@@ -72,9 +72,12 @@ impl Connection {
                 self.syn_due = true;
             }
             Expired::Rto => {
-                if self.recovery.rto_count() > u32::from(self.config.retries) {
+                // A peer that answers and keeps its window closed is not gone (RFC 9293 3.8.6.1: MUST-37).
+                let heard = self.snd_wnd == 0 && cx.now.since(self.heard) < self.config.max_rto * 2;
+                if self.recovery.rto_count() > u32::from(self.config.retries) && !heard {
                     return self.end(Reason::TimedOut, cx.pool);
                 }
+                self.due.window_probe |= self.snd_wnd == 0;
                 if self.recovery.rto_count() >= BLACK_HOLE {
                     self.suspect_black_hole();
                 }

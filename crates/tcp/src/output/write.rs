@@ -72,7 +72,10 @@ impl Connection {
         packet.identification = (!self.config.path_mtu_discovery).then_some(identification);
         let (offset, len) = self.text_of(out);
         let text = |to: &mut [u8]| match out {
-            Out::Poke { .. } => Sum::default(),
+            Out::Poke { .. } => {
+                to.fill(0);
+                Sum::default()
+            }
             _ if link.checksum_offload => {
                 self.send.copy(offset, to);
                 Sum::default()

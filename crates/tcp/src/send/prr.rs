@@ -30,8 +30,8 @@ impl Prr {
             let limit = if clean { owed.saturating_add(mss) } else { owed };
             (ssthresh - pipe).min(limit)
         };
-        // The fast retransmit itself always leaves.
-        self.budget = if self.out == 0 { allowed.max(mss) } else { allowed };
+        // The fast retransmit itself always leaves; and with nothing in flight nothing would ever arrive.
+        self.budget = if self.out == 0 || pipe == 0 { allowed.max(mss) } else { allowed };
     }
 
     /// `octets` left.

@@ -4,25 +4,24 @@
 //! congestion window; the connection keeps the octets. SYN and FIN count as the octet of sequence space
 //! that they are.
 
+mod losses;
+mod timers;
+
 use core::time::Duration;
 
 use rules::Instant;
 use wire::SeqNumber;
 
-use super::frto::{Frto, Verdict};
+use super::frto::Frto;
 use super::prr::Prr;
 use super::rack::{Rack, Tlp};
-use super::scoreboard::{Losses, Record, Scoreboard};
+use super::scoreboard::{Record, Scoreboard};
 use crate::Config;
 use crate::congestion::{Ack, Congestion, Controller};
 use crate::rtt::Rtt;
 
-/// Duplicate ACKs that stand for a loss, without SACK (RFC 5681 3.2).
-const DUP_THRESH: u32 = 3;
-/// How long a peer may hold back its ACK of a single segment (RFC 8985 7.2).
-const MAX_ACK_DELAY: Duration = Duration::from_millis(200);
-/// The probe timeout before a round trip was measured (RFC 8985 7.2).
-const BLIND_PROBE: Duration = Duration::from_secs(1);
+/// A timer that does not run. Half the size of an option, of which every connection would have three.
+const NEVER: Instant = Instant::from_nanos(u64::MAX);
 
 /// Where the sender stands.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -64,9 +63,10 @@ pub(crate) struct Recovery {
     undo_octets: u32,
     episode: Instant,
     last_sent: Instant,
-    reorder_at: Option<Instant>,
-    probe_at: Option<Instant>,
-    rto_at: Option<Instant>,
+    /// Timers; [`NEVER`]: not running.
+    reorder_at: Instant,
+    probe_at: Instant,
+    rto_at: Instant,
     retransmissions: u64,
 }
 
@@ -164,9 +164,9 @@ impl Recovery {
             undo_octets: 0,
             episode: Instant::ZERO,
             last_sent: Instant::ZERO,
-            reorder_at: None,
-            probe_at: None,
-            rto_at: None,
+            reorder_at: NEVER,
+            probe_at: NEVER,
+            rto_at: NEVER,
             retransmissions: 0,
         }
     }
@@ -191,12 +191,14 @@ impl Recovery {
         let (old_nxt, una) = (self.board.nxt(), self.board.una());
         let again = self.board.transmit(start, end, now);
         let new = self.board.nxt().distance_from(old_nxt);
-        if self.board.is_empty() {
+        if again == 0 && new == 0 {
             return;
         }
         self.last_sent = now;
         if again > 0 {
             self.retransmissions += 1;
+        }
+        if self.phase != Phase::Open {
             self.undo_octets = self.undo_octets.saturating_add(again);
         }
         if self.phase == Phase::Fast {
@@ -212,28 +214,12 @@ impl Recovery {
         }
         // The head sent again starts the timer again, as RFC 6675 section 6 allows: a recovery of several
         // round trips on a path much shorter than the timeout would end in one otherwise.
-        if self.rto_at.is_none() || (again > 0 && !start.after(una)) {
-            self.rto_at = Some(now + self.rtt.rto());
+        if self.rto_at == NEVER || (again > 0 && !start.after(una)) {
+            self.rto_at = now + self.rtt.rto();
         }
         if new > 0 {
             self.arm_probe(now);
         }
-    }
-
-    /// RFC 8985 7.2: only while nothing hints at a loss, and one probe at a time.
-    fn arm_probe(&mut self, now: Instant) {
-        self.probe_at = None;
-        let quiet = self.phase == Phase::Open && self.board.sacked() == 0 && self.board.lost() == 0;
-        if !self.sack || !quiet || self.tlp.is_out() || self.board.is_empty() {
-            return;
-        }
-        let wait = match self.rtt.srtt() {
-            None => BLIND_PROBE,
-            Some(srtt) if self.board.in_flight() <= self.segment() => srtt * 2 + MAX_ACK_DELAY,
-            Some(srtt) => srtt * 2,
-        };
-        let at = now + wait;
-        self.probe_at = Some(self.rto_at.map_or(at, |rto_at| rto_at.min(at)));
     }
 
     /// An acknowledgment came: call it for every acceptable ACK, also when nothing is in flight.
@@ -265,7 +251,8 @@ impl Recovery {
         if self.tlp.on_ack(input.ack, dsack, duplicate && input.sacks.is_empty()) {
             self.reduce(flight);
         }
-        if self.phase != Phase::Open && !input.ack.before(self.recover) && newly_acked > 0 {
+        let phase = self.phase;
+        if phase != Phase::Open && !input.ack.before(self.recover) && newly_acked > 0 {
             self.phase = Phase::Open;
             self.frto = Frto::Off;
             self.rack.on_recovered();
@@ -273,17 +260,26 @@ impl Recovery {
         if input.ece && self.phase == Phase::Open && !input.ack.before(self.ece_until) {
             self.ece_until = self.board.nxt();
             self.reduce(self.board.outstanding().saturating_add(newly_acked));
-        } else {
+        } else if phase != Phase::Fast {
             self.grow(input, &news, newly_acked, rtt);
         }
         outcome.lost_any = self.find_losses(input.now, newly_acked, flight);
-        if self.phase == Phase::Fast {
-            let clean = newly_acked > 0 && !outcome.lost_any;
-            let (pipe, mss) = (self.in_flight(), self.segment());
-            self.prr.on_ack(news.delivered, pipe, self.congestion.ssthresh(), mss, clean);
-        }
+        self.apportion(news.delivered, newly_acked > 0 && !outcome.lost_any);
+        self.keep_up(input.ack);
         self.arm(input.now, newly_acked);
         outcome
+    }
+
+    /// Marks that lie behind SND.UNA come along: half a circle further they would seem to lie ahead.
+    fn keep_up(&mut self, ack: SeqNumber) {
+        for mark in [&mut self.ece_until, &mut self.limited_until] {
+            if mark.before(ack) {
+                *mark = ack;
+            }
+        }
+        if self.phase == Phase::Open && self.recover.before(ack) {
+            self.recover = ack;
+        }
     }
 
     /// The first block, if it reports a duplicate (RFC 2883 section 4).
@@ -328,26 +324,6 @@ impl Recovery {
         news
     }
 
-    /// Without SACK every duplicate ACK stands for a segment that arrived (RFC 6937 section 3).
-    fn count_duplicates(&mut self, news: &mut News, newly_acked: u32, duplicate: bool) {
-        let segment = self.segment();
-        if newly_acked > 0 {
-            // One segment filled the hole; the others had been counted.
-            let counted = self.dup_octets.min(newly_acked.saturating_sub(segment));
-            self.dup_octets -= counted;
-            news.delivered = news.delivered.saturating_sub(counted);
-            if self.phase == Phase::Open {
-                self.dup_octets = 0;
-            }
-        } else if duplicate && self.phase != Phase::Loss {
-            let most = self.board.in_flight().saturating_sub(segment);
-            let more = segment.min(most.saturating_sub(self.dup_octets));
-            self.dup_octets += more;
-            news.delivered += more;
-        }
-        self.dup_octets = self.dup_octets.min(self.board.in_flight());
-    }
-
     /// Round trips: of octets sent once (Karn), else of the timestamp. Returns the newest.
     fn measure(
         &mut self,
@@ -387,53 +363,9 @@ impl Recovery {
         true
     }
 
-    /// F-RTO's answer, if one is due.
-    fn judge_timeout(&mut self, input: &AckInput<'_>, news: &News, newly_acked: u32) -> bool {
-        let beyond = !input.ack.before(self.recover);
-        let (advanced, mss) = (newly_acked > 0, self.segment());
-        if self.frto.on_ack(advanced, beyond, news.original, input.can_send_new, mss) != Verdict::Spurious {
-            return false;
-        }
-        self.undo();
-        true
-    }
-
-    /// All that was sent again in this episode came twice: there was no loss (RFC 3708's idea).
-    fn judge_duplicates(&mut self, dsack: Option<(SeqNumber, SeqNumber)>) -> bool {
-        let Some((start, end)) = dsack else { return false };
-        if self.undo_octets == 0 || end.after(self.recover) {
-            return false;
-        }
-        self.undo_octets = self.undo_octets.saturating_sub(end.distance_from(start));
-        if self.undo_octets > 0 || self.board.lost() > 0 {
-            return false;
-        }
-        self.undo();
-        true
-    }
-
-    fn undo(&mut self) {
-        self.board.restore();
-        self.congestion.undo();
-        self.rtt.reset_back_off();
-        self.phase = Phase::Open;
-        self.undo_octets = 0;
-        self.rto_count = 0;
-    }
-
-    fn reduce(&mut self, outstanding: u32) {
-        self.congestion.on_congestion(outstanding);
-        self.cwr = true;
-    }
-
     fn grow(&mut self, input: &AckInput<'_>, news: &News, newly_acked: u32, rtt: Option<Duration>) {
         // A duplicate ACK does not open the window (RFC 5681 3.2), except where it is being rebuilt.
-        let counts = match self.phase {
-            Phase::Open => newly_acked > 0,
-            Phase::Loss => true,
-            Phase::Fast => false,
-        };
-        if !counts || news.delivered == 0 {
+        if news.delivered == 0 || (self.phase == Phase::Open && newly_acked == 0) {
             return;
         }
         self.congestion.on_ack(&Ack {
@@ -445,71 +377,6 @@ impl Recovery {
             snd_una: input.ack,
             snd_nxt: self.board.nxt(),
         });
-    }
-
-    fn find_losses(&mut self, now: Instant, newly_acked: u32, flight: u32) -> bool {
-        let lost = if self.sack { self.lose_by_time(now) } else { self.lose_by_count(newly_acked) };
-        if lost.octets == 0 {
-            return false;
-        }
-        // A retransmission of this episode that is lost itself is another congestion (RFC 5681 4.3).
-        let another = lost.resent_at.is_some_and(|at| at >= self.episode);
-        if self.phase == Phase::Open || (self.phase == Phase::Fast && another) {
-            self.begin_recovery(now, flight);
-        }
-        true
-    }
-
-    fn lose_by_time(&mut self, now: Instant) -> Losses {
-        self.reorder_at = None;
-        let Some(newest) = self.rack.newest() else { return Losses::default() };
-        let hurry = self.phase != Phase::Open || self.board.sacked() > (DUP_THRESH - 1) * self.segment();
-        let wait = self.rack.reordering_window(hurry, self.rtt.min_rtt(), self.rtt.srtt());
-        let lost = self.board.lose(newest, now, self.rack.rtt() + wait);
-        self.reorder_at = lost.next;
-        lost
-    }
-
-    /// RFC 6582: the third duplicate ACK, and then every partial one.
-    fn lose_by_count(&mut self, newly_acked: u32) -> Losses {
-        let segment = self.segment();
-        let enough = match self.phase {
-            Phase::Open => newly_acked == 0 && self.dup_octets >= self.least_duplicates(),
-            Phase::Fast => newly_acked > 0,
-            Phase::Loss => false,
-        };
-        let octets = if enough { self.board.lose_first(segment) } else { 0 };
-        self.dup_octets = self.dup_octets.min(self.board.in_flight());
-        Losses { octets, ..Losses::default() }
-    }
-
-    fn least_duplicates(&self) -> u32 {
-        self.segment() * DUP_THRESH
-    }
-
-    fn begin_recovery(&mut self, now: Instant, flight: u32) {
-        self.reduce(self.board.outstanding().max(flight));
-        if self.phase == Phase::Open {
-            self.undo_octets = 0;
-        }
-        self.phase = Phase::Fast;
-        self.recover = self.board.nxt();
-        self.ece_until = self.recover;
-        self.episode = now;
-        self.prr = Prr::new(flight);
-        self.prr.on_ack(0, self.in_flight(), self.congestion.ssthresh(), self.segment(), false);
-    }
-
-    fn arm(&mut self, now: Instant, newly_acked: u32) {
-        if self.board.is_empty() {
-            (self.rto_at, self.probe_at, self.reorder_at) = (None, None, None);
-            self.dup_octets = 0;
-        } else if newly_acked > 0 {
-            self.rto_at = Some(now + self.rtt.rto());
-            self.arm_probe(now);
-        } else if self.board.sacked() > 0 {
-            self.probe_at = None;
-        }
     }
 
     /// Octets that may leave now beyond what is in flight: new text or retransmissions. 0: none.
@@ -529,69 +396,6 @@ impl Recovery {
             return None;
         }
         self.board.first_lost()
-    }
-
-    /// When [`Self::on_timeout`] is to be called; `None` when nothing is in flight.
-    pub(crate) fn deadline(&self) -> Option<Instant> {
-        [self.reorder_at, self.probe_at, self.rto_at].into_iter().flatten().min()
-    }
-
-    /// Time has come to `now`.
-    pub(crate) fn on_timeout(&mut self, now: Instant) -> Expired {
-        let due = |at: Option<Instant>| at.is_some_and(|at| at <= now);
-        if due(self.reorder_at) {
-            let flight = self.in_flight();
-            if self.find_losses(now, 0, flight) {
-                self.probe_at = None;
-                return Expired::Reorder;
-            }
-        }
-        if due(self.probe_at) {
-            self.probe_at = None;
-            self.tlp.call();
-            self.rto_at = Some(now + self.rtt.rto());
-            return Expired::Probe;
-        }
-        if due(self.rto_at) {
-            self.expire(now);
-            return Expired::Rto;
-        }
-        Expired::Nothing
-    }
-
-    fn expire(&mut self, now: Instant) {
-        let outstanding = self.board.outstanding();
-        // One reduction for one loss: a recovery that ends in a timeout has had it.
-        let again = self.rto_count > 0 || self.phase == Phase::Fast;
-        if !self.handshake {
-            self.frto = if self.sack && self.phase == Phase::Open { Frto::Asked } else { Frto::Off };
-            self.congestion.on_rto(outstanding, again);
-            self.cwr = true;
-            self.phase = Phase::Loss;
-            self.undo_octets = 0;
-        }
-        self.board.lose_all();
-        self.rtt.back_off();
-        self.rto_count = self.rto_count.saturating_add(1);
-        self.recover = self.board.nxt();
-        self.ece_until = self.recover;
-        self.dup_octets = 0;
-        self.tlp.clear();
-        (self.probe_at, self.reorder_at) = (None, None);
-        self.rto_at = Some(now + self.rtt.rto());
-    }
-
-    /// The path takes smaller segments only: what is in flight did not fit, and congestion has no part in it
-    /// (RFC 1191 6.5).
-    pub(crate) fn path_changed(&mut self) {
-        self.board.lose_all();
-    }
-
-    /// The last segment in flight: what a probe sends when there is no new text.
-    pub(crate) fn tlp_range(&self) -> Option<(SeqNumber, SeqNumber)> {
-        let last = self.board.last()?;
-        let len = last.len().min(self.segment());
-        Some((last.end.minus(len), last.end))
     }
 
     /// Before new text is sent when nothing is in flight: after a silence of an RTO the window is the
@@ -633,6 +437,7 @@ impl Recovery {
     }
 
     /// In fast recovery, or after a timeout until what was in flight then is acknowledged.
+    #[cfg(test)]
     pub(crate) fn in_recovery(&self) -> bool {
         self.phase != Phase::Open
     }

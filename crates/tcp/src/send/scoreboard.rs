@@ -423,9 +423,15 @@ impl Scoreboard {
     pub(crate) fn lose_all(&mut self) {
         let reneged = self.records.front().is_some_and(|front| front.state == State::Sacked);
         for index in 0..self.records.len() {
-            if reneged || self.records.get(index).is_some_and(|record| record.state == State::InFlight) {
-                self.set(index, State::Lost);
+            let Some(record) = self.records.get_mut(index) else { break };
+            if record.state == State::Sacked {
+                if !reneged {
+                    continue;
+                }
+                // It may be several in one, each with its past: no round trip is measured on it (Karn).
+                record.resent = true;
             }
+            self.set(index, State::Lost);
         }
         self.resent = VecDeque::new();
         self.first_original = self.nxt;
@@ -463,6 +469,7 @@ impl Scoreboard {
         Some((first.start, end))
     }
 
+    #[cfg(test)]
     pub(crate) fn records(&self) -> impl Iterator<Item = &Record> {
         self.records.iter()
     }
