@@ -32,7 +32,7 @@ pub struct Fault {
 }
 
 /// What most of this crate returns.
-pub type Result<T> = core::result::Result<T, Box<Fault>>;
+pub(crate) type Result<T> = core::result::Result<T, Box<Fault>>;
 
 impl Fault {
     pub(crate) fn syntax(

@@ -107,6 +107,10 @@ impl Lexer<'_> {
             return Ok(TokenKind::Code(code[2..len - 2].trim().to_owned()));
         }
         match first {
+            '#' => {
+                let help = "scripts are not given to a preprocessor first: write the lines that are meant";
+                Err(Fault::unsupported(&(self.at..self.at + 1), "lines of the C preprocessor", help))
+            }
             '"' | '`' => self.quoted(first),
             '-' if rest.starts_with("--") => {
                 let len = 2 + word_len(&rest[2..]);
@@ -180,8 +184,8 @@ impl Lexer<'_> {
         }
         if whole > sign {
             let text = self.take(whole);
-            let value = text.parse().map_err(|_| Fault::syntax(&span, "too large a number", ""))?;
-            return Ok(TokenKind::Int(value));
+            // Digits of a cookie may be too many for a number: they are a word then.
+            return Ok(text.parse().map_or(TokenKind::Word(text), TokenKind::Int));
         }
         let mark = if sign == 1 { '-' } else { '.' };
         self.at += 1;

@@ -10,13 +10,24 @@ mod packet;
 
 /// Reads a script.
 ///
+/// `defines` are symbols and their values; `--define=NAME=VALUE` lines of the script come after them.
+///
 /// # Errors
 /// The first thing that is not of the language, or that is not supported here.
-pub fn parse(text: &str) -> Result<Script> {
+pub fn parse(text: &str, defines: &[(String, String)]) -> Result<Script> {
     let mut parser = Parser { text, tokens: tokens(text)?, at: 0 };
     let mut options = Vec::new();
+    for (name, value) in defines {
+        parser.define(name, value)?;
+    }
     while let TokenKind::Option(name) = parser.peek().clone() {
-        options.push(parser.option(name)?);
+        let line = parser.option(name)?;
+        if let Some((name, value)) = line.value.as_deref().and_then(|value| value.split_once('=')) {
+            if line.name == "define" {
+                parser.define(name, value)?;
+            }
+        }
+        options.push(line);
     }
     let mut events = Vec::new();
     while *parser.peek() != TokenKind::End {
@@ -129,6 +140,17 @@ impl Parser<'_> {
 
     fn u8(&mut self, what: &str) -> Result<u8> {
         self.number(what, u64::from(u8::MAX)).map(|value| value as u8)
+    }
+
+    /// From here on the symbol `name` stands for `value`.
+    fn define(&mut self, name: &str, value: &str) -> Result<()> {
+        let meant = tokens(value)?.into_iter().next().map_or(TokenKind::End, |token| token.kind);
+        for token in self.tokens.iter_mut().skip(self.at) {
+            if matches!(&token.kind, TokenKind::Word(word) if word == name) {
+                token.kind = meant.clone();
+            }
+        }
+        Ok(())
     }
 
     /// What is next is not right.

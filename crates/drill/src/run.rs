@@ -78,7 +78,14 @@ pub enum Mark {
 /// Runs the script `text`.
 pub fn run(text: &str, options: &Options) -> Outcome {
     let mut runner = Runner::new(options);
-    let verdict = crate::parse(text).and_then(|script| runner.script(&script));
+    let defines: Vec<(String, String)> = options
+        .lines
+        .iter()
+        .filter(|(name, _)| name == "define")
+        .filter_map(|(_, value)| value.split_once('='))
+        .map(|(name, value)| (name.to_owned(), value.to_owned()))
+        .collect();
+    let verdict = crate::parse(text, &defines).and_then(|script| runner.script(&script));
     runner.leftovers();
     Outcome {
         verdict,

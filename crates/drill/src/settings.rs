@@ -23,6 +23,7 @@ pub(crate) enum Done {
 /// Carries out a command line: several commands on lines of their own.
 pub(crate) fn command(host: &mut Host, text: &str) -> Done {
     let mut ignored = Vec::new();
+    let text = text.replace("\\\n", " ");
     for line in text.split(['\n', ';']).flat_map(|line| line.split("&&")) {
         let line = line.split(" #").next().unwrap_or(line).trim();
         if line.is_empty() || line.starts_with('#') {
@@ -122,6 +123,8 @@ fn linux_defaults(host: &mut Host) {
     connection.syn_retries = 5;
     connection.ecn = false;
     connection.congestion = CongestionControl::Cubic;
+    // Linux acknowledges the first segments of a connection at once, and these scripts are hardly longer.
+    connection.delayed_ack = Duration::ZERO;
 }
 
 /// The largest receive buffer decides on the window scale, as in Linux; the default send buffer is used.
@@ -153,7 +156,10 @@ fn sysctl(host: &mut Host, name: &str, value: &str) -> Done {
     let set = match name.strip_prefix("net.ipv4.") {
         Some(name) => linux(host, name, value),
         None => match name.strip_prefix("net.inet.") {
-            Some(name) => freebsd(host, name, value),
+            Some(name) => {
+                host.freebsd = true;
+                freebsd(host, name, value)
+            }
             None => None,
         },
     };

@@ -55,6 +55,8 @@ pub struct Host {
     next_fd: i32,
     /// ECN is asked for when a connection is opened, not only granted when asked.
     ecn_active: bool,
+    /// The script was written for FreeBSD: it orders and pads options in another way.
+    pub(crate) freebsd: bool,
     sent: VecDeque<Sent>,
     /// Counts what happened: an edge-triggered wait reports again when it has moved.
     edges: u64,
@@ -112,6 +114,7 @@ impl Host {
             polls: BTreeMap::new(),
             next_fd: 3,
             ecn_active: true,
+            freebsd: false,
             sent: VecDeque::new(),
             edges: 0,
         }

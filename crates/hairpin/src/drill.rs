@@ -31,6 +31,9 @@ pub(crate) struct Args {
     /// How far from its time something may happen, in microseconds.
     #[arg(long, value_name = "MICROSECONDS")]
     tolerance_usecs: Option<u64>,
+    /// A symbol that scripts use, and what it stands for.
+    #[arg(short = 'D', long, value_name = "NAME=VALUE")]
+    define: Vec<String>,
     /// Settings of the endpoint, `name=value,name=value`, as `--so_flags` in a script.
     #[arg(long, value_name = "SETTINGS")]
     set: Option<String>,
@@ -44,6 +47,7 @@ pub(crate) fn run(args: &Args) -> miette::Result<ExitCode> {
     let mut lines = Vec::new();
     lines.extend(args.tolerance_usecs.map(|usecs| ("tolerance_usecs".to_owned(), usecs.to_string())));
     lines.extend(args.set.clone().map(|set| ("so_flags".to_owned(), set)));
+    lines.extend(args.define.iter().map(|define| ("define".to_owned(), define.clone())));
     let options = Options { lines, ignore_code: args.ignore_code };
     let started = Instant::now();
     let mut counts: BTreeMap<&str, usize> = BTreeMap::new();
@@ -66,7 +70,7 @@ fn carry_out(text: &str, options: &Options, dry_run: bool) -> Outcome {
     if !dry_run {
         return drill::run(text, options);
     }
-    let verdict = drill::parse(text).map(drop);
+    let verdict = drill::parse(text, &[]).map(drop);
     Outcome { verdict, records: Vec::new(), notes: Vec::new(), local: None }
 }
 

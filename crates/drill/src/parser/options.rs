@@ -102,13 +102,18 @@ impl Parser<'_> {
         let span = self.span();
         let text = match self.peek().clone() {
             TokenKind::Word(word) => word,
-            TokenKind::Int(_) => self.text_at(&span),
+            // Leading zeros are only in the text.
+            TokenKind::Int(value) if self.text_at(&span).len() > value.to_string().len() => self.text_at(&span),
+            TokenKind::Int(value) => value.to_string(),
             _ => return Ok(Vec::new()),
         };
         self.at += 1;
         let pair = |at: usize| text.get(at..at + 2).and_then(|pair| u8::from_str_radix(pair, 16).ok());
         let octets: Option<Vec<u8>> = (0..text.len()).step_by(2).map(pair).collect();
-        octets.ok_or_else(|| Fault::syntax(&span, "not pairs of hexadecimal digits", "write 0a1b2c3d"))
+        octets.ok_or_else(|| match text.starts_with(|letter: char| letter.is_ascii_uppercase()) {
+            true => Fault::unsupported(&span, format!("the symbol {text}"), "define it: --define=NAME=VALUE"),
+            false => Fault::syntax(&span, "not pairs of hexadecimal digits", "write 0a1b2c3d"),
+        })
     }
 }
 

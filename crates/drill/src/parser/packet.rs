@@ -93,6 +93,9 @@ impl Parser<'_> {
         }
         let urgent = if self.accept_word("urg") { self.u16("the urgent pointer")? } else { 0 };
         let options = self.tcp_options(outbound)?;
+        if self.is('/') {
+            return Err(self.unsupported("TCP in UDP", "write the TCP packet itself"));
+        }
         Ok(Tcp { ports, flags, ace, seq, len, ack, window, urgent, options })
     }
 
@@ -190,6 +193,9 @@ impl Parser<'_> {
                 return Err(self.unsupported("a quoted packet that is not TCP", "this endpoint speaks TCP only"));
             }
             quoted = self.seq()?;
+            if self.is('/') {
+                return Err(self.unsupported("TCP in UDP", "write the TCP packet itself"));
+            }
             self.expect(']', "the quoted packet")?;
         }
         if outbound {
@@ -223,11 +229,19 @@ fn type_and_code(kind: &str, code: &str) -> Option<(u8, u8)> {
             ("precedence_violation", 14),
             ("precedence_cutoff", 15),
         ],
+        "time_exceeded" => &[
+            ("ttl_exceeded_in_transit", 0),
+            ("exceeded_hop_limit", 0),
+            ("frag_reass_exceeded", 1),
+            ("exceeded_frag_time", 1),
+        ],
+        "parameter_problem" => &[("code_0", 0), ("code_1", 1), ("code_2", 2)],
         _ => &[],
     };
     let number = match kind {
         "unreachable" => icmpv4::UNREACHABLE,
         "source_quench" => icmpv4::SOURCE_QUENCH,
+        "redirect" => icmpv4::REDIRECT,
         "time_exceeded" => icmpv4::TIME_EXCEEDED,
         "parameter_problem" => icmpv4::PARAMETER_PROBLEM,
         "echo_reply" | "echo_request" => return None,

@@ -95,10 +95,7 @@ impl Runner {
             "gateway_ip" | "netmask_ip" | "speed" | "mss" | "init_scripts" | "wire_server_port"
             | "wire_client_dev" | "wire_server_dev" | "so_filename" | "non_fatal" | "dry_run" | "debug"
             | "verbose" | "code_command" | "code_format" | "code_sockopt" | "send_omit_free" => {}
-            "define" => {
-                let help = "write the value where it is used";
-                return Err(Fault::unsupported(span, "--define", help));
-            }
+            "define" => {}
             _ => {
                 let help = "known are tolerance_usecs, tolerance_percent, local_ip, remote_ip, bind_port, \
                             connect_port, mtu, so_flags and those of the original";
