@@ -1,6 +1,6 @@
 //! Which connection a tuple belongs to. The hash is keyed: who does not know the key cannot make a chain long.
 
-use core::hash::{BuildHasher, Hasher};
+use core::hash::BuildHasher;
 
 use hashbrown::HashMap;
 use siphasher::sip::SipHasher13;
@@ -27,12 +27,6 @@ impl BuildHasher for Keyed {
 
     fn build_hasher(&self) -> SipHasher13 {
         SipHasher13::new_with_keys(self.0[0], self.0[1])
-    }
-
-    fn hash_one<T: core::hash::Hash>(&self, value: T) -> u64 {
-        let mut hasher = self.build_hasher();
-        value.hash(&mut hasher);
-        hasher.finish()
     }
 }
 

@@ -69,7 +69,7 @@ impl Connection {
             has_data: segment.len() > 0,
             window_changed: window != self.snd_wnd,
             ece: self.negotiated.ecn && segment.has(Flags::ECE),
-            can_send_new: self.unsent() > 0 && self.snd_wnd > self.send_from().distance_from(self.snd_una),
+            can_send_new: self.can_send_full_segment(),
             now: cx.now,
         };
         self.recovery.on_ack(&input);
@@ -86,6 +86,13 @@ impl Connection {
         if let Some(persist) = &mut self.persist {
             persist.unanswered = 0;
         }
+    }
+
+    /// Neither Nagle nor the peer's window would hold back a segment of new text.
+    fn can_send_full_segment(&self) -> bool {
+        let mss = u32::from(self.text_mss());
+        self.unsent() >= mss
+            && self.snd_wnd >= self.send_from().distance_from(self.snd_una).saturating_add(mss)
     }
 
     fn window_of(&self, segment: &Segment<'_>) -> u32 {
@@ -120,7 +127,7 @@ impl Connection {
             self.snd_up = None;
         }
         self.persist = None;
-        let all = self.send.len() == 0 && (self.fin == Fin::Open || fin_acked);
+        let all = self.send.is_empty() && (self.fin == Fin::Open || fin_acked);
         self.stalled_since = if all { None } else { Some(cx.now) };
         let room = (self.config.send_buffer as usize).saturating_sub(self.send.len());
         if self.wants_room && room >= self.config.send_buffer as usize / 3 {

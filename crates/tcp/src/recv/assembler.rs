@@ -106,7 +106,7 @@ impl Held {
         // The ranges that the text overlaps or touches.
         let first = self.ranges.partition_point(|range| ahead(range.1) < ahead(start));
         let behind = self.ranges.partition_point(|range| ahead(range.0) <= ahead(end)).max(first);
-        let Some(joined) = self.ranges.get(first..behind) else { return None };
+        let joined = self.ranges.get(first..behind)?;
         let mut whole = (start, end);
         let mut duplicate = None;
         for &(from, to) in joined {

@@ -1,5 +1,5 @@
 //! Two endpoints and a wire between them, in virtual time.
-#![allow(dead_code, unreachable_pub)]
+#![allow(dead_code, unreachable_pub, clippy::panic)]
 
 use std::collections::VecDeque;
 use std::net::{Ipv4Addr, SocketAddrV4};
@@ -22,6 +22,8 @@ pub struct Flight {
     pub octets: Vec<u8>,
 }
 
+pub type Lose = Box<dyn FnMut(usize, &Flight) -> bool>;
+
 /// Two endpoints, the time, and what is between them.
 pub struct Pair {
     pub a: Endpoint,
@@ -34,7 +36,7 @@ pub struct Pair {
     /// Every packet that was sent.
     pub log: Vec<Flight>,
     /// Says which packets are lost: by number, from 0.
-    pub lose: Box<dyn FnMut(usize, &Flight) -> bool>,
+    pub lose: Lose,
     sent: usize,
 }
 
