@@ -361,6 +361,8 @@ impl Connection {
         self.send.clear(pool);
         if reason != Reason::Finished {
             self.recv.clear(pool);
+            // What was not read is gone: there is nothing that a read could give.
+            self.rcv_read = self.rcv_nxt.minus(u32::from(self.peer_finished));
         }
         self.assembler.clear();
         self.ack = AckDue::No;
