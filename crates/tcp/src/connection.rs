@@ -370,6 +370,8 @@ impl Connection {
             // What was not read is gone, and must not be read as something else.
             self.rcv_read = self.rcv_read.plus(self.unread());
             self.recv.clear(pool);
+            // What was not read is gone: there is nothing that a read could give.
+            self.rcv_read = self.rcv_nxt.minus(u32::from(self.peer_finished));
         }
         self.assembler.clear();
         self.ack = AckDue::No;
