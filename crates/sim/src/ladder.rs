@@ -146,8 +146,8 @@ impl<'a> Reader<'a> {
             Numbers::Absolute => None,
         };
         let base = |node: usize| {
-            let mut sent = log.packets().iter().filter(|packet| packet.from == NodeId(node));
-            Some((sent.find_map(Packet::segment)?.seq(), shown(node)?))
+            let mut sent = log.begun().filter(|(_, packet)| packet.from == NodeId(node));
+            Some((sent.find_map(|(_, packet)| packet.segment())?.seq(), shown(node)?))
         };
         Self { log, bases: (0..log.names().len()).map(base).collect() }
     }

@@ -19,9 +19,11 @@ mod link;
 mod log;
 mod net;
 mod node;
+pub mod scenario;
 pub mod war;
 
 pub use link::{Link, Why};
 pub use log::{Cause, Entry, Fate, Log, Moment, Packet, PacketId};
 pub use net::{Bounds, Ended, Network};
 pub use node::{Host, Node, NodeId, state_name};
+pub use rules::Instant;

@@ -85,6 +85,8 @@ pub struct Log {
     pub(crate) names: Vec<String>,
     pub(crate) packets: Vec<Packet>,
     pub(crate) entries: Vec<Entry>,
+    /// Where the part begins that is drawn and counted: the first entry, the first packet.
+    pub(crate) begin: (usize, usize),
 }
 
 impl Log {
@@ -93,14 +95,19 @@ impl Log {
         &self.names
     }
 
-    /// All packets, in the order of sending.
+    /// All packets, in the order of sending; their ids are their places.
     pub fn packets(&self) -> &[Packet] {
         &self.packets
     }
 
-    /// All entries, in order.
+    /// All entries since the log was begun, in order.
     pub fn entries(&self) -> &[Entry] {
-        &self.entries
+        self.entries.get(self.begin.0..).unwrap_or_default()
+    }
+
+    /// The packets sent since the log was begun, with their ids.
+    pub fn begun(&self) -> impl Iterator<Item = (PacketId, &Packet)> {
+        self.packets.iter().enumerate().skip(self.begin.1).map(|(id, packet)| (PacketId(id), packet))
     }
 
     /// Packet `id`.

@@ -143,6 +143,15 @@ impl<N: Node + ?Sized> Network<N> {
         &self.nodes[id.0].node
     }
 
+    /// What is drawn and counted begins here; what was before stays in [`Log::packets`].
+    pub fn begin_log(&mut self) {
+        self.log.begin = (self.log.entries.len(), self.log.packets.len());
+        for id in 0..self.nodes.len() {
+            let state = self.nodes[id].state;
+            self.log.push(self.now, Moment::State(NodeId(id), state, Cause::Application));
+        }
+    }
+
     /// Says something in the log.
     pub fn note(&mut self, id: NodeId, text: impl Into<String>) {
         self.log.push(self.now, Moment::Note(id, text.into()));

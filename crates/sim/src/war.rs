@@ -7,7 +7,7 @@
 
 use std::collections::BTreeMap;
 
-use crate::{Cause, Fate, Log, NodeId};
+use crate::{Cause, Fate, Log, NodeId, PacketId};
 
 /// Answers in a chain without progress that make a war. No healthy exchange comes near it: the longest
 /// that the exhaustive scenarios see is shown in docs/simulator.md.
@@ -39,7 +39,7 @@ pub fn count(log: &Log) -> Count {
     let mut count = Count::default();
     let mut last: BTreeMap<NodeId, Said> = BTreeMap::new();
     let mut chain = vec![0_usize; log.packets().len()];
-    for (id, packet) in log.packets().iter().enumerate() {
+    for (PacketId(id), packet) in log.begun() {
         let Some(segment) = packet.segment().filter(|_| packet.copy_of.is_none()) else { continue };
         count.segments += 1;
         let said = (segment.seq().0, segment.ack().0, segment.flags().0, segment.segment_len());
@@ -56,5 +56,5 @@ pub fn count(log: &Log) -> Count {
 
 /// Packets that were lost.
 pub fn losses(log: &Log) -> usize {
-    log.packets().iter().filter(|packet| matches!(packet.fate, Fate::Lost(_))).count()
+    log.begun().filter(|(_, packet)| matches!(packet.fate, Fate::Lost(_))).count()
 }

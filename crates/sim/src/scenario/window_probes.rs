@@ -1,0 +1,92 @@
+//! Both windows are closed, both hosts probe, and the probes cross (draft-gont-tcpm-tcp-seq-validation 3.4; S5).
+
+use std::time::Duration;
+
+use super::{Make, Played, Side, establish, pair};
+use crate::ladder::Numbers;
+use crate::{Host, Network, PacketId};
+
+/// The receive buffer of both hosts: small, so that it is full soon.
+const BUFFER: u32 = 1_024;
+/// What both write in the end, beyond what the other's buffer takes: the octet of the figure.
+const BEYOND: usize = 1;
+
+/// What a play of probes came to.
+#[derive(Debug)]
+pub struct Probed {
+    /// What happened from the probes on.
+    pub played: Played,
+    /// Octets that each side read in all; both wrote `expected`.
+    pub read: [usize; 2],
+    /// What each side wrote.
+    pub expected: usize,
+    /// The octets that were read are those that were written, each once and in order.
+    pub intact: bool,
+}
+
+/// Both fill the other's buffer and have one octet more to send; the persist timers make both probe within
+/// one round trip; both applications read just before the probe arrives, so that the octet is taken and the
+/// answer says so.
+///
+/// # Errors
+/// If the connection could not be opened, or the hosts did not probe.
+pub fn play(make: Make<'_>, seed: u64) -> Result<Probed, String> {
+    let mut network = pair(make, seed, Some(BUFFER));
+    establish(&mut network)?;
+    let total = BUFFER as usize + BEYOND;
+    for side in [Side::A, Side::B] {
+        network.act(side.node(), |host, now| host.write(&octets(0, total), now));
+    }
+    // Until nothing but probes and their answers is sent any more.
+    network.run_for(Duration::from_secs(2));
+    network.begin_log();
+    let probes = cross(&mut network)?;
+    let mut got = [Vec::new(), Vec::new()];
+    for (side, probe) in [Side::A, Side::B].into_iter().zip([probes[1], probes[0]]) {
+        network.pass(Duration::from_millis(5));
+        // The window opens, and the answer to the probe is the first to say so.
+        got[side as usize] = network.touch(side.node(), |host, now| host.read(now));
+        network.note(side.node(), format!("reads {} octets: the window opens", got[side as usize].len()));
+        network.deliver(probe);
+    }
+    network.release();
+    let mut ended = network.run_for(Duration::from_secs(1));
+    for _ in 0..20 {
+        for side in [Side::A, Side::B] {
+            let more = network.act(side.node(), |host, now| host.read(now));
+            got[side as usize].extend(more);
+        }
+        ended = network.run_for(Duration::from_secs(1));
+    }
+    let intact = got.iter().all(|got| *got == octets(0, got.len()));
+    let read = [got[0].len(), got[1].len()];
+    Ok(Probed { played: Played::of(network, ended, Numbers::Figures), read, expected: total, intact })
+}
+
+/// Fires timers until a probe of each side is in flight, A's first.
+fn cross(network: &mut Network<dyn Host>) -> Result<[PacketId; 2], String> {
+    network.hold();
+    for _ in 0..100 {
+        let newest = |side: Side| {
+            let mine = |id: &&PacketId| network.log().packet(**id).is_some_and(|it| it.from == side.node());
+            network.in_flight().iter().rev().find(mine).copied()
+        };
+        let found = [newest(Side::A), newest(Side::B)];
+        if let [Some(a), Some(b)] = found {
+            for id in network.in_flight().to_vec() {
+                if id != a && id != b {
+                    network.lose(id);
+                }
+            }
+            return Ok([a, b]);
+        }
+        if !network.fire_next_timer() {
+            break;
+        }
+    }
+    Err("the hosts do not probe".to_owned())
+}
+
+fn octets(from: usize, to: usize) -> Vec<u8> {
+    (from..to).map(|octet| octet as u8).collect()
+}
