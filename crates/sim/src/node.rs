@@ -47,6 +47,9 @@ pub trait Host: Node {
     /// No more will be written: FIN.
     fn close(&mut self, now: Instant);
 
+    /// Octets that its receive buffer takes: what makes it close its window.
+    fn receive_capacity(&self) -> usize;
+
     /// The connection's state.
     fn tcp_state(&self) -> State;
 }

@@ -16,11 +16,12 @@ const MOST: usize = 200;
 const LABEL: usize = 64;
 
 /// Colours that stand on light and on dark ground, and follow the reader's choice where it is known.
-const STYLE: &str = "<style>text{font:12px ui-monospace,Menlo,Consolas,monospace;fill:#24292f}\
+const STYLE: &str = "<style>text{font:12px ui-monospace,Menlo,Consolas,monospace;fill:#24292f;\
+stroke:#ffffff;stroke-width:4;paint-order:stroke}\
 .t{font-weight:bold;font-size:14px}.s{font-size:11px;fill:#57606a}.h{font-weight:bold}.n{font-style:italic}\
 .l{stroke:#57606a;stroke-width:2}.p{stroke:#0969da;stroke-width:1.5}.x{stroke:#cf222e;stroke-width:2}\
 .b{fill:#ffffff}.a{fill:#0969da}\
-@media(prefers-color-scheme:dark){text{fill:#e6edf3}.s{fill:#9198a1}.l{stroke:#9198a1}.p{stroke:#58a6ff}\
+@media(prefers-color-scheme:dark){text{fill:#e6edf3;stroke:#0d1117}.s{fill:#9198a1}.l{stroke:#9198a1}.p{stroke:#58a6ff}\
 .x{stroke:#f85149}.b{fill:#0d1117}.a{fill:#58a6ff}}</style>";
 
 /// Draws `log`.

@@ -8,7 +8,7 @@ use crate::{Host, Network, PacketId};
 
 /// The receive buffer of both hosts: small, so that it is full soon.
 const BUFFER: u32 = 1_024;
-/// What both write in the end, beyond what the other's buffer takes: the octet of the figure.
+/// What both write beyond what the other's buffer takes: the octet of the figure.
 const BEYOND: usize = 1;
 
 /// What a play of probes came to.
@@ -16,10 +16,10 @@ const BEYOND: usize = 1;
 pub struct Probed {
     /// What happened from the probes on.
     pub played: Played,
-    /// Octets that each side read in all; both wrote `expected`.
+    /// Octets that A read, and B.
     pub read: [usize; 2],
-    /// What each side wrote.
-    pub expected: usize,
+    /// Octets that were written for A, and for B.
+    pub expected: [usize; 2],
     /// The octets that were read are those that were written, each once and in order.
     pub intact: bool,
 }
@@ -33,10 +33,7 @@ pub struct Probed {
 pub fn play(make: Make<'_>, seed: u64) -> Result<Probed, String> {
     let mut network = pair(make, seed, Some(BUFFER));
     establish(&mut network)?;
-    let total = BUFFER as usize + BEYOND;
-    for side in [Side::A, Side::B] {
-        network.act(side.node(), |host, now| host.write(&octets(0, total), now));
-    }
+    let expected = [Side::A, Side::B].map(|side| fill(&mut network, side));
     // Until nothing but probes and their answers is sent any more.
     network.run_for(Duration::from_secs(2));
     network.begin_log();
@@ -60,7 +57,23 @@ pub fn play(make: Make<'_>, seed: u64) -> Result<Probed, String> {
     }
     let intact = got.iter().all(|got| *got == octets(0, got.len()));
     let read = [got[0].len(), got[1].len()];
-    Ok(Probed { played: Played::of(network, ended, Numbers::Figures), read, expected: total, intact })
+    Ok(Probed { played: Played::of(network, ended, Numbers::Figures), read, expected, intact })
+}
+
+/// Writes what `side` can take without reading, and a little more. How much that was.
+fn fill(network: &mut Network<dyn Host>, side: Side) -> usize {
+    let total = network.node(side.node()).receive_capacity() + BEYOND;
+    let mut written = 0;
+    // A send buffer may take less at once than the peer's receive buffer.
+    for _ in 0..100 {
+        let data = octets(written, total);
+        written += network.act(side.other().node(), |host, now| host.write(&data, now));
+        if written == total {
+            break;
+        }
+        network.run_for(Duration::from_millis(50));
+    }
+    written
 }
 
 /// Fires timers until a probe of each side is in flight, A's first.

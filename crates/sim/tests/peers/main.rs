@@ -1,5 +1,6 @@
 //! The scenarios, played by other stacks.
 
+mod lwip;
 mod smoltcp;
 
 use hairpin_sim::Host;
@@ -7,6 +8,7 @@ use hairpin_sim::explore::Plan;
 use hairpin_sim::ladder::{self, Style};
 use hairpin_sim::scenario::{Played, Wanted, simultaneous_close, simultaneous_open, window_probes};
 
+use crate::lwip::{Lwip, Stack};
 use crate::smoltcp::Smoltcp;
 
 fn smoltcp(wanted: Wanted) -> Box<dyn Host> {
@@ -26,7 +28,7 @@ fn look() {
     match window_probes::play(&smoltcp, 1) {
         Ok(probed) => {
             show("probes", &probed.played);
-            println!("{:?} {} {}", probed.read, probed.expected, probed.intact);
+            println!("{:?} {:?} {}", probed.read, probed.expected, probed.intact);
         }
         Err(why) => println!("{why}"),
     }
@@ -37,4 +39,19 @@ fn look() {
         show(why, &simultaneous_open::again(&smoltcp, choices));
     }
     println!("{:?}", simultaneous_close::every(&smoltcp, &plan));
+}
+
+#[test]
+fn look_lwip() {
+    let stack = Stack::take();
+    let lwip = |wanted: Wanted| -> Box<dyn Host> { Box::new(Lwip::new(&stack, wanted.address)) };
+    show("lwip open", &simultaneous_open::play(&lwip, 1));
+    show("lwip close", &simultaneous_close::play(&lwip, 1).unwrap());
+    match window_probes::play(&lwip, 1) {
+        Ok(probed) => {
+            show("lwip probes", &probed.played);
+            println!("{:?} {:?} {}", probed.read, probed.expected, probed.intact);
+        }
+        Err(why) => println!("{why}"),
+    }
 }

@@ -110,6 +110,10 @@ impl Host for Smoltcp {
         self.socket().close();
     }
 
+    fn receive_capacity(&self) -> usize {
+        self.sockets.get::<Socket<'_>>(self.socket).recv_capacity()
+    }
+
     fn tcp_state(&self) -> State {
         match self.sockets.get::<Socket<'_>>(self.socket).state() {
             Theirs::Closed | Theirs::Listen => State::Closed,
