@@ -55,16 +55,19 @@ impl Stack {
             (*netif_list).output = Some(output);
             (*netif_list).mtu = 1_500;
         }
+        Self { _lock: lock }
+    }
+
+    /// Nothing is left of a network before.
+    pub(crate) fn clear(&self) {
         abort_all();
         SHARED.take();
-        Self { _lock: lock }
     }
 }
 
 impl Drop for Stack {
     fn drop(&mut self) {
-        abort_all();
-        SHARED.take();
+        self.clear();
     }
 }
 

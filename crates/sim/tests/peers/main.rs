@@ -6,7 +6,7 @@ mod smoltcp;
 use hairpin_sim::Host;
 use hairpin_sim::explore::Plan;
 use hairpin_sim::ladder::{self, Style};
-use hairpin_sim::scenario::{Played, Wanted, simultaneous_close, simultaneous_open, window_probes};
+use hairpin_sim::scenario::{Played, Side, Wanted, simultaneous_close, simultaneous_open, window_probes};
 
 use crate::lwip::{Lwip, Stack};
 use crate::smoltcp::Smoltcp;
@@ -44,7 +44,12 @@ fn look() {
 #[test]
 fn look_lwip() {
     let stack = Stack::take();
-    let lwip = |wanted: Wanted| -> Box<dyn Host> { Box::new(Lwip::new(&stack, wanted.address)) };
+    let lwip = |wanted: Wanted| -> Box<dyn Host> {
+        if wanted.side == Side::A {
+            stack.clear();
+        }
+        Box::new(Lwip::new(&stack, wanted.address))
+    };
     show("lwip open", &simultaneous_open::play(&lwip, 1));
     show("lwip close", &simultaneous_close::play(&lwip, 1).unwrap());
     match window_probes::play(&lwip, 1) {
