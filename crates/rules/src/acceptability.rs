@@ -45,22 +45,22 @@ pub enum Acceptability {
 /// `len` is SEG.LEN: it counts SYN and FIN. As in the standard a segment that begins before the edge
 /// and ends beyond the window is not acceptable: neither its first nor its last octet lies inside.
 pub fn acceptability(seq: SeqNumber, len: u32, window: Window, edge: Edge) -> Acceptability {
-    use Acceptability::{Acceptable, Unacceptable, ZeroWindow};
-
     let (left, widened) = match edge {
         Edge::Rfc793 => (window.nxt, 0),
         Edge::Seqval => (window.nxt.minus(1), 1),
     };
-    let inside = |octet: SeqNumber, wnd: u32| octet.in_window(left, wnd.saturating_add(widened));
-    // With a closed window the place RCV.NXT itself counts: that is where a probe is put.
-    let touches = |wnd| inside(seq, wnd) || (len > 0 && inside(seq.plus(len).minus(1), wnd));
-    match (len, window.wnd, edge) {
-        (0, 0, _) if inside(seq, 1) => Acceptable,
-        (0, wnd, _) if inside(seq, wnd) => Acceptable,
-        (1.., 0, Edge::Rfc793) if seq == window.nxt => ZeroWindow,
-        (1.., 0, Edge::Seqval) if touches(1) => ZeroWindow,
-        (1.., wnd @ 1.., _) if touches(wnd) => Acceptable,
-        _ => Unacceptable,
+    // A closed window still has the place RCV.NXT itself: row 1, and where a probe is put.
+    let room = window.wnd.max(1).saturating_add(widened);
+    let first = seq.in_window(left, room);
+    let last = len > 0 && seq.plus(len).minus(1).in_window(left, room);
+    let inside = match edge {
+        Edge::Rfc793 if window.wnd == 0 => first,
+        _ => first || last,
+    };
+    match (inside, len, window.wnd) {
+        (false, ..) => Acceptability::Unacceptable,
+        (true, 1.., 0) => Acceptability::ZeroWindow,
+        (true, ..) => Acceptability::Acceptable,
     }
 }
 
@@ -85,11 +85,131 @@ impl Trim {
 /// A segment that begins later than RCV.NXT keeps its place (`skip` is 0): it is out of order.
 pub fn trim(seq: SeqNumber, len: u32, window: Window) -> Trim {
     let skip = if seq.before(window.nxt) { window.nxt.distance_from(seq).min(len) } else { 0 };
-    let first = seq.plus(skip);
-    let room = if first.before(window.nxt) {
-        0 // All of it is old.
-    } else {
-        window.wnd.saturating_sub(first.distance_from(window.nxt))
-    };
+    // If all of it is old, nothing is left to keep, whatever the room.
+    let room = window.wnd.saturating_sub(seq.plus(skip).distance_from(window.nxt));
     Trim { skip, keep: (len - skip).min(room) }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const BASES: [u32; 7] = [0, 1, 100, (1 << 31) - 2, 1 << 31, u32::MAX - 1, u32::MAX];
+
+    fn window(nxt: u32, wnd: u32) -> Window {
+        Window { nxt: SeqNumber(nxt), wnd }
+    }
+
+    /// The rows as printed, on a line instead of a circle: RCV.NXT is 0.
+    fn slowly(seq: i64, len: i64, wnd: i64, edge: Edge) -> Acceptability {
+        let left = if edge == Edge::Seqval { -1 } else { 0 };
+        let (first, last) = (seq, seq + len - 1);
+        match (len > 0, wnd > 0) {
+            (false, false) if left <= first && first <= 0 => Acceptability::Acceptable,
+            (false, true) if left <= first && first < wnd => Acceptability::Acceptable,
+            (true, false) if left <= first && first <= 0 => Acceptability::ZeroWindow,
+            (true, false) if edge == Edge::Seqval && left <= last && last <= 0 => Acceptability::ZeroWindow,
+            (true, true) if left <= first && first < wnd => Acceptability::Acceptable,
+            (true, true) if left <= last && last < wnd => Acceptability::Acceptable,
+            _ => Acceptability::Unacceptable,
+        }
+    }
+
+    // covers: S1, S8
+    #[test]
+    fn the_four_rows_agree_with_the_rows_on_a_line_wherever_the_window_is() {
+        for base in BASES {
+            for wnd in 0..6 {
+                for len in 0..9 {
+                    for offset in -12..12 {
+                        let seq = SeqNumber(base.wrapping_add(offset as u32));
+                        for edge in [Edge::Rfc793, Edge::Seqval] {
+                            assert_eq!(
+                                acceptability(seq, len, window(base, wnd), edge),
+                                slowly(offset.into(), len.into(), wnd.into(), edge),
+                                "base {base} offset {offset} len {len} wnd {wnd} {edge:?}"
+                            );
+                        }
+                    }
+                }
+            }
+        }
+    }
+
+    // covers: S1
+    #[test]
+    fn half_and_whole_circles_away_is_outside_and_the_largest_window_ends_where_it_should() {
+        const LARGEST: u32 = 1 << 30;
+        for base in BASES {
+            let open = window(base, LARGEST);
+            for (offset, accepted) in [
+                (LARGEST - 1, true),
+                (LARGEST, false),
+                ((1 << 31) - 1, false),
+                (1 << 31, false),
+                ((1 << 31) + 1, false),
+                (u32::MAX - 1, false),
+                (u32::MAX, true),
+            ] {
+                let verdict = acceptability(open.nxt.plus(offset), 0, open, Edge::Seqval);
+                assert_eq!(verdict == Acceptability::Acceptable, accepted, "{base} {offset}");
+            }
+        }
+    }
+
+    // covers: S1, S8
+    #[test]
+    fn the_segments_of_the_wars_pass_the_new_test_and_fail_the_old_one() {
+        // (RCV.NXT, window, SEG.SEQ, SEG.LEN): a SYN-ACK or a FIN-ACK again, and an ACK whose SEQ lags
+        // behind an accepted probe, with the window open and closed.
+        for (nxt, wnd, seq, len) in [(301, 1000, 300, 1), (301, 1000, 300, 0), (301, 0, 300, 0)] {
+            let (seq, window) = (SeqNumber(seq), window(nxt, wnd));
+            assert_eq!(acceptability(seq, len, window, Edge::default()), Acceptability::Acceptable);
+            assert_eq!(acceptability(seq, len, window, Edge::Rfc793), Acceptability::Unacceptable);
+            assert_eq!(trim(seq, len, window).keep, 0, "nothing of it is taken a second time");
+        }
+    }
+
+    /// One octet after the other, on a line: RCV.NXT is 0.
+    fn trim_slowly(seq: i64, len: i64, wnd: i64) -> Trim {
+        let octets = || seq..seq + len;
+        Trim {
+            skip: octets().filter(|&octet| octet < 0).count() as u32,
+            keep: octets().filter(|octet| (0..wnd).contains(octet)).count() as u32,
+        }
+    }
+
+    // covers: S6
+    #[test]
+    fn trimming_agrees_with_counting_octet_by_octet() {
+        for base in BASES {
+            for wnd in 0..6 {
+                for len in 0..12 {
+                    for offset in -12..12 {
+                        let seq = SeqNumber(base.wrapping_add(offset as u32));
+                        let trimmed = trim(seq, len, window(base, wnd));
+                        assert_eq!(
+                            trimmed,
+                            trim_slowly(offset.into(), len.into(), wnd.into()),
+                            "base {base} offset {offset} len {len} wnd {wnd}"
+                        );
+                        assert_eq!(trimmed.is_whole(len), trimmed == Trim { skip: 0, keep: len });
+                    }
+                }
+            }
+        }
+    }
+
+    // covers: S6
+    #[test]
+    fn nothing_is_kept_of_a_segment_half_a_circle_away() {
+        for base in BASES {
+            let open = window(base, 1 << 30);
+            for offset in [(1 << 31) - 1, 1 << 31, (1 << 31) + 1] {
+                assert_eq!(trim(open.nxt.plus(offset), 70_000, open).keep, 0, "{base} {offset}");
+            }
+            assert_eq!(trim(open.nxt.plus((1 << 30) - 1), 9, open), Trim { skip: 0, keep: 1 });
+            assert_eq!(trim(open.nxt.minus(70_000), 70_001, open), Trim { skip: 70_000, keep: 1 });
+        }
+    }
 }

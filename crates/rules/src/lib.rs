@@ -4,6 +4,22 @@
 //! it receives a segment, the middlebox when it must know what a segment does to a connection, the
 //! observer when it must know what a host would have made of it. One bug is fixed in one place.
 //!
+//! In the order in which a host asks on arrival: [`paws`], [`acceptability`], [`rfc5961`] (RST, SYN,
+//! ACK), [`window`] for the peer's window, [`urgent`]; without a connection [`reset`] and
+//! [`time_wait`]; to open one [`isn`] and [`port_selection`]. The middlebox has [`tracking`] and
+//! [`address`].
+//!
+//! ```
+//! use hairpin_rules::acceptability::{Acceptability, Edge, Window, acceptability, trim};
+//! use hairpin_rules::seq::SeqNumber;
+//!
+//! // The peer's SYN-ACK again, one octet left of the window: its ACK counts, its SYN does not.
+//! let window = Window { nxt: SeqNumber(301), wnd: 1000 };
+//! assert_eq!(acceptability(SeqNumber(300), 1, window, Edge::Seqval), Acceptability::Acceptable);
+//! assert_eq!(acceptability(SeqNumber(300), 1, window, Edge::Rfc793), Acceptability::Unacceptable);
+//! assert_eq!(trim(SeqNumber(300), 1, window).keep, 0);
+//! ```
+//!
 //! ```
 //! use hairpin_rules::tracking::{Segment, Side, State, step};
 //!

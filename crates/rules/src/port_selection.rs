@@ -7,6 +7,7 @@
 //! Randomness is a keyed SipHash of a counter: whoever does not know the key cannot run it too.
 
 use core::hash::Hasher;
+use core::net::Ipv4Addr;
 use core::ops::RangeInclusive;
 
 use siphasher::sip::SipHasher13;
@@ -167,6 +168,12 @@ impl Selector {
     }
 }
 
+/// What a host hashes for an active open (3.3.3: local address, remote address, remote port): so each
+/// remote endpoint has an order of ports of its own.
+pub const fn host_flow(local: Ipv4Addr, (address, port): (Ipv4Addr, u16)) -> [u64; 2] {
+    [(local.to_bits() as u64) << 32 | address.to_bits() as u64, port as u64]
+}
+
 fn keyed(key: [u64; 2], flow: [u64; 2]) -> u32 {
     let mut hasher = SipHasher13::new_with_keys(key[0], key[1]);
     hasher.write_u64(flow[0]);
@@ -252,6 +259,20 @@ mod tests {
             assert!(of_one.windows(2).all(|pair| pair[1] == pair[0] + 1), "{of_one:?}");
             let other = select(&mut selector, &range, &taken, 78).expect("free");
             assert!(other.abs_diff(of_one[3]) > 1);
+        }
+    }
+
+    // covers: T4
+    #[test]
+    fn each_remote_endpoint_of_a_host_is_a_flow_of_its_own() {
+        let addresses = [0, 1, 1 << 31, u32::MAX].map(Ipv4Addr::from_bits);
+        let mut flows = BTreeSet::new();
+        for local in addresses {
+            for remote in addresses {
+                for port in [0, 1, u16::MAX] {
+                    assert!(flows.insert(host_flow(local, (remote, port))), "{local} {remote} {port}");
+                }
+            }
         }
     }
 

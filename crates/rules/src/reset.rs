@@ -46,3 +46,70 @@ pub fn reset_for(seq: SeqNumber, ack: Option<SeqNumber>, len: u32, rst: bool, gr
         None => Reset { seq: SeqNumber(0), ack: Some(seq.plus(len)) },
     })
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const UNA: u32 = u32::MAX;
+    const SEQ: SeqNumber = SeqNumber(u32::MAX - 1);
+
+    fn opening(sent: u32) -> Group {
+        Group::Opening { snd_una: SeqNumber(UNA), snd_nxt: SeqNumber(UNA).plus(sent) }
+    }
+
+    fn groups() -> [Group; 4] {
+        [Group::Closed, Group::Listen, opening(1), Group::Synchronized]
+    }
+
+    // covers: T1
+    #[test]
+    fn a_rst_never_provokes_a_rst() {
+        for group in groups() {
+            for ack in [None, Some(SeqNumber(0)), Some(SeqNumber(77))] {
+                assert_eq!(reset_for(SEQ, ack, 3, true, group), None, "{group:?} {ack:?}");
+            }
+        }
+    }
+
+    // covers: T1
+    #[test]
+    fn without_a_connection_everything_is_reset_in_a_way_the_peer_accepts() {
+        let with_ack = reset_for(SEQ, Some(SeqNumber(77)), 3, false, Group::Closed);
+        assert_eq!(with_ack, Some(Reset { seq: SeqNumber(77), ack: None }));
+        let without = reset_for(SEQ, None, 3, false, Group::Closed);
+        assert_eq!(without, Some(Reset { seq: SeqNumber(0), ack: Some(SeqNumber(1)) }), "across 2^32");
+    }
+
+    // covers: T1
+    #[test]
+    fn a_listener_resets_acknowledgments_only() {
+        assert_eq!(reset_for(SEQ, None, 1, false, Group::Listen), None);
+        let reset = reset_for(SEQ, Some(SeqNumber(9)), 1, false, Group::Listen);
+        assert_eq!(reset, Some(Reset { seq: SeqNumber(9), ack: None }));
+    }
+
+    // covers: T1
+    #[test]
+    fn while_opening_whatever_acknowledges_nothing_sent_is_reset() {
+        for sent in 1..6 {
+            assert_eq!(reset_for(SEQ, None, 1, false, opening(sent)), None);
+            for offset in -4_i32..12 {
+                let ack = SeqNumber(UNA.wrapping_add(offset as u32));
+                // Walk over what was sent: an acknowledgment names the octet behind one of these.
+                let names_one = (0..sent).any(|octet| SeqNumber(UNA).plus(octet).plus(1) == ack);
+                let reset = reset_for(SEQ, Some(ack), 1, false, opening(sent));
+                assert_eq!(reset.is_none(), names_one, "{sent} {offset}");
+                assert!(reset.is_none_or(|reset| reset == Reset { seq: ack, ack: None }));
+            }
+        }
+    }
+
+    // covers: T1
+    #[test]
+    fn a_synchronized_connection_answers_with_an_ack_and_never_with_a_rst() {
+        for ack in [None, Some(SeqNumber(0)), Some(SeqNumber(1 << 31))] {
+            assert_eq!(reset_for(SEQ, ack, 9, false, Group::Synchronized), None);
+        }
+    }
+}

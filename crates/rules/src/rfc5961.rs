@@ -84,3 +84,83 @@ pub fn ack_verdict(ack: SeqNumber, snd_una: SeqNumber, snd_nxt: SeqNumber, max_s
         AckVerdict::TooOld
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const BASES: [u32; 6] = [0, 1, (1 << 31) - 1, 1 << 31, u32::MAX - 2, u32::MAX];
+
+    // covers: T2, S7
+    #[test]
+    fn a_rst_resets_at_rcv_nxt_only_and_challenges_in_each_octet_of_the_window() {
+        for base in BASES {
+            for wnd in 0..5 {
+                let window = Window { nxt: SeqNumber(base), wnd };
+                for offset in -6_i32..10 {
+                    let expected = match offset {
+                        0 => RstVerdict::Reset,
+                        _ if (0..wnd as i32).contains(&offset) => RstVerdict::Challenge,
+                        _ => RstVerdict::Ignore,
+                    };
+                    let seq = SeqNumber(base.wrapping_add(offset as u32));
+                    assert_eq!(rst_verdict(seq, window), expected, "{base} {wnd} {offset}");
+                }
+                for offset in [(1 << 31) - 1, 1 << 31, (1 << 31) + 1, u32::MAX] {
+                    assert_eq!(rst_verdict(window.nxt.plus(offset), window), RstVerdict::Ignore);
+                }
+            }
+        }
+    }
+
+    // covers: T2, S7
+    #[test]
+    fn a_syn_is_challenged_as_soon_as_the_connection_is_synchronized() {
+        assert_eq!(syn_verdict(true), SynVerdict::Challenge);
+        assert_eq!(syn_verdict(false), SynVerdict::Process);
+    }
+
+    /// On a line: SND.UNA is 0.
+    fn ack_slowly(ack: i64, nxt: i64, max_snd_wnd: i64) -> AckVerdict {
+        match ack {
+            0 => AckVerdict::Duplicate,
+            _ if ack > nxt => AckVerdict::Future,
+            _ if ack > 0 => AckVerdict::New,
+            _ if ack >= -max_snd_wnd => AckVerdict::Old,
+            _ => AckVerdict::TooOld,
+        }
+    }
+
+    // covers: T2
+    #[test]
+    fn the_ack_range_agrees_with_comparing_on_a_line() {
+        for base in BASES {
+            for flight in 0..5 {
+                for max_snd_wnd in 0..5 {
+                    for offset in -9..9 {
+                        let una = SeqNumber(base);
+                        let ack = SeqNumber(base.wrapping_add(offset as u32));
+                        let verdict = ack_verdict(ack, una, una.plus(flight), max_snd_wnd);
+                        let slow = ack_slowly(offset.into(), flight.into(), max_snd_wnd.into());
+                        assert_eq!(verdict, slow, "{base} {flight} {max_snd_wnd} {offset}");
+                        let processed = !matches!(slow, AckVerdict::Future | AckVerdict::TooOld);
+                        assert_eq!(verdict.is_acceptable(), processed);
+                    }
+                }
+            }
+        }
+    }
+
+    // covers: T2
+    #[test]
+    fn an_ack_half_a_circle_away_is_never_processed() {
+        for base in BASES {
+            let una = SeqNumber(base);
+            for offset in [(1 << 31) - 1, 1 << 31, (1 << 31) + 1] {
+                assert!(!ack_verdict(una.plus(offset), una, una.plus(9), 1 << 30).is_acceptable());
+            }
+            assert_eq!(ack_verdict(una.minus(1 << 30), una, una, 1 << 30), AckVerdict::Old);
+            assert_eq!(ack_verdict(una.minus((1 << 30) + 1), una, una, 1 << 30), AckVerdict::TooOld);
+        }
+    }
+}

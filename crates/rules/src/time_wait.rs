@@ -107,3 +107,98 @@ pub const fn time_wait_rst(protected: bool, verdict: RstVerdict) -> RstInTimeWai
         RstVerdict::Ignore => RstInTimeWait::Ignore,
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const BASES: [u32; 6] = [0, 1, (1 << 31) - 1, 1 << 31, u32::MAX, 12_345];
+
+    /// The list as nested questions, in its order.
+    fn slowly(ts_before: bool, ts_now: bool, ts_ahead: i32, seq_ahead_of_fin: i32) -> Row {
+        if ts_before {
+            if ts_now && ts_ahead > 0 {
+                return Row::TimestampGreater;
+            }
+            if ts_now && ts_ahead == 0 && seq_ahead_of_fin > 0 {
+                return Row::TimestampEqualSequenceGreater;
+            }
+            if !ts_now && seq_ahead_of_fin > 0 {
+                return Row::TimestampsLostSequenceGreater;
+            }
+            return Row::TimestampsBeforeOtherwise;
+        }
+        if ts_now {
+            return Row::TimestampsGained;
+        }
+        if seq_ahead_of_fin > 0 {
+            return Row::NeverTimestampsSequenceGreater;
+        }
+        Row::NeverTimestampsOtherwise
+    }
+
+    // covers: T5
+    #[test]
+    fn all_seven_rows_decide_as_the_list_does() {
+        let mut seen = [0; 7];
+        for base in BASES {
+            for (ts_before, ts_now) in [(true, true), (true, false), (false, true), (false, false)] {
+                for ts_ahead in [i32::MIN + 1, -1, 0, 1, i32::MAX] {
+                    for seq_ahead in [i32::MIN + 1, -1, 0, 1, i32::MAX] {
+                        let fin = SeqNumber(base);
+                        let ended = Ended { rcv_nxt: fin.plus(1), ts_recent: ts_before.then_some(base) };
+                        let syn = NewSyn {
+                            seq: fin.plus(seq_ahead as u32),
+                            tsval: ts_now.then_some(base.wrapping_add(ts_ahead as u32)),
+                        };
+                        let row = time_wait_row(ended, syn);
+                        assert_eq!(row, slowly(ts_before, ts_now, ts_ahead, seq_ahead), "{ended:?} {syn:?}");
+                        assert_eq!(time_wait_syn(ended, syn), row.verdict());
+                        seen[row as usize] += 1;
+                    }
+                }
+            }
+        }
+        assert!(seen.iter().all(|&times| times > 0), "every row was met: {seen:?}");
+    }
+
+    // covers: T5
+    #[test]
+    fn two_rows_drop_and_five_accept() {
+        use Row::{NeverTimestampsOtherwise, NeverTimestampsSequenceGreater, TimestampsBeforeOtherwise};
+        assert_eq!(TimestampsBeforeOtherwise.verdict(), SynInTimeWait::Drop);
+        assert_eq!(NeverTimestampsOtherwise.verdict(), SynInTimeWait::Drop);
+        for row in [
+            Row::TimestampGreater,
+            Row::TimestampEqualSequenceGreater,
+            Row::TimestampsLostSequenceGreater,
+            Row::TimestampsGained,
+            NeverTimestampsSequenceGreater,
+        ] {
+            assert_eq!(row.verdict(), SynInTimeWait::Accept, "{row:?}");
+        }
+    }
+
+    // covers: T5
+    #[test]
+    fn exactly_half_a_circle_ahead_is_not_greater() {
+        let ended = Ended { rcv_nxt: SeqNumber(1), ts_recent: Some(0) };
+        for tsval in [Some(1 << 31), None] {
+            let syn = NewSyn { seq: SeqNumber(1 << 31), tsval };
+            assert_eq!(time_wait_syn(ended, syn), SynInTimeWait::Drop);
+        }
+    }
+
+    // covers: T5
+    #[test]
+    fn a_rst_kills_time_wait_only_unprotected_and_exact() {
+        for (verdict, unprotected) in [
+            (RstVerdict::Reset, RstInTimeWait::Close),
+            (RstVerdict::Challenge, RstInTimeWait::Challenge),
+            (RstVerdict::Ignore, RstInTimeWait::Ignore),
+        ] {
+            assert_eq!(time_wait_rst(false, verdict), unprotected);
+            assert_eq!(time_wait_rst(true, verdict), RstInTimeWait::Ignore);
+        }
+    }
+}

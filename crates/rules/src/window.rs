@@ -89,3 +89,118 @@ pub const fn window_field(octets: u32, shift: u8) -> u16 {
 pub const fn window_octets(field: u16, shift: u8) -> u32 {
     (field as u32) << peer_shift(shift)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const BASES: [u32; 5] = [0, 2, 1 << 31, u32::MAX - 1, u32::MAX];
+
+    // covers: T8
+    #[test]
+    fn only_a_segment_not_older_than_the_last_update_moves_the_window() {
+        for base in BASES {
+            for (seq, ack, una) in
+                (-3..4).flat_map(|seq| (-3..4).flat_map(move |ack| (-3..4).map(move |una| (seq, ack, una))))
+            {
+                let at = |offset: i32| SeqNumber(base.wrapping_add(offset as u32));
+                // WL1 and WL2 are 0 on the line.
+                let slow = una <= ack && (0 < seq || (0 == seq && 0 <= ack));
+                let updates = updates_send_window(at(seq), at(ack), at(0), at(0), at(una));
+                assert_eq!(updates, slow, "{base} {seq} {ack} {una}");
+            }
+        }
+    }
+
+    // covers: T8
+    #[test]
+    fn the_offered_window_grows_in_steps_and_never_shrinks() {
+        const BUFFER: u32 = 10;
+        for mss in [0, 1, 3, 5, 100] {
+            let step = mss.clamp(1, BUFFER / 2);
+            for current in 0..=BUFFER {
+                for free in 0..=BUFFER {
+                    let offered = receive_window(current, free, BUFFER, mss);
+                    assert!(offered >= current, "never taken back");
+                    assert!(offered == current || offered - current >= step, "no silly step");
+                    assert_eq!(offered > current, free >= current + step, "{mss} {current} {free}");
+                }
+            }
+        }
+        assert_eq!(receive_window(0, 0, 0, 0), 0, "a buffer of nothing offers nothing");
+        assert_eq!(receive_window(0, u32::MAX, u32::MAX, u32::MAX), u32::MAX);
+    }
+
+    const CALM: ToSend = ToSend {
+        queued: 10,
+        usable: 1_000,
+        max_snd_wnd: 1_000,
+        eff_snd_mss: 100,
+        pushed: true,
+        idle: true,
+        nagle: true,
+        overridden: false,
+    };
+
+    // covers: T8
+    #[test]
+    fn the_sender_waits_and_sends_as_the_table_says() {
+        for (why, to_send, sends) in [
+            ("idle and pushed", CALM, true),
+            ("Nagle: something is in flight", ToSend { idle: false, ..CALM }, false),
+            ("no Nagle", ToSend { idle: false, nagle: false, ..CALM }, true),
+            ("not pushed, small", ToSend { pushed: false, ..CALM }, false),
+            (
+                "a full segment in flight or not",
+                ToSend { queued: 100, idle: false, pushed: false, ..CALM },
+                true,
+            ),
+            ("one short of a segment", ToSend { queued: 99, idle: false, ..CALM }, false),
+            ("half the largest window", ToSend { max_snd_wnd: 20, pushed: false, ..CALM }, true),
+            ("less than half of it", ToSend { max_snd_wnd: 21, pushed: false, ..CALM }, false),
+            ("half of it in flight", ToSend { max_snd_wnd: 20, pushed: false, idle: false, ..CALM }, false),
+            ("does not fit the window", ToSend { usable: 9, ..CALM }, false),
+            ("does not fit, timer expired", ToSend { usable: 9, overridden: true, ..CALM }, true),
+            ("in flight, timer expired", ToSend { idle: false, overridden: true, ..CALM }, true),
+            ("timer expired, not pushed", ToSend { pushed: false, overridden: true, ..CALM }, false),
+            ("closed window", ToSend { usable: 0, max_snd_wnd: 0, overridden: true, ..CALM }, false),
+            ("nothing to send", ToSend { queued: 0, eff_snd_mss: 0, overridden: true, ..CALM }, false),
+            ("half of 2^32 does not overflow", ToSend { queued: 1 << 31, usable: 1 << 31, ..CALM }, true),
+        ] {
+            assert_eq!(may_send(&to_send), sends, "{why}");
+        }
+    }
+
+    // covers: T3
+    #[test]
+    fn the_scale_is_the_smallest_that_fits_and_at_most_14() {
+        for (octets, shift) in [
+            (0, 0),
+            (65_535, 0),
+            (65_536, 1),
+            (131_071, 1),
+            (131_072, 2),
+            ((1 << 30) - 1, 14),
+            (1 << 30, 14),
+            (u32::MAX, 14),
+        ] {
+            assert_eq!(shift_for(octets), shift, "{octets}");
+            let slow = (0..=MAX_SHIFT).find(|&s| u64::from(octets) < 65_536 << s).unwrap_or(MAX_SHIFT);
+            assert_eq!(shift, slow);
+        }
+        assert_eq!([0, 14, 15, 255].map(peer_shift), [0, 14, 14, 14]);
+    }
+
+    // covers: T3
+    #[test]
+    fn a_window_field_never_promises_more_than_there_is() {
+        for shift in 0..=255 {
+            for octets in [0, 1, 65_535, 65_536, 1 << 20, 1 << 30, u32::MAX] {
+                let promised = window_octets(window_field(octets, shift), shift);
+                assert!(promised <= octets && promised <= 1 << 30, "{octets} {shift}");
+            }
+        }
+        assert_eq!(window_field(u32::MAX, 14), u16::MAX);
+        assert_eq!(window_octets(u16::MAX, 14), 65_535 << 14);
+    }
+}

@@ -5,11 +5,12 @@ use alloc::boxed::Box;
 use alloc::collections::VecDeque;
 use alloc::vec::Vec;
 
-/// Octets in a chunk.
-pub(crate) const CHUNK: usize = 4096;
+/// Octets in a chunk. Half of it made the way through both buffers up to a tenth slower, and twice as much at
+/// most a tenth faster; a connection with a single unread octet pays for a whole chunk.
+pub(crate) const CHUNK: usize = 8192;
 
 /// How many free chunks a pool keeps; what comes back beyond them goes to the allocator.
-const KEPT: usize = 256;
+const KEPT: usize = (4 << 20) / CHUNK;
 
 /// A piece of a buffer. What a chunk out of the pool holds is what its last user left in it.
 pub(crate) type Chunk = Box<[u8; CHUNK]>;
@@ -65,5 +66,46 @@ impl Pool {
 pub(crate) fn shrink<T>(queue: &mut VecDeque<T>) {
     if queue.capacity() > 8 {
         *queue = VecDeque::new();
+    }
+}
+
+/// Octets for tests, of which no two places look alike.
+#[cfg(test)]
+pub(crate) fn noise(len: usize, seed: u32) -> Vec<u8> {
+    (0..len as u32).map(|i| ((i ^ seed).wrapping_mul(0x9E37_79B1) >> 24) as u8).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn no_more_chunks_are_in_use_than_the_limit_allows() {
+        let mut pool = Pool::new(2 * CHUNK + 1);
+        let (first, second) = (pool.take().unwrap(), pool.take().unwrap());
+        assert!(pool.take().is_none());
+        assert_eq!((pool.octets(), pool.left()), (2 * CHUNK, 0));
+        pool.give(first);
+        assert_eq!((pool.octets(), pool.left()), (CHUNK, 1));
+        pool.give(second);
+        assert_eq!((pool.octets(), pool.left()), (0, 2));
+    }
+
+    #[test]
+    fn the_chunk_given_back_last_is_taken_first() {
+        let mut pool = Pool::new(usize::MAX);
+        let (first, mut second) = (pool.take().unwrap(), pool.take().unwrap());
+        second[7] = 9;
+        pool.give(first);
+        pool.give(second);
+        assert_eq!(pool.take().unwrap()[7], 9);
+    }
+
+    #[test]
+    fn a_pool_keeps_a_bounded_number_of_free_chunks() {
+        let mut pool = Pool::new(usize::MAX);
+        let many: Vec<Chunk> = (0..2 * KEPT).map(|_| pool.take().unwrap()).collect();
+        many.into_iter().for_each(|chunk| pool.give(chunk));
+        assert_eq!((pool.free.len(), pool.octets()), (KEPT, 0));
     }
 }

@@ -76,6 +76,8 @@ pub struct Config {
     pub ecn: bool,
     /// Wait with small segments while data is in flight (RFC 9293 3.7.4).
     pub nagle: bool,
+    /// Hold segments below the MSS until there is more, at most 200 ms (TCP_CORK).
+    pub cork: bool,
     /// How long an ACK may wait (RFC 9293 3.8.6.3: below 0.5 s). Zero: never.
     pub delayed_ack: Duration,
     /// RTO before the first measurement (RFC 6298 2.1).
@@ -235,6 +237,7 @@ impl Default for Config {
             sack: true,
             ecn: false,
             nagle: true,
+            cork: false,
             delayed_ack: Duration::from_millis(40),
             initial_rto: Duration::from_secs(1),
             min_rto: Duration::from_millis(200),

@@ -38,6 +38,10 @@ pub(crate) struct Connection {
     pub(crate) closed: Option<Reason>,
     /// Whom it came in by, until it is accepted.
     pub(crate) listener: Option<ListenerId>,
+    /// It is in its listener's queue.
+    pub(crate) announced: bool,
+    /// It counts against `limits.half_open`.
+    pub(crate) counted_half_open: bool,
     /// The application has let go of it.
     pub(crate) released: bool,
     pub(crate) events: Events,
@@ -64,6 +68,8 @@ pub(crate) struct Connection {
     pub(crate) send: SendBuffer,
     pub(crate) recovery: Recovery,
     pub(crate) persist: Option<Persist>,
+    /// With pacing: no new text before then.
+    pub(crate) paced_until: Option<Instant>,
     /// A probe was called for: by the persist timer, TLP or keep-alive.
     pub(crate) due: Due,
     /// The SYN is to be sent (again).
@@ -87,6 +93,8 @@ pub(crate) struct Connection {
     pub(crate) assembler: Assembler,
     /// The FIN's sequence number, when it came.
     pub(crate) fin_at: Option<SeqNumber>,
+    /// It was taken, in order: it is the octet before RCV.NXT.
+    pub(crate) peer_finished: bool,
     /// The application reads no more: text is acknowledged and thrown away.
     pub(crate) deaf: bool,
     pub(crate) urgent: Receiver,
@@ -117,8 +125,6 @@ pub(crate) struct Negotiated {
     pub(crate) timestamps: bool,
     pub(crate) sack: bool,
     pub(crate) ecn: bool,
-    /// The peer's SYN asked for ECN, or ours does.
-    pub(crate) ecn_asked: bool,
 }
 
 /// How far the end of what we send is.
@@ -148,8 +154,8 @@ pub(crate) enum AckDue {
 pub(crate) struct Persist {
     pub(crate) at: Instant,
     pub(crate) backoff: u8,
-    /// The peer answered the last probe.
-    pub(crate) answered: bool,
+    /// Probes since the peer was heard last.
+    pub(crate) unanswered: u8,
 }
 
 /// Segments that a timer asked for.
@@ -185,6 +191,13 @@ impl Events {
         self.0 |= other.0;
     }
 
+    /// True if it was there.
+    pub(crate) const fn remove(&mut self, other: Self) -> bool {
+        let there = self.0 & other.0 != 0;
+        self.0 &= !other.0;
+        there
+    }
+
     /// Takes the first event of the set, in the order in which they make sense.
     pub(crate) const fn take(&mut self) -> Option<Self> {
         if self.0 == 0 {
@@ -217,6 +230,8 @@ impl Connection {
             state,
             closed: None,
             listener: None,
+            announced: false,
+            counted_half_open: false,
             released: false,
             events: Events::default(),
             negotiated: Negotiated::default(),
@@ -236,6 +251,7 @@ impl Connection {
             send: SendBuffer::new(),
             recovery,
             persist: None,
+            paced_until: None,
             due: Due::default(),
             syn_due: true,
             wants_room: false,
@@ -250,6 +266,7 @@ impl Connection {
             recv: RecvBuffer::new(),
             assembler: Assembler::new(),
             fin_at: None,
+            peer_finished: false,
             deaf: false,
             urgent,
             ts_recent: None,
@@ -273,13 +290,8 @@ impl Connection {
 
     /// Octets in order that the application has not read.
     pub(crate) fn unread(&self) -> u32 {
-        let fin = u32::from(self.has_peer_finished());
+        let fin = u32::from(self.peer_finished);
         self.rcv_nxt.minus(fin).distance_from(self.rcv_read)
-    }
-
-    /// The peer's FIN was taken in order.
-    pub(crate) fn has_peer_finished(&self) -> bool {
-        self.fin_at.is_some_and(|fin| fin.before(self.rcv_nxt))
     }
 
     /// The octet that follows what was queued by the application.
@@ -356,6 +368,22 @@ impl Connection {
         self.events.add(Events::CLOSED);
     }
 
+    /// Gives back what is buffered.
+    pub(crate) fn clear(&mut self, pool: &mut Pool) {
+        self.send.clear(pool);
+        self.recv.clear(pool);
+    }
+
+    /// Settings changed: what they hold back may go now.
+    pub(crate) fn reconfigured(&mut self, now: Instant) {
+        if self.config.delayed_ack.is_zero() && self.ack != AckDue::No {
+            self.ack_now();
+        }
+        if self.config.keep_alive.is_some() {
+            self.heard = self.heard.max(now);
+        }
+    }
+
     /// Enters TIME-WAIT (RFC 9293 3.10.7.4), or begins its time anew.
     pub(crate) fn time_wait(&mut self, now: Instant) {
         self.state = State::TimeWait;
@@ -365,12 +393,7 @@ impl Connection {
 
 /// What the application calls. Each is `Endpoint`'s function of the same name.
 impl Connection {
-    pub(crate) fn write(
-        &mut self,
-        data: &[u8],
-        urgent: bool,
-        cx: &mut Context<'_>,
-    ) -> Result<usize, Error> {
+    pub(crate) fn write(&mut self, data: &[u8], urgent: bool, cx: &mut Context<'_>) -> Result<usize, Error> {
         self.check_writable()?;
         let limit = self.config.send_buffer as usize;
         let taken = self.send.write(cx.pool, data, limit);
@@ -380,6 +403,8 @@ impl Connection {
         }
         if urgent && taken > 0 {
             self.snd_up = Some(self.snd_end());
+            // Urgent data is announced at once, also where it cannot go yet (U8).
+            self.due.window_probe |= self.snd_wnd == 0 && self.is_synchronized();
         }
         if self.stalled_since.is_none() && taken > 0 {
             self.stalled_since = Some(cx.now);
@@ -402,6 +427,7 @@ impl Connection {
             self.recv.read(cx.pool, to);
         }
         self.consumed(read.len as u32);
+        self.tidy(cx);
         Ok(Read { at_mark: self.at_mark(), ..read })
     }
 
@@ -418,7 +444,7 @@ impl Connection {
         let unread = self.unread();
         if unread == 0 {
             return match self.closed {
-                Some(Reason::Finished) | None if self.has_peer_finished() || self.deaf => {
+                Some(Reason::Finished) | None if self.peer_finished || self.deaf => {
                     Ok(Read { len: 0, urgent: false, at_mark: self.at_mark() })
                 }
                 Some(Reason::Finished) => Ok(Read { len: 0, urgent: false, at_mark: false }),
@@ -441,6 +467,7 @@ impl Connection {
         while self.unread() > 0 && self.urgent.skips(&self.config.urgent, self.rcv_read) {
             self.recv.discard(cx.pool, 1);
             self.consumed(1);
+            self.tidy(cx);
         }
     }
 
@@ -455,8 +482,15 @@ impl Connection {
         }
     }
 
+    /// A connection that has nothing buffered holds no chunk.
+    fn tidy(&mut self, cx: &mut Context<'_>) {
+        if self.unread() == 0 && self.assembler.is_empty() {
+            self.recv.clear(cx.pool);
+        }
+    }
+
     pub(crate) fn take_urgent(&mut self, peek: bool) -> Result<u8, Error> {
-        self.urgent.take(&self.config.urgent, peek, self.has_peer_finished())
+        self.urgent.take(&self.config.urgent, peek, self.peer_finished)
     }
 
     /// FIN follows what is queued.
@@ -482,6 +516,7 @@ impl Connection {
         let unread = self.unread();
         self.recv.discard(cx.pool, unread as usize);
         self.consumed(unread);
+        self.tidy(cx);
     }
 
     /// How it is.
@@ -516,4 +551,3 @@ impl Connection {
         }
     }
 }
-

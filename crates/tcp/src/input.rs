@@ -21,7 +21,7 @@ mod text;
 mod timestamps;
 mod urgent;
 
-pub(crate) use icmp::IcmpError;
+pub(crate) use icmp::{IcmpError, IcmpKind};
 
 /// What a step leaves: the segment for the next one, or nothing.
 pub(crate) type Step<'a> = Result<Segment<'a>, Stop>;

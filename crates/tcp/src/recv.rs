@@ -2,3 +2,4 @@
 
 pub(crate) mod assembler;
 pub(crate) mod buffer;
+pub(crate) mod urgent;

@@ -4,7 +4,7 @@ use std::net::Ipv4Addr;
 
 use hairpin_wire as wire;
 use proptest::prelude::*;
-use wire::checksum::{Delta, Sum};
+use wire::checksum::{Delta, Sum, copy_and_sum};
 
 /// RFC 1071 section 1, word by word.
 fn model(octets: &[u8]) -> u16 {
@@ -165,5 +165,43 @@ proptest! {
         let mut segment = smoltcp::wire::TcpPacket::new_unchecked(octets);
         segment.fill_checksum(&source.into(), &destination.into());
         prop_assert_eq!(sum.checksum(), segment.checksum());
+    }
+}
+
+// Every length up to 400 and some long ones, at every alignment of both sides.
+#[test]
+fn a_copy_has_the_octets_and_their_sum() {
+    for octets in [noise(4_200), vec![0xFF; 4_200]] {
+        for start in 0..8 {
+            for len in (0..400).chain([1_447, 1_448, 4_095, 4_096]) {
+                let from = &octets[start..start + len];
+                let mut to = vec![0xA5; len + 10];
+                assert_eq!(copy_and_sum(from, &mut to[8 - start..][..len]), Sum::of(from), "length {len}");
+                assert!(to[8 - start..][..len] == *from, "length {len}, alignment {start}");
+                assert!(to[..8 - start].iter().chain(&to[8 - start + len..]).all(|octet| *octet == 0xA5));
+            }
+        }
+    }
+}
+
+#[test]
+fn of_two_lengths_a_copy_takes_the_shorter() {
+    let (octets, mut to) = (noise(300), vec![0; 200]);
+    assert_eq!(copy_and_sum(&octets, &mut to), Sum::of(&octets[..200]));
+    assert_eq!(to, octets[..200]);
+    assert_eq!(copy_and_sum(&octets[..3], &mut to), Sum::of(&octets[..3]));
+}
+
+// RFC 1071 section 2B: a sum taken from an odd octet on has its halves exchanged.
+#[test]
+fn sums_of_parts_add_up_to_the_whole_wherever_it_is_cut() {
+    let octets = noise(301);
+    for first in 0..=301 {
+        for second in [first, (first + 7).min(301), (first + 64).min(301), 301] {
+            let sum = Sum::of(&octets[..first])
+                .plus_at(Sum::of(&octets[first..second]), first)
+                .plus_at(Sum::of(&octets[second..]), second);
+            assert_eq!(sum.folded(), model(&octets), "cut at {first} and {second}");
+        }
     }
 }

@@ -57,7 +57,126 @@ pub fn check_urgent(seq: SeqNumber, urgent: Option<u16>, payload_len: u32, recei
     let news = mark.after(rcv_up);
     Check {
         rcv_up: if news { mark } else { rcv_up },
-        mark: news.then(|| buffered.wrapping_add(mark.distance_from(rcv_nxt)).wrapping_sub(1)),
+        mark: news.then(|| buffered.saturating_add(mark.distance_from(rcv_nxt).saturating_sub(1))),
         cut: (field <= payload_len && !in_line).then(|| field - 1),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    extern crate std;
+    use std::string::String;
+    use std::vec::Vec;
+
+    use super::*;
+
+    const BASES: [u32; 4] = [0, 100, (1 << 31) - 3, u32::MAX - 3];
+
+    /// A socket that takes segments in order and is read to the end.
+    struct Socket {
+        receiver: Receiver,
+        buffer: Vec<u8>,
+        out_of_band: Option<u8>,
+        marks: usize,
+    }
+
+    impl Socket {
+        fn new(base: u32, in_line: bool) -> Self {
+            let rcv_nxt = SeqNumber(base);
+            let receiver = Receiver {
+                rcv_nxt,
+                rcv_up: rcv_nxt,
+                buffered: 0,
+                buffer_max: 1 << 18,
+                in_line,
+                fin_received: false,
+            };
+            Self { receiver, buffer: Vec::new(), out_of_band: None, marks: 0 }
+        }
+
+        fn arrive(&mut self, urgent: Option<u16>, text: &[u8]) {
+            let seq = self.receiver.rcv_nxt;
+            let check = check_urgent(seq, urgent, text.len() as u32, self.receiver);
+            self.receiver.rcv_up = check.rcv_up;
+            if check.mark.is_some() {
+                (self.out_of_band, self.marks) = (None, self.marks + 1);
+            }
+            for (offset, &octet) in (0..).zip(text) {
+                if check.cut == Some(offset) {
+                    self.out_of_band = Some(octet);
+                } else {
+                    self.buffer.push(octet);
+                }
+            }
+            self.receiver.rcv_nxt = seq.plus(text.len() as u32);
+            self.receiver.buffered = self.buffer.len() as u32;
+        }
+    }
+
+    type Segments = &'static [(Option<u16>, &'static [u8])];
+
+    // covers: U9, U11
+    #[test]
+    fn an_octet_is_cut_out_if_its_own_segment_announces_it() {
+        // (what arrives, what is read, what MSG_OOB gives, how often the application is told)
+        let table: [(Segments, &str, Option<u8>, usize); 10] = [
+            (&[(None, b"abc")], "abc", None, 0),
+            (&[(Some(3), b"ab!")], "ab", Some(b'!'), 1),
+            (&[(Some(1), b"!ab")], "ab", Some(b'!'), 1),
+            (&[(Some(0), b"abc")], "abc", None, 0),
+            // The next one overwrites it; Linux would give it back to the stream.
+            (&[(Some(3), b"ab!"), (Some(3), b"cd?")], "abcd", Some(b'?'), 2),
+            // It arrives later without URG, so it stays.
+            (&[(Some(4), b"ab"), (None, b"c!d")], "abc!d", None, 1),
+            // It arrives later with URG: the mark is not new, the octet is cut.
+            (&[(Some(4), b"ab"), (Some(2), b"c!d")], "abcd", Some(b'!'), 1),
+            (&[(Some(1), b""), (None, b"!a")], "!a", None, 1),
+            (&[(Some(u16::MAX), b"ab"), (Some(1), b"!")], "ab", Some(b'!'), 1),
+            // A mark never goes back, though an octet before it is cut.
+            (&[(Some(9), b"ab"), (Some(1), b"?"), (Some(3), b"cd!")], "abcd", Some(b'!'), 1),
+        ];
+        for base in BASES {
+            for (segments, stream, out_of_band, marks) in &table {
+                let mut socket = Socket::new(base, false);
+                segments.iter().for_each(|&(urgent, text)| socket.arrive(urgent, text));
+                let read = String::from_utf8(socket.buffer.clone()).expect("ASCII");
+                assert_eq!((read.as_str(), socket.out_of_band), (*stream, *out_of_band), "{segments:?}");
+                assert_eq!(socket.marks, *marks, "{segments:?}");
+            }
+        }
+    }
+
+    // covers: U10, U11
+    #[test]
+    fn in_line_nothing_is_cut_out_and_the_mark_is_before_the_octet() {
+        let mut socket = Socket::new(u32::MAX, true);
+        socket.arrive(None, b"ab");
+        let check = check_urgent(socket.receiver.rcv_nxt, Some(2), 3, socket.receiver);
+        assert_eq!((check.mark, check.cut), (Some(3), None));
+        socket.arrive(Some(2), b"c!d");
+        assert_eq!(socket.buffer, b"abc!d");
+    }
+
+    // covers: U9
+    #[test]
+    fn urg_is_ignored_after_fin_and_beyond_the_largest_buffer() {
+        let open = Socket::new(7, false).receiver;
+        let closed = Receiver { fin_received: true, ..open };
+        assert!(check_urgent(SeqNumber(7), Some(1), 1, open).mark.is_some());
+        assert_eq!(check_urgent(SeqNumber(7), Some(1), 1, closed).mark, None);
+        let full = Receiver { buffered: 10, buffer_max: 12, ..open };
+        assert!(check_urgent(SeqNumber(7), Some(2), 3, full).cut.is_some());
+        assert_eq!(check_urgent(SeqNumber(7), Some(3), 3, full).cut, None);
+    }
+
+    // covers: U9
+    #[test]
+    fn trimming_takes_from_the_pointer_what_it_takes_from_the_front() {
+        for (field, skipped, left) in [(5, 0, 5), (5, 4, 1), (5, 5, 0), (5, 6, 0), (0, 1, 0)] {
+            assert_eq!(trimmed_field(field, skipped), left);
+        }
+        assert_eq!(trimmed_field(u16::MAX, u32::MAX), 0);
+        let idle = Receiver { rcv_up: SeqNumber(1), ..Socket::new(7, false).receiver };
+        assert_eq!(check_urgent(SeqNumber(7), None, 3, idle).rcv_up, SeqNumber(7), "it follows RCV.NXT");
     }
 }

@@ -172,3 +172,236 @@ pub const fn read_out_of_band(urgent: Urgent, in_line: bool, closed: bool) -> Ou
 pub fn is_at_mark(urgent: Urgent, copied_seq: SeqNumber) -> bool {
     urgent.state != State::None && urgent.seq == copied_seq
 }
+
+#[cfg(test)]
+mod tests {
+    extern crate std;
+    use std::string::String;
+    use std::vec::Vec;
+
+    use super::*;
+
+    const BASES: [u32; 5] = [0, 100, (1 << 31) - 3, 1 << 31, u32::MAX - 3];
+
+    /// A socket that takes segments in order.
+    #[derive(Clone)]
+    struct Socket {
+        urgent: Urgent,
+        receiver: Receiver,
+        /// From copied_seq to RCV.NXT.
+        buffer: Vec<u8>,
+        stdurg: bool,
+        signals: usize,
+    }
+
+    impl Socket {
+        fn new(base: u32, in_line: bool, stdurg: bool) -> Self {
+            let start = SeqNumber(base);
+            Self {
+                urgent: Urgent::default(),
+                receiver: Receiver { copied_seq: start, rcv_nxt: start, in_line },
+                buffer: Vec::new(),
+                stdurg,
+                signals: 0,
+            }
+        }
+
+        fn arrive(&mut self, field: Option<u16>, text: &[u8]) {
+            let seq = self.receiver.rcv_nxt;
+            let check = field.map(|field| check_urgent(self.urgent, seq, field, self.stdurg, self.receiver));
+            if let Some(Check::News { urgent, skip_old }) = check {
+                (self.urgent, self.signals) = (urgent, self.signals + 1);
+                if skip_old {
+                    self.buffer.remove(0);
+                    self.receiver.copied_seq = self.receiver.copied_seq.plus(1);
+                }
+            }
+            if let Some(at) = octet_in_segment(self.urgent, seq, false, text.len() as u32) {
+                self.urgent.state = State::Valid(text[at as usize]);
+            }
+            self.buffer.extend(text);
+            self.receiver.rcv_nxt = seq.plus(text.len() as u32);
+        }
+
+        fn advance(&mut self, octets: u32) -> Vec<u8> {
+            self.receiver.copied_seq = self.receiver.copied_seq.plus(octets);
+            self.buffer.drain(..octets as usize).collect()
+        }
+
+        fn read(&mut self, want: u32) -> Vec<u8> {
+            let mut out = Vec::new();
+            while (out.len() as u32) < want && !self.buffer.is_empty() {
+                let (copied, available) = (out.len() as u32, self.buffer.len() as u32);
+                let (at, in_line) = (self.receiver.copied_seq, self.receiver.in_line);
+                match read_step(self.urgent, at, copied, available, want - copied, in_line) {
+                    ReadStep::Stop => break,
+                    ReadStep::Take { skip, copy } => {
+                        self.advance(skip);
+                        out.extend(self.advance(copy));
+                    }
+                }
+                self.urgent = after_read(self.urgent, self.receiver.copied_seq);
+            }
+            out
+        }
+
+        /// The same, one octet after the other.
+        fn read_slowly(&mut self, want: u32) -> Vec<u8> {
+            let mut out = Vec::new();
+            while (out.len() as u32) < want && !self.buffer.is_empty() {
+                if is_at_mark(self.urgent, self.receiver.copied_seq) {
+                    if !out.is_empty() {
+                        break;
+                    }
+                    self.urgent.state = State::None;
+                    if !self.receiver.in_line {
+                        self.advance(1);
+                        continue;
+                    }
+                }
+                out.extend(self.advance(1));
+            }
+            out
+        }
+    }
+
+    /// What happens to the socket, in order.
+    #[derive(Clone, Copy, Debug)]
+    enum Do {
+        Arrive(Option<u16>, &'static [u8]),
+        /// Read so many octets, and what that gives.
+        Read(u32, &'static str),
+        OutOfBand(OutOfBand),
+    }
+    use Do::{Arrive, Read};
+
+    fn run(base: u32, in_line: bool, stdurg: bool, script: &[Do]) -> usize {
+        let mut socket = Socket::new(base, in_line, stdurg);
+        for &action in script {
+            match action {
+                Arrive(field, text) => socket.arrive(field, text),
+                Read(want, gives) => {
+                    let read = String::from_utf8(socket.read(want)).expect("ASCII");
+                    assert_eq!(read, gives, "base {base} {script:?}");
+                }
+                Do::OutOfBand(gives) => {
+                    let got = read_out_of_band(socket.urgent, in_line, false);
+                    assert_eq!(got, gives, "base {base} {script:?}");
+                    if let OutOfBand::Octet(_) = got {
+                        socket.urgent.state = State::Read;
+                    }
+                }
+            }
+        }
+        socket.signals
+    }
+
+    const OCTET: Do = Do::OutOfBand(OutOfBand::Octet(b'!'));
+    const INVALID: Do = Do::OutOfBand(OutOfBand::Invalid);
+
+    // The first five rows were also played on a socket of Linux 6.18, with the same outcome.
+    // covers: U9, U11
+    #[test]
+    fn an_application_on_linux_reads_what_the_table_says() {
+        let table: [(&[Do], usize); 14] = [
+            (&[Arrive(Some(3), b"ab!"), Read(9, "ab"), OCTET, INVALID, Read(9, "")], 1),
+            // The place is stepped over whether the octet was read out of band or not.
+            (&[Arrive(Some(3), b"ab!cd"), OCTET, Read(9, "ab"), Read(9, "cd")], 1),
+            (&[Arrive(Some(3), b"ab!cd"), Read(9, "ab"), Read(1, "c"), INVALID, Read(9, "d")], 1),
+            // A lazy reader gets the older octet as data; reading on loses the newer one.
+            (&[Arrive(Some(3), b"ab!"), Arrive(Some(3), b"cd?"), Read(9, "ab!cd"), Read(9, ""), INVALID], 2),
+            // A reader that stands at the older octet loses it.
+            (&[Arrive(Some(3), b"ab!"), Read(2, "ab"), Arrive(Some(3), b"cd?"), Read(9, "cd")], 2),
+            // 0 means 1.
+            (&[Arrive(Some(0), b"!ab"), OCTET, Read(9, "ab")], 1),
+            (&[Arrive(Some(1), b"!ab"), OCTET, Read(9, "ab")], 1),
+            // Announced ahead, it is taken from a later segment without URG.
+            (&[Arrive(Some(4), b"ab"), Do::OutOfBand(OutOfBand::NotYet), Arrive(None, b"c!d"), OCTET], 1),
+            (&[Arrive(Some(4), b"ab"), Arrive(None, b"c!d"), Read(9, "abc"), Read(9, "d")], 1),
+            // An empty segment announces the next octet.
+            (&[Arrive(Some(1), b""), Arrive(None, b"!a"), OCTET, Read(9, "a")], 1),
+            // The same announcement again is no news, nor is an earlier one.
+            (&[Arrive(Some(3), b"a"), Arrive(Some(2), b"b"), Arrive(Some(1), b"!"), Read(9, "ab")], 1),
+            (&[Arrive(None, b"abc"), INVALID, Read(9, "abc")], 0),
+            // Nothing was urgent before, so nothing is lost to the first announcement.
+            (&[Arrive(None, b"abc"), Arrive(Some(3), b"de!"), OCTET, Read(9, "abcde")], 1),
+            // The reader stands at an announced octet that has not come: it will be data.
+            (&[Arrive(Some(1), b""), Arrive(Some(3), b"ab!"), OCTET, Read(9, "ab")], 2),
+        ];
+        for base in BASES {
+            for (script, signals) in table {
+                assert_eq!(run(base, false, false, script), signals, "{script:?}");
+            }
+        }
+    }
+
+    // covers: U10, U11
+    #[test]
+    fn in_line_every_octet_is_read_and_a_read_still_stops_at_the_mark() {
+        for base in BASES {
+            let script = [Arrive(Some(3), b"ab!cd"), INVALID, Read(9, "ab"), Read(9, "!cd")];
+            assert_eq!(run(base, true, false, &script), 1);
+            let (first, second) = (Arrive(Some(3), b"ab!"), Arrive(Some(3), b"cd?"));
+            let script = [first, Read(2, "ab"), second, Read(9, "!cd"), Read(9, "?")];
+            assert_eq!(run(base, true, false, &script), 2, "standing at the older one costs nothing");
+        }
+    }
+
+    // covers: U2, U11
+    #[test]
+    fn with_stdurg_the_field_counts_from_zero() {
+        for base in BASES {
+            run(base, false, true, &[Arrive(Some(0), b"!ab"), OCTET, Read(9, "ab")]);
+            run(base, false, true, &[Arrive(Some(2), b"ab!c"), OCTET, Read(9, "ab"), Read(9, "c")]);
+            // What such a host sends itself with counts from one: the octet behind is taken instead.
+            run(base, false, true, &[Arrive(Some(2), b"a?!c"), OCTET, Read(9, "a?"), Read(9, "c")]);
+        }
+    }
+
+    // covers: U9
+    #[test]
+    fn marks_in_what_was_read_or_received_are_ignored() {
+        for base in BASES {
+            let at = |offset| SeqNumber(base).plus(offset);
+            let receiver = Receiver { copied_seq: at(2), rcv_nxt: at(5), in_line: false };
+            let check = |octet| check_urgent(Urgent::default(), at(octet), 1, false, receiver);
+            assert_eq!([check(0), check(1)], [Check::AlreadyRead; 2]);
+            assert_eq!([check(2), check(3), check(4)], [Check::AlreadyReceived; 3]);
+            let urgent = Urgent { state: State::NotYet, seq: at(5) };
+            assert_eq!(check(5), Check::News { urgent, skip_old: false });
+            assert_eq!(check_urgent(urgent, at(5), 1, false, receiver), Check::NotNewer);
+        }
+    }
+
+    // covers: U11
+    #[test]
+    fn reading_agrees_with_reading_octet_by_octet() {
+        for base in BASES {
+            for in_line in [false, true] {
+                for field in 0..9 {
+                    for (first, second) in (0..9).flat_map(|first| (1..9).map(move |second| (first, second)))
+                    {
+                        let mut fast = Socket::new(base, in_line, false);
+                        fast.arrive(Some(field), b"abcdef");
+                        let mut slow = fast.clone();
+                        for want in [first, second, 9] {
+                            let context = (base, in_line, field, first, second);
+                            assert_eq!(fast.read(want), slow.read_slowly(want), "{context:?}");
+                            assert_eq!(fast.urgent, slow.urgent, "{context:?}");
+                        }
+                    }
+                }
+            }
+        }
+    }
+
+    // covers: U9
+    #[test]
+    fn a_closed_peer_ends_the_wait_for_the_octet() {
+        let urgent = Urgent { state: State::NotYet, seq: SeqNumber(1) };
+        assert_eq!(read_out_of_band(urgent, false, false), OutOfBand::NotYet);
+        assert_eq!(read_out_of_band(urgent, false, true), OutOfBand::Closed);
+        assert_eq!(octet_in_segment(urgent, SeqNumber(0), true, 1), Some(0), "the SYN is not an octet");
+        assert_eq!(octet_in_segment(urgent, SeqNumber(2), false, u32::MAX), None);
+    }
+}

@@ -4,6 +4,8 @@
 //! whether they come in line. What it leaves open is filled in from the family's known code and
 //! named in [`HostProfile::assumed`].
 
+use wire::SeqNumber;
+
 use super::{Delivery, Pointer};
 
 /// How much of the data before the mark is urgent to the host.
@@ -118,6 +120,16 @@ pub struct HostProfile {
     pub assumed: &'static [Assumed],
 }
 
+impl HostProfile {
+    /// The mark of a received segment with URG as this host sees it, its reading of 0 included.
+    pub const fn mark(&self, seq: SeqNumber, urg: u16) -> SeqNumber {
+        match (urg, self.zero, self.receive) {
+            (0, ZeroPointer::FirstOctet, Pointer::Following) => seq.plus(1),
+            _ => super::mark(seq, urg, self.receive),
+        }
+    }
+}
+
 /// The hosts of RFC 6093 appendix A, and first the standard itself, the default.
 pub const PROFILES: &[HostProfile] = &[
     RFC6093,
@@ -161,6 +173,17 @@ pub const PROFILES: &[HostProfile] = &[
         send: Pointer::Last,
         receive: Pointer::Last,
         zero: ZeroPointer::FirstOctet,
+        // The appendix says "interprets": what such a host sends was not looked at.
+        assumed: &[
+            Assumed::Send,
+            Assumed::InLineOption,
+            Assumed::Extent,
+            Assumed::Extraction,
+            Assumed::Superseded,
+            Assumed::Reach,
+            Assumed::ReadStopsAtMark,
+            Assumed::AfterFin,
+        ],
         ..WINDOWS_2000
     },
     HostProfile {
@@ -177,6 +200,16 @@ pub const PROFILES: &[HostProfile] = &[
         send: Pointer::Last,
         receive: Pointer::Last,
         zero: ZeroPointer::FirstOctet,
+        assumed: &[
+            Assumed::Send,
+            Assumed::Delivery,
+            Assumed::InLineOption,
+            Assumed::Extraction,
+            Assumed::Superseded,
+            Assumed::Reach,
+            Assumed::ReadStopsAtMark,
+            Assumed::AfterFin,
+        ],
         ..WINDOWS_95
     },
 ];
@@ -305,4 +338,110 @@ const ALL_BUT_POINTER: &[Assumed] = &[
 /// The profile called `name`, or that has it as an alias.
 pub fn profile(name: &str) -> Option<&'static HostProfile> {
     PROFILES.iter().find(|profile| profile.name == name || profile.aliases.contains(&name))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    // covers: U11
+    #[test]
+    fn the_table_says_what_appendix_a_says() {
+        const F: Pointer = Pointer::Following;
+        const L: Pointer = Pointer::Last;
+        const ONE: Delivery = Delivery::OutOfBand { octets: 1 };
+        // Name, pointer sent, pointer received, delivery, and whether the appendix calls only the
+        // last octet urgent. What it does not say is marked so below.
+        for (name, send, receive, delivery, extent) in [
+            ("rfc6093", F, F, Delivery::InLine, Extent::Everything),
+            ("freebsd-8.0", F, F, ONE, Extent::LastOctet),
+            ("linux-2.6.15", F, F, ONE, Extent::LastOctet),
+            ("linux-2.6.15-stdurg", F, L, ONE, Extent::LastOctet),
+            ("netbsd-5.0.1", F, F, ONE, Extent::LastOctet),
+            ("openbsd-4.2", F, F, ONE, Extent::LastOctet),
+            ("ios-12.2-18-sxf7", F, F, Delivery::InLine, Extent::Everything),
+            ("ios-12.4-15-t7", F, F, Delivery::InLine, Extent::Everything),
+            ("windows-2000", F, F, Delivery::InLine, Extent::LastOctet),
+            ("windows-2000-rfc1122", L, L, Delivery::InLine, Extent::LastOctet),
+            ("windows-2008", F, F, ONE, Extent::LastOctet),
+            ("windows-95", F, F, ONE, Extent::LastOctet),
+            ("windows-95-rfc1122", L, L, ONE, Extent::LastOctet),
+        ] {
+            let host = profile(name).unwrap_or_else(|| panic!("no profile {name}"));
+            assert_eq!((host.send, host.receive), (send, receive), "{name}");
+            assert_eq!((host.delivery, host.extent), (delivery, extent), "{name}");
+        }
+        assert_eq!(PROFILES.len(), 13, "a profile is missing above");
+    }
+
+    // covers: U11
+    #[test]
+    fn what_the_appendix_does_not_say_is_marked_as_assumed() {
+        let assumes = |name, what| profile(name).is_some_and(|host| host.assumed.contains(&what));
+        for name in ["freebsd", "linux", "linux-stdurg", "netbsd", "openbsd"] {
+            for stated in [Assumed::Delivery, Assumed::InLineOption, Assumed::Extent] {
+                assert!(!assumes(name, stated), "{name} {stated:?}");
+            }
+            assert!(assumes(name, Assumed::Superseded) && assumes(name, Assumed::Zero), "{name}");
+        }
+        assert!(!assumes("ios", Assumed::Delivery) && assumes("ios", Assumed::Extent));
+        assert!(!assumes("windows-2000", Assumed::Delivery));
+        assert!(assumes("windows-2008", Assumed::Delivery) && assumes("windows-2008", Assumed::Extent));
+        assert!(!assumes("windows-95", Assumed::Extent) && assumes("windows-95", Assumed::Delivery));
+        for host in PROFILES {
+            assert_eq!(
+                host.assumed.contains(&Assumed::Send),
+                host.name.ends_with("rfc1122"),
+                "{}",
+                host.name
+            );
+        }
+        assert!(PROFILES[0].assumed.is_empty());
+    }
+
+    // covers: U2, U11
+    #[test]
+    fn only_linux_with_stdurg_misreads_itself() {
+        for host in PROFILES {
+            assert_eq!(host.send != host.receive, host.name == "linux-2.6.15-stdurg", "{}", host.name);
+        }
+    }
+
+    // covers: U1, U9, U11
+    #[test]
+    fn the_mark_of_a_profile_lies_behind_the_octet_that_its_family_takes() {
+        use crate::urgent::linux::urgent_octet;
+        let seq = SeqNumber(u32::MAX);
+        let host = |name| profile(name).unwrap_or_else(|| panic!("no profile {name}"));
+        for urg in [0, 1, 2, 65_534, 65_535] {
+            for (name, stdurg) in [("linux", false), ("linux-stdurg", true)] {
+                assert_eq!(host(name).mark(seq, urg), urgent_octet(seq, urg, stdurg).plus(1), "{name} {urg}");
+            }
+            for name in ["rfc6093", "freebsd", "ios", "windows-2008"] {
+                assert_eq!(host(name).mark(seq, urg), seq.plus(urg.into()), "{name} {urg}");
+            }
+            for name in ["windows-2000-rfc1122", "windows-95-rfc1122"] {
+                assert_eq!(host(name).mark(seq, urg), seq.plus(urg.into()).plus(1), "{name} {urg}");
+            }
+        }
+    }
+
+    // covers: U7, U11
+    #[test]
+    fn every_name_finds_one_profile_the_standard_is_first_and_every_queue_is_bounded() {
+        for host in PROFILES {
+            for name in host.aliases.iter().copied().chain([host.name]) {
+                let named = PROFILES.iter().filter(|p| p.name == name || p.aliases.contains(&name));
+                assert_eq!(named.count(), 1, "{name}");
+                assert_eq!(profile(name), Some(host));
+            }
+            if let Delivery::OutOfBand { octets } = host.delivery {
+                assert!((1..=crate::urgent::QUEUE_BOUND).contains(&octets), "{}", host.name);
+            }
+        }
+        assert_eq!(profile("default"), PROFILES.first());
+        assert_eq!(PROFILES[0].send, Pointer::default());
+        assert_eq!(PROFILES[0].delivery, Delivery::default());
+        assert_eq!(profile("solaris"), None);
+    }
 }

@@ -63,14 +63,13 @@ impl Connection {
     pub(super) fn acknowledge(&mut self, segment: &Segment<'_>, cx: &mut Context<'_>) {
         let window = self.window_of(segment);
         let input = AckInput {
-            snd_una: self.snd_una,
             ack: segment.ack,
-            snd_nxt: self.snd_nxt,
             sacks: if self.negotiated.sack { segment.options.sacks.as_slice() } else { &[] },
             tsecr_rtt: self.rtt_of(segment, cx),
             has_data: segment.len() > 0,
             window_changed: window != self.snd_wnd,
             ece: self.negotiated.ecn && segment.has(Flags::ECE),
+            can_send_new: self.can_send_full_segment(),
             now: cx.now,
         };
         self.recovery.on_ack(&input);
@@ -84,11 +83,16 @@ impl Connection {
             self.snd_wl2 = segment.ack;
         }
         // Whoever answers is alive, however often it says that its window is closed (RFC 9293 3.8.6.1).
-        if let Some(persist) = &mut self.persist
-            && self.snd_wnd == 0
-        {
-            persist.answered = true;
+        if let Some(persist) = &mut self.persist {
+            persist.unanswered = 0;
         }
+    }
+
+    /// Neither Nagle nor the peer's window would hold back a segment of new text.
+    fn can_send_full_segment(&self) -> bool {
+        let mss = u32::from(self.text_mss());
+        self.unsent() >= mss
+            && self.snd_wnd >= self.send_from().distance_from(self.snd_una).saturating_add(mss)
     }
 
     fn window_of(&self, segment: &Segment<'_>) -> u32 {
@@ -123,7 +127,7 @@ impl Connection {
             self.snd_up = None;
         }
         self.persist = None;
-        let all = self.send.len() == 0 && (self.fin == Fin::Open || fin_acked);
+        let all = self.send.is_empty() && (self.fin == Fin::Open || fin_acked);
         self.stalled_since = if all { None } else { Some(cx.now) };
         let room = (self.config.send_buffer as usize).saturating_sub(self.send.len());
         if self.wants_room && room >= self.config.send_buffer as usize / 3 {

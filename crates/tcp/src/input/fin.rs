@@ -14,6 +14,7 @@ impl Connection {
             self.fin_at.get_or_insert(segment.seq.plus(segment.payload.len() as u32));
         }
         if self.fin_at == Some(self.rcv_nxt) && self.takes_text() {
+            self.peer_finished = true;
             self.rcv_nxt = self.rcv_nxt.plus(1);
             // The octet of the FIN is part of the window that was offered.
             if self.rcv_adv.before(self.rcv_nxt) {
@@ -21,12 +22,12 @@ impl Connection {
             }
             self.ack_now();
             self.events.add(Events::READABLE);
-            self.peer_finished(cx);
+            self.on_peer_finished(cx);
         }
         Ok(segment)
     }
 
-    fn peer_finished(&mut self, cx: &Context<'_>) {
+    fn on_peer_finished(&mut self, cx: &Context<'_>) {
         match self.state {
             State::Established => self.state = State::CloseWait,
             // Our own FIN was not acknowledged, or `check_ack` would have moved on to FIN-WAIT-2.

@@ -38,7 +38,9 @@ impl Connection {
         }
         match error.kind {
             IcmpKind::TooBig { mtu, total_len } => self.path_is_narrower(mtu, total_len, cx),
-            IcmpKind::Refused | IcmpKind::Unreachable if self.is_synchronized() => cx.counters.icmp_ignored += 1,
+            IcmpKind::Refused | IcmpKind::Unreachable if self.is_synchronized() => {
+                cx.counters.icmp_ignored += 1
+            }
             IcmpKind::Refused => self.end(Reason::Refused, cx.pool),
             IcmpKind::Unreachable => self.end(Reason::Unreachable, cx.pool),
         }

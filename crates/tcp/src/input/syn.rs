@@ -26,10 +26,9 @@ impl Connection {
             self.syn_due = true;
             return Err(Stop::Done);
         }
-        match syn_verdict(self.is_synchronized()) {
-            SynVerdict::Challenge => self.challenge_ack(cx),
-            SynVerdict::Process => self.challenge_ack(cx),
-        }
+        // In SYN-RECEIVED the standard would reset, and a stranger could make it do so.
+        debug_assert!(self.state == State::SynReceived || syn_verdict(true) == SynVerdict::Challenge);
+        self.challenge_ack(cx);
         Err(Stop::Done)
     }
 }

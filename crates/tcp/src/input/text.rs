@@ -4,9 +4,9 @@ use wire::SeqNumber;
 use wire::tcp::Flags;
 
 use super::{Step, Stop};
+use crate::Reason;
 use crate::connection::{AckDue, Connection, Context, Events};
 use crate::segment::Segment;
-use crate::{Reason, State};
 
 impl Connection {
     /// Text in order goes to the application, text out of order waits in its place.
@@ -15,9 +15,10 @@ impl Connection {
         if segment.payload.is_empty() || !self.takes_text() {
             return Ok(segment);
         }
-        if self.released && self.state != State::Established {
+        if self.released {
             return Err(self.refuse_text(&segment, cx));
         }
+        let segment = self.cut_behind_fin(segment);
         let end = segment.seq.plus(segment.payload.len() as u32);
         let expected = self.rcv_nxt;
         if !self.store(&segment, cx) {
@@ -38,6 +39,16 @@ impl Connection {
         self.advance_rcv_nxt(inserted.rcv_nxt, cx);
         self.owe_ack(expected, end, cx);
         Ok(segment)
+    }
+
+    /// Nothing follows a FIN, whatever a peer sends.
+    fn cut_behind_fin<'a>(&self, mut segment: Segment<'a>) -> Segment<'a> {
+        let end = segment.seq.plus(segment.payload.len() as u32);
+        if let Some(fin) = self.fin_at.filter(|fin| fin.before(end)) {
+            let keep = if fin.after(segment.seq) { fin.distance_from(segment.seq) as usize } else { 0 };
+            segment.payload = segment.payload.get(..keep).unwrap_or(&[]);
+        }
+        segment
     }
 
     /// The application has let go of the connection: what comes now can reach nobody, and the peer has
@@ -81,7 +92,11 @@ impl Connection {
 
     /// What the peer's full-sized segments are likely to be, in octets of text.
     fn peer_segment(&self) -> u16 {
-        self.rcv_mss.min(self.peer_mss.max(536)).saturating_sub(if self.negotiated.timestamps { 12 } else { 0 })
+        self.rcv_mss.min(self.peer_mss.max(536)).saturating_sub(if self.negotiated.timestamps {
+            12
+        } else {
+            0
+        })
     }
 
     /// RFC 3168 6.1.3: CE is echoed until CWR comes.

@@ -135,3 +135,110 @@ impl RecvBuffer {
         Some(())
     }
 }
+
+#[cfg(test)]
+mod tests {
+    extern crate std;
+
+    use std::vec;
+    use std::vec::Vec;
+
+    use proptest::prelude::*;
+
+    use super::*;
+    use crate::buffer::noise;
+
+    #[derive(Clone, Debug)]
+    enum Step {
+        Place(usize, usize, u32),
+        Discard(usize),
+        Clear,
+    }
+
+    fn step() -> impl Strategy<Value = Step> {
+        prop_oneof![
+            12 => (0..8 * CHUNK, 0..2 * CHUNK, any::<u32>()).prop_map(|(at, len, seed)| Step::Place(at, len, seed)),
+            6 => (0..3 * CHUNK).prop_map(Step::Discard),
+            1 => Just(Step::Clear),
+        ]
+    }
+
+    proptest! {
+        // The model: for each octet from the base on, what was placed there, if anything was.
+        // covers: S6
+        #[test]
+        fn every_octet_placed_is_where_it_was_placed(steps in prop::collection::vec(step(), 1..50)) {
+            let mut pool = Pool::new(7 * CHUNK);
+            let mut buffer = RecvBuffer::new();
+            let mut model: Vec<Option<u8>> = vec![];
+            for (round, step) in steps.into_iter().enumerate() {
+                match step {
+                    Step::Place(at, len, seed) => {
+                        let data = noise(len, seed);
+                        let before = pool.octets();
+                        let placed = if round % 2 == 0 {
+                            buffer.place(&mut pool, at, &data)
+                        } else {
+                            let sum = buffer.place_and_sum(&mut pool, at, &data);
+                            prop_assert!(sum.is_none_or(|sum| sum == Sum::of(&data)));
+                            sum.is_some()
+                        };
+                        if placed {
+                            model.resize(model.len().max(at + len), None);
+                            data.iter().zip(&mut model[at..]).for_each(|(octet, slot)| *slot = Some(*octet));
+                        } else {
+                            prop_assert_eq!(pool.octets(), before);
+                            prop_assert!(pool.left() < len.div_ceil(CHUNK) + 1);
+                        }
+                    }
+                    Step::Discard(octets) if round % 2 == 0 => {
+                        buffer.discard(&mut pool, octets);
+                        model.drain(..octets.min(model.len()));
+                    }
+                    Step::Discard(octets) => {
+                        let mut to = vec![0; octets];
+                        buffer.read(&mut pool, &mut to);
+                        let gone = model.drain(..octets.min(model.len()));
+                        prop_assert!(gone.zip(&to).all(|(octet, read)| octet.is_none_or(|octet| octet == *read)));
+                    }
+                    Step::Clear => {
+                        buffer.clear(&mut pool);
+                        model.clear();
+                        prop_assert_eq!(pool.octets(), 0);
+                    }
+                }
+                let mut all = vec![0; model.len()];
+                buffer.peek(0, &mut all);
+                prop_assert!(model.iter().zip(&all).all(|(octet, read)| octet.is_none_or(|octet| octet == *read)));
+                let mut half = vec![0; model.len() / 2];
+                buffer.peek(model.len() - half.len(), &mut half);
+                prop_assert!(half == all[all.len() - half.len()..]);
+            }
+        }
+    }
+
+    #[test]
+    fn text_far_out_takes_only_the_chunks_that_it_covers() {
+        let (mut pool, mut buffer) = (Pool::new(usize::MAX), RecvBuffer::new());
+        assert!(buffer.place(&mut pool, 100 * CHUNK - 1, &[1, 2]));
+        assert_eq!(pool.octets(), 2 * CHUNK);
+        buffer.clear(&mut pool);
+        assert_eq!(pool.octets(), 0);
+    }
+
+    #[test]
+    fn an_exhausted_pool_takes_all_of_a_text_or_nothing() {
+        let (mut pool, mut buffer) = (Pool::new(CHUNK), RecvBuffer::new());
+        assert!(!buffer.place(&mut pool, CHUNK - 1, &[1, 2]));
+        assert_eq!(pool.octets(), 0);
+        assert!(buffer.place(&mut pool, CHUNK - 1, &[1]));
+        assert!(buffer.place_and_sum(&mut pool, CHUNK, &[2]).is_none());
+        assert!(!buffer.place(&mut pool, usize::MAX, &[2]));
+        buffer.clear(&mut pool);
+    }
+
+    #[test]
+    fn an_empty_buffer_is_small() {
+        assert!(size_of::<RecvBuffer>() <= 40);
+    }
+}

@@ -112,3 +112,97 @@ impl SendBuffer {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    extern crate std;
+
+    use std::vec;
+    use std::vec::Vec;
+
+    use proptest::prelude::*;
+
+    use super::*;
+    use crate::buffer::noise;
+
+    #[derive(Clone, Debug)]
+    enum Step {
+        Write(usize, u32, usize),
+        Advance(usize),
+        Copy(usize, usize),
+    }
+
+    fn step() -> impl Strategy<Value = Step> {
+        prop_oneof![
+            3 => (0..3 * CHUNK, any::<u32>(), 0..9 * CHUNK).prop_map(|(len, seed, limit)| Step::Write(len, seed, limit)),
+            2 => (0..3 * CHUNK).prop_map(Step::Advance),
+            4 => (0..8 * CHUNK, 0..2 * CHUNK).prop_map(|(offset, len)| Step::Copy(offset, len)),
+        ]
+    }
+
+    proptest! {
+        #[test]
+        fn a_send_buffer_is_a_queue_of_octets(steps in prop::collection::vec(step(), 1..60)) {
+            let mut pool = Pool::new(6 * CHUNK);
+            let mut buffer = SendBuffer::new();
+            let mut model: Vec<u8> = vec![];
+            for step in steps {
+                match step {
+                    Step::Write(len, seed, limit) => {
+                        let data = noise(len, seed);
+                        let written = buffer.write(&mut pool, &data, limit);
+                        prop_assert!(written == len.min(limit.saturating_sub(model.len())) || pool.left() == 0);
+                        model.extend(&data[..written]);
+                    }
+                    Step::Advance(octets) => {
+                        buffer.advance(&mut pool, octets);
+                        model.drain(..octets.min(model.len()));
+                    }
+                    Step::Copy(offset, len) => {
+                        let there = model.iter().skip(offset).take(len).copied();
+                        let expected: Vec<u8> = there.chain(core::iter::repeat(0)).take(len).collect();
+                        let (mut plain, mut summed) = (vec![1; len], vec![2; len]);
+                        buffer.copy(offset, &mut plain);
+                        let sum = buffer.copy_and_sum(offset, &mut summed);
+                        prop_assert!(plain == expected && summed == expected);
+                        prop_assert_eq!(sum, Sum::of(&expected));
+                    }
+                }
+                prop_assert_eq!(buffer.len(), model.len());
+                prop_assert!(pool.octets() <= model.len() + 2 * CHUNK);
+                prop_assert!(!model.is_empty() || pool.octets() == 0);
+            }
+            buffer.clear(&mut pool);
+            prop_assert_eq!((buffer.len(), pool.octets()), (0, 0));
+        }
+    }
+
+    #[test]
+    fn a_piece_from_an_odd_place_across_chunks_has_the_sum_of_the_whole() {
+        let (mut pool, mut buffer) = (Pool::new(usize::MAX), SendBuffer::new());
+        let data = noise(3 * CHUNK, 7);
+        assert_eq!(buffer.write(&mut pool, &data, usize::MAX), data.len());
+        buffer.advance(&mut pool, 1);
+        for offset in CHUNK - 70..CHUNK {
+            let mut to = vec![0; CHUNK + 99];
+            assert_eq!(buffer.copy_and_sum(offset, &mut to), Sum::of(&data[1 + offset..][..CHUNK + 99]));
+        }
+        buffer.clear(&mut pool);
+    }
+
+    #[test]
+    fn offsets_beyond_all_bounds_do_not_panic() {
+        let (mut pool, mut buffer) = (Pool::new(usize::MAX), SendBuffer::new());
+        buffer.write(&mut pool, &[1, 2, 3], usize::MAX);
+        let mut to = [9; 4];
+        assert_eq!(buffer.copy_and_sum(usize::MAX, &mut to), Sum::default());
+        assert_eq!(to, [0; 4]);
+        buffer.advance(&mut pool, usize::MAX);
+        assert_eq!((buffer.len(), pool.octets()), (0, 0));
+    }
+
+    #[test]
+    fn an_empty_buffer_is_small() {
+        assert!(size_of::<SendBuffer>() <= 40);
+    }
+}

@@ -1,0 +1,422 @@
+//! A segment is written: headers, options, text copied and summed in one pass.
+
+use core::net::Ipv4Addr;
+
+use rules::reset::Reset;
+use rules::urgent;
+use rules::window::{receive_window, window_field};
+use wire::SeqNumber;
+use wire::checksum::Sum;
+use wire::tcp::Flags;
+
+use super::{Link, Out};
+use crate::Transmit;
+use crate::connection::{AckDue, Connection, Context, Fin};
+use crate::segment::Tuple;
+use crate::{State, WindowProbe};
+
+/// Octets of the IPv4 header.
+const IPV4: usize = 20;
+/// Octets of the TCP header without options.
+const TCP: usize = 20;
+/// ECT(0) (RFC 3168 section 5).
+const ECT: u8 = 0b10;
+
+/// A segment about to be written, but for its text.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Packet {
+    pub(crate) tuple: Tuple,
+    pub(crate) seq: SeqNumber,
+    pub(crate) ack: SeqNumber,
+    pub(crate) flags: Flags,
+    pub(crate) window: u16,
+    pub(crate) urgent: u16,
+    pub(crate) ect: bool,
+    /// Atomic (RFC 6864), with DF; else this identification and no DF.
+    pub(crate) identification: Option<u16>,
+}
+
+/// The octets of a header's options: at most 40.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct OptionOctets {
+    octets: [u8; 40],
+    len: usize,
+}
+
+/// The segment that answers `tuple` with `reset`.
+pub(crate) fn reset_packet(tuple: Tuple, reset: Reset) -> Packet {
+    Packet {
+        tuple,
+        seq: reset.seq,
+        ack: reset.ack.unwrap_or(SeqNumber(0)),
+        flags: if reset.ack.is_some() { Flags::RST | Flags::ACK } else { Flags::RST },
+        window: 0,
+        urgent: 0,
+        ect: false,
+        identification: None,
+    }
+}
+
+impl Connection {
+    /// Writes what [`Connection::next`] decided, and remembers that it was sent.
+    pub(crate) fn write_out(
+        &mut self,
+        out: Out,
+        buf: &mut [u8],
+        cx: &mut Context<'_>,
+        link: &Link,
+        identification: u16,
+    ) -> Option<Transmit> {
+        let options = self.options(out, cx);
+        let mut packet = self.packet(out, cx);
+        packet.identification = (!self.config.path_mtu_discovery).then_some(identification);
+        let (offset, len) = self.text_of(out);
+        let text = |to: &mut [u8]| match out {
+            Out::Poke { .. } => {
+                to.fill(0);
+                Sum::default()
+            }
+            _ if link.checksum_offload => {
+                self.send.copy(offset, to);
+                Sum::default()
+            }
+            _ => self.send.copy_and_sum(offset, to),
+        };
+        let mut transmit = packet.write(buf, &options, len, link, text)?;
+        let mss = usize::from(self.text_mss());
+        transmit.segment = (len > mss).then_some(mss as u16);
+        self.sent(out, &packet, cx);
+        Some(transmit)
+    }
+
+    /// Where in the send buffer the text of `out` lies, and how long it is.
+    fn text_of(&self, out: Out) -> (usize, usize) {
+        match out {
+            Out::Text { seq, len, .. } => (seq.distance_from(self.data_start()) as usize, len as usize),
+            Out::ProbeOctet => (self.send_from().distance_from(self.data_start()) as usize, 1),
+            Out::Poke { octet } => (0, usize::from(octet)),
+            Out::Syn | Out::Ack => (0, 0),
+        }
+    }
+
+    fn packet(&mut self, out: Out, cx: &Context<'_>) -> Packet {
+        let seq = match out {
+            Out::Syn => self.iss,
+            Out::Text { seq, .. } => seq,
+            Out::ProbeOctet => self.send_from(),
+            Out::Poke { .. } => self.send_from().minus(1),
+            Out::Ack => self.ack_seq(),
+        };
+        let mut flags = self.flags(out);
+        let urgent = self.urgent_field(seq, out);
+        if urgent.is_some() {
+            flags = flags | Flags::URG;
+        }
+        let _ = cx;
+        Packet {
+            tuple: self.tuple,
+            seq,
+            ack: if flags.contains(Flags::ACK) { self.rcv_nxt } else { SeqNumber(0) },
+            flags,
+            window: self.offer_window(out),
+            urgent: urgent.unwrap_or(0),
+            ect: self.negotiated.ecn && matches!(out, Out::Text { again: false, len: 1.., .. }),
+            identification: None,
+        }
+    }
+
+    /// The sequence number of an ACK alone: what the peer expects next, or one left of it, so that its
+    /// test always takes it (S5). An octet that went out as a probe may have been refused.
+    fn ack_seq(&self) -> SeqNumber {
+        let legacy = self.config.seq_validation == rules::acceptability::Edge::Rfc793;
+        let moved = self.config.window_probe == WindowProbe::NextOctet;
+        if legacy && moved { self.snd_nxt } else { self.send_from() }
+    }
+
+    fn flags(&self, out: Out) -> Flags {
+        let mut flags = if self.state == State::SynSent { Flags(0) } else { Flags::ACK };
+        match out {
+            Out::Syn => {
+                flags = flags | Flags::SYN;
+                if self.state == State::SynSent && self.config.ecn && self.recovery.rto_count() == 0 {
+                    flags = flags | Flags::ECE | Flags::CWR;
+                } else if self.state == State::SynReceived && self.negotiated.ecn {
+                    flags = flags | Flags::ECE;
+                }
+            }
+            Out::Text { seq, len, fin, again } => {
+                if fin {
+                    flags = flags | Flags::FIN;
+                }
+                if len > 0 && seq.plus(len) == self.snd_end() {
+                    flags = flags | Flags::PSH;
+                }
+                if self.cwr_due && !again && len > 0 {
+                    flags = flags | Flags::CWR;
+                }
+            }
+            Out::ProbeOctet | Out::Poke { .. } | Out::Ack => {}
+        }
+        if self.ece && out != Out::Syn {
+            flags = flags | Flags::ECE;
+        }
+        flags
+    }
+
+    /// URG goes with every segment until the urgent data is acknowledged (U8).
+    fn urgent_field(&self, seq: SeqNumber, out: Out) -> Option<u16> {
+        if out == Out::Syn {
+            return None;
+        }
+        urgent::field(seq, self.snd_up?, self.config.urgent.send)
+    }
+
+    /// SEG.WND, and the right edge that it tells: never left of where it was (RFC 9293 3.8.6).
+    fn offer_window(&mut self, out: Out) -> u16 {
+        let buffer = self.config.receive_buffer;
+        if out == Out::Syn {
+            return buffer.min(0xFFFF) as u16;
+        }
+        let current = self.rcv_adv.distance_from(self.rcv_nxt);
+        let free = buffer.saturating_sub(self.unread());
+        let window = receive_window(current, free, buffer, u32::from(self.rcv_mss)).max(current);
+        let unit = 1u32 << self.rcv_shift;
+        // Rounded up where rounding down would take back what was offered.
+        let least = current.div_ceil(unit).min(0xFFFF) as u16;
+        let field = window_field(window, self.rcv_shift).max(least);
+        let edge = self.rcv_nxt.plus(u32::from(field) << self.rcv_shift);
+        if edge.after(self.rcv_adv) {
+            self.rcv_adv = edge;
+        }
+        field
+    }
+
+    /// The application has read: enough to be worth telling (RFC 9293 3.8.6.2.2), and the peer may be waiting.
+    pub(crate) fn is_window_update_due(&self) -> bool {
+        if !self.takes_text() {
+            return false;
+        }
+        let buffer = self.config.receive_buffer;
+        let current = self.rcv_adv.distance_from(self.rcv_nxt);
+        let free = buffer.saturating_sub(self.unread());
+        let window = receive_window(current, free, buffer, u32::from(self.rcv_mss));
+        let gain = window.saturating_sub(current);
+        gain > 0 && current < buffer / 2 && (gain >= buffer / 4 || current < 2 * u32::from(self.rcv_mss))
+    }
+
+    /// What has left is remembered.
+    fn sent(&mut self, out: Out, packet: &Packet, cx: &Context<'_>) {
+        if packet.flags.contains(Flags::ACK) {
+            self.ack = AckDue::No;
+            self.unacked_octets = 0;
+            self.dsack = None;
+            self.last_ack_sent = self.rcv_nxt;
+        }
+        match out {
+            Out::Syn => {
+                self.syn_due = false;
+                self.recovery.on_transmit(self.iss, self.iss.plus(1), cx.now);
+                self.snd_nxt = self.iss.plus(1);
+            }
+            Out::Text { seq, len, fin, again } => self.sent_text(seq, len, fin, again, cx),
+            Out::ProbeOctet => {
+                self.snd_nxt = self.send_from().plus(1);
+                self.probe_octet = true;
+                self.due.window_probe = false;
+            }
+            Out::Poke { .. } => {
+                self.due.window_probe = false;
+                self.due.keep_alive = false;
+            }
+            Out::Ack => {}
+        }
+    }
+
+    fn sent_text(&mut self, seq: SeqNumber, len: u32, fin: bool, again: bool, cx: &Context<'_>) {
+        let end = seq.plus(len + u32::from(fin));
+        if !again && self.recovery.in_flight() == 0 {
+            self.recovery.on_idle(cx.now);
+        }
+        self.recovery.on_transmit(seq, end, cx.now);
+        self.due.tail_probe = false;
+        self.due.window_probe = false;
+        if again {
+            return;
+        }
+        self.probe_octet = false;
+        self.cwr_due = false;
+        if end.after(self.snd_nxt) {
+            self.snd_nxt = end;
+        }
+        if fin {
+            self.fin = Fin::Sent;
+            match self.state {
+                State::Established => self.state = State::FinWait1,
+                State::CloseWait => self.state = State::LastAck,
+                _ => {}
+            }
+        }
+        if let Some(rate) = self.recovery.pacing_rate().filter(|&rate| rate > 0 && len > 0) {
+            let nanos = u64::from(len).saturating_mul(1_000_000_000) / rate;
+            self.paced_until = Some(cx.now + core::time::Duration::from_nanos(nanos));
+        }
+    }
+
+    /// Octets of options of a segment that is no SYN.
+    pub(crate) fn option_octets(&self) -> usize {
+        let timestamps = if self.negotiated.timestamps { 12 } else { 0 };
+        match self.sack_blocks() {
+            0 => timestamps,
+            blocks => timestamps + 4 + 8 * blocks,
+        }
+    }
+
+    fn sack_blocks(&self) -> usize {
+        if !self.negotiated.sack {
+            return 0;
+        }
+        let most = if self.negotiated.timestamps { 3 } else { 4 };
+        (self.assembler.ranges().len() + usize::from(self.dsack.is_some())).min(most)
+    }
+
+    /// In the order in which Linux writes them: MSS, SACK permitted, timestamps, window scale.
+    fn options(&self, out: Out, cx: &Context<'_>) -> OptionOctets {
+        let mut options = OptionOctets { octets: [0; 40], len: 0 };
+        if out == Out::Syn {
+            self.syn_options(&mut options, cx);
+            return options;
+        }
+        if self.negotiated.timestamps {
+            options.put(&[1, 1]);
+            self.timestamp_option(&mut options, cx);
+        }
+        let blocks = self.sack_blocks();
+        if blocks > 0 {
+            options.put(&[1, 1, 5, 2 + 8 * blocks as u8]);
+            for (start, end) in self.dsack.into_iter().chain(self.assembler.blocks(blocks)).take(blocks) {
+                options.put(&start.0.to_be_bytes());
+                options.put(&end.0.to_be_bytes());
+            }
+        }
+        options
+    }
+
+    /// A SYN offers, a SYN-ACK bears what was offered.
+    fn syn_options(&self, options: &mut OptionOctets, cx: &Context<'_>) {
+        let offering = self.state == State::SynSent;
+        let [high, low] = self.rcv_mss.to_be_bytes();
+        options.put(&[2, 4, high, low]);
+        let sack = if offering { self.config.sack } else { self.negotiated.sack };
+        let timestamps = if offering { self.config.timestamps } else { self.negotiated.timestamps };
+        let scaling = if offering { self.config.window_scaling } else { self.negotiated.window_scaling };
+        match (sack, timestamps) {
+            (true, true) => options.put(&[4, 2]),
+            (true, false) => options.put(&[1, 1, 4, 2]),
+            (false, true) => options.put(&[1, 1]),
+            (false, false) => {}
+        }
+        if timestamps {
+            self.timestamp_option(options, cx);
+        }
+        if scaling {
+            options.put(&[1, 3, 3, self.rcv_shift]);
+        }
+    }
+
+    fn timestamp_option(&self, options: &mut OptionOctets, cx: &Context<'_>) {
+        options.put(&[8, 10]);
+        options.put(&self.tsval(cx.now).to_be_bytes());
+        options.put(&self.ts_recent.map_or(0, |recent| recent.value).to_be_bytes());
+    }
+}
+
+impl OptionOctets {
+    pub(crate) const NONE: Self = Self { octets: [0; 40], len: 0 };
+
+    pub(crate) fn put(&mut self, octets: &[u8]) {
+        if let Some(to) = self.octets.get_mut(self.len..self.len + octets.len()) {
+            to.copy_from_slice(octets);
+            self.len += octets.len();
+        }
+    }
+
+    fn as_slice(&self) -> &[u8] {
+        self.octets.get(..self.len).unwrap_or(&[])
+    }
+}
+
+impl Packet {
+    /// Writes headers and `len` octets of text to `buf`: `text` copies them and gives their sum.
+    /// `None`: it does not fit.
+    pub(crate) fn write(
+        &self,
+        buf: &mut [u8],
+        options: &OptionOctets,
+        len: usize,
+        link: &Link,
+        text: impl FnOnce(&mut [u8]) -> Sum,
+    ) -> Option<Transmit> {
+        let options = options.as_slice();
+        let header_len = IPV4 + TCP + options.len();
+        let total = header_len + len;
+        let total_len = u16::try_from(total).ok()?;
+        let (header, to) = buf.get_mut(..total)?.split_at_mut(header_len);
+        let sum = text(to);
+        let (ipv4, tcp) = header.split_first_chunk_mut::<IPV4>()?;
+        self.write_ipv4(ipv4, total_len, link.ttl);
+        let (fixed, rest) = tcp.split_first_chunk_mut::<TCP>()?;
+        self.write_tcp(fixed, options.len());
+        rest.copy_from_slice(options);
+        let (local, remote) = self.addresses();
+        let pseudo = Sum::pseudo_header(local, remote, wire::tcp::PROTOCOL, total_len - IPV4 as u16);
+        let checksum = if link.checksum_offload {
+            pseudo.folded()
+        } else {
+            pseudo.plus(Sum::of(tcp)).plus(sum).checksum()
+        };
+        tcp.get_mut(16..18)?.copy_from_slice(&checksum.to_be_bytes());
+        Some(Transmit { len: total, header_len, segment: None, checksum_partial: link.checksum_offload })
+    }
+
+    fn addresses(&self) -> (Ipv4Addr, Ipv4Addr) {
+        (*self.tuple.local.ip(), *self.tuple.remote.ip())
+    }
+
+    fn write_ipv4(&self, header: &mut [u8; IPV4], total_len: u16, ttl: u8) {
+        let (local, remote) = self.addresses();
+        let [length_high, length_low] = total_len.to_be_bytes();
+        let [id_high, id_low] = self.identification.unwrap_or(0).to_be_bytes();
+        let fragmentation = if self.identification.is_none() { 0x40 } else { 0 };
+        let ecn = if self.ect { ECT } else { 0 };
+        header[..12].copy_from_slice(&[
+            0x45,
+            ecn,
+            length_high,
+            length_low,
+            id_high,
+            id_low,
+            fragmentation,
+            0,
+            ttl,
+            wire::tcp::PROTOCOL,
+            0,
+            0,
+        ]);
+        header[12..16].copy_from_slice(&local.octets());
+        header[16..].copy_from_slice(&remote.octets());
+        let checksum = Sum::of_ipv4_header(header).checksum();
+        header[10..12].copy_from_slice(&checksum.to_be_bytes());
+    }
+
+    fn write_tcp(&self, header: &mut [u8; TCP], options: usize) {
+        header[..2].copy_from_slice(&self.tuple.local.port().to_be_bytes());
+        header[2..4].copy_from_slice(&self.tuple.remote.port().to_be_bytes());
+        header[4..8].copy_from_slice(&self.seq.0.to_be_bytes());
+        header[8..12].copy_from_slice(&self.ack.0.to_be_bytes());
+        header[12] = ((TCP + options) as u8) << 2;
+        header[13] = self.flags.0;
+        header[14..16].copy_from_slice(&self.window.to_be_bytes());
+        header[16..18].fill(0);
+        header[18..].copy_from_slice(&self.urgent.to_be_bytes());
+    }
+}
