@@ -72,7 +72,8 @@ pub(crate) fn rows(log: &Log, limit: usize) -> (Vec<Row>, usize) {
     for entry in log.entries() {
         let what = match &entry.moment {
             Moment::State(node, state, cause) => {
-                place_state(&mut rows, &mut pending, entry.at, (*node, *state), *cause);
+                let beside = column_of_state(log, *node, *cause);
+                place_state(&mut rows, &mut pending, entry.at, (beside, *state), *cause);
                 continue;
             }
             Moment::Sent(id) => What::Sent(*id),
@@ -99,6 +100,12 @@ pub(crate) fn rows(log: &Log, limit: usize) -> (Vec<Row>, usize) {
     let left_out = rows.len().saturating_sub(limit);
     rows.truncate(limit);
     (rows, left_out)
+}
+
+/// A host that talks to itself has a second column, for what arrives.
+fn column_of_state(log: &Log, node: NodeId, cause: Cause) -> NodeId {
+    let alone = log.names().len() == 1;
+    if alone && matches!(cause, Cause::Packet(_)) { NodeId(1) } else { node }
 }
 
 /// A state that an arrival brought stands beside the arrival; one that the application or a timer brought

@@ -14,6 +14,7 @@
 #![forbid(unsafe_code)]
 
 pub mod explore;
+mod host;
 pub mod ladder;
 mod link;
 mod log;
@@ -22,6 +23,7 @@ mod node;
 pub mod scenario;
 pub mod war;
 
+pub use host::{Behaviour, Hairpin};
 pub use link::{Link, Why};
 pub use log::{Cause, Entry, Fate, Log, Moment, Packet, PacketId};
 pub use net::{Bounds, Ended, Network};

@@ -109,6 +109,13 @@ impl<N: Node + ?Sized> Network<N> {
         id
     }
 
+    /// Gives a node another name in drawings.
+    pub fn rename(&mut self, id: NodeId, name: &str) {
+        if let Some(slot) = self.log.names.get_mut(id.0) {
+            name.clone_into(slot);
+        }
+    }
+
     /// Sets what happens to packets from `from` to `to`. A pair without a link has the default one.
     pub fn link(&mut self, from: NodeId, to: NodeId, link: Link) {
         self.wires.insert((from, to), Wire::new(link));
@@ -206,6 +213,16 @@ impl<N: Node + ?Sized> Network<N> {
     /// Runs for `duration`.
     pub fn run_for(&mut self, duration: Duration) -> Ended {
         self.run_until(self.now + duration)
+    }
+
+    /// Runs until nothing is in flight, for a virtual minute at most.
+    pub fn settle(&mut self) {
+        let end = self.now + Duration::from_secs(60);
+        while let Some((&(at, _), _)) = self.queue.first_key_value() {
+            if at > end || self.run_until(at) != Ended::Deadline && self.over.is_some() {
+                return;
+            }
+        }
     }
 
     /// When the next thing happens, and whose timer it is if it is one. Arrivals come before timers.

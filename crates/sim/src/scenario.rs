@@ -10,6 +10,9 @@ use crate::ladder::Numbers;
 use crate::war::{self, Count};
 use crate::{Bounds, Ended, Host, Link, Log, Network, NodeId};
 
+pub mod land;
+pub mod self_connect;
+pub mod shipped;
 pub mod simultaneous_close;
 pub mod simultaneous_open;
 pub mod window_probes;
@@ -114,6 +117,15 @@ pub(crate) fn pair(make: Make<'_>, seed: u64, receive_buffer: Option<u32>) -> Ne
     let delay = |millis| Link { delay: Duration::from_millis(millis), ..Link::default() };
     network.link(Side::A.node(), Side::B.node(), delay(10));
     network.link(Side::B.node(), Side::A.node(), delay(5));
+    network
+}
+
+/// One host, and a link back to itself.
+pub(crate) fn single(make: Make<'_>, seed: u64) -> Network<dyn Host> {
+    let mut network = Network::new(seed).bounded(Bounds { packets: 20_000, at_one_instant: 2_000 });
+    let (side, address) = (Side::A, *Side::A.endpoint().ip());
+    let host = make(Wanted { side, address, seed, receive_buffer: None });
+    network.attach("TCP A", host, &[address]);
     network
 }
 

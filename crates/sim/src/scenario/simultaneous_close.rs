@@ -58,13 +58,15 @@ fn begin(make: Make<'_>) -> Result<Network<dyn Host>, String> {
     Ok(network)
 }
 
-/// A simultaneous close ends in TIME-WAIT on both sides; where the ACK of one side's FIN comes before the
-/// other's FIN it is an ordinary close, and the side that closed last may be CLOSED already.
+/// Both FINs were sent before either arrived: whatever is lost, both sides come to TIME-WAIT.
 fn judge(network: &Network<dyn Host>) -> Stand {
     let count = war::count(network.log());
     if count.is_war() {
         return Stand::Failed(format!("a war: {} answers in a chain", count.longest));
     }
-    let over = |side: Side| matches!(network.node(side.node()).tcp_state(), State::TimeWait | State::Closed);
-    if over(Side::A) && over(Side::B) { Stand::Done } else { Stand::Open }
+    let states = [Side::A, Side::B].map(|side| network.node(side.node()).tcp_state());
+    if states.contains(&State::Closed) {
+        return Stand::Failed(format!("CLOSED without TIME-WAIT: {states:?}"));
+    }
+    if states == [State::TimeWait; 2] { Stand::Done } else { Stand::Open }
 }

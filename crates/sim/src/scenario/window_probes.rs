@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use super::{Make, Played, Side, establish, pair};
 use crate::ladder::Numbers;
-use crate::{Host, Network, PacketId};
+use crate::{Ended, Host, Network, PacketId, war};
 
 /// The receive buffer of both hosts: small, so that it is full soon.
 const BUFFER: u32 = 1_024;
@@ -24,9 +24,8 @@ pub struct Probed {
     pub intact: bool,
 }
 
-/// Both fill the other's buffer and have one octet more to send; the persist timers make both probe within
-/// one round trip; both applications read just before the probe arrives, so that the octet is taken and the
-/// answer says so.
+/// Both fill the other's buffer and have one octet more to send; the persist timers make both probe. Then both
+/// applications read, and both window updates are lost; then the probes arrive, and their octets are taken.
 ///
 /// # Errors
 /// If the connection could not be opened, or the hosts did not probe.
@@ -34,16 +33,24 @@ pub fn play(make: Make<'_>, seed: u64) -> Result<Probed, String> {
     let mut network = pair(make, seed, Some(BUFFER));
     establish(&mut network)?;
     let expected = [Side::A, Side::B].map(|side| fill(&mut network, side));
+    network.begin_log();
     // Until nothing but probes and their answers is sent any more.
     network.run_for(Duration::from_secs(2));
+    if war::count(network.log()).is_war() {
+        // The windows need not even open: what SND.NXT counts and the peer has refused is enough.
+        let read = [0; 2];
+        let played = Played::of(network, Ended::Deadline, Numbers::Figures);
+        return Ok(Probed { played, read, expected, intact: false });
+    }
+    network.settle();
     network.begin_log();
-    let probes = cross(&mut network)?;
+    let [from_a, from_b] = cross(&mut network)?;
     let mut got = [Vec::new(), Vec::new()];
-    for (side, probe) in [Side::A, Side::B].into_iter().zip([probes[1], probes[0]]) {
+    for side in [Side::A, Side::B] {
+        got[side as usize] = open_window(&mut network, side, [from_a, from_b]);
+    }
+    for probe in [from_b, from_a] {
         network.pass(Duration::from_millis(5));
-        // The window opens, and the answer to the probe is the first to say so.
-        got[side as usize] = network.touch(side.node(), |host, now| host.read(now));
-        network.note(side.node(), format!("reads {} octets: the window opens", got[side as usize].len()));
         network.deliver(probe);
     }
     network.release();
@@ -58,6 +65,19 @@ pub fn play(make: Make<'_>, seed: u64) -> Result<Probed, String> {
     let intact = got.iter().all(|got| *got == octets(0, got.len()));
     let read = [got[0].len(), got[1].len()];
     Ok(Probed { played: Played::of(network, ended, Numbers::Figures), read, expected, intact })
+}
+
+/// The application of `side` reads everything; what its host says about that is lost, as it may be: that is what
+/// probes are for.
+fn open_window(network: &mut Network<dyn Host>, side: Side, probes: [PacketId; 2]) -> Vec<u8> {
+    network.pass(Duration::from_millis(1));
+    let read = network.act(side.node(), |host, now| host.read(now));
+    for id in network.in_flight().to_vec() {
+        if !probes.contains(&id) {
+            network.lose(id);
+        }
+    }
+    read
 }
 
 /// Writes what `side` can take without reading, and a little more. How much that was.
