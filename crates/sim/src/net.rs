@@ -308,6 +308,8 @@ impl<N: Node + ?Sized> Network<N> {
         self.count();
         if self.log.packets.len() >= self.bounds.packets {
             self.over.get_or_insert(Ended::Packets);
+        }
+        if self.over.is_some() {
             return;
         }
         let to = destination(octets).and_then(|address| self.owner(address));

@@ -223,7 +223,8 @@ fn every_close(settings: &Settings, _: Promise) -> Outcome {
 }
 
 fn every_probe(settings: &Settings, _: Promise) -> Outcome {
-    let mut lines = Vec::new();
+    let mut lines =
+        vec!["16 pairs of styles: in each all octets arrive once, and there is no war".to_owned()];
     for (name_a, a) in STYLES {
         for (name_b, b) in STYLES {
             let mut pair = settings.clone();
@@ -232,7 +233,7 @@ fn every_probe(settings: &Settings, _: Promise) -> Outcome {
             if !outcome.held {
                 return Outcome { summary: format!("{name_a} and {name_b}: {}", outcome.summary), ..outcome };
             }
-            lines.push(format!("{name_a} and {name_b}: {}", outcome.summary));
+            lines.push(format!("  {name_a} and {name_b}: {}", outcome.summary));
         }
     }
     Outcome { held: true, summary: lines.join("\n"), drawing: None }

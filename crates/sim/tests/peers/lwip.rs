@@ -61,6 +61,11 @@ impl Stack {
     /// Nothing is left of a network before.
     pub(crate) fn clear(&self) {
         abort_all();
+        if SHARED.with_borrow(|shared| shared.ticks % 2 == 1) {
+            // Every other tick is a slow one: each network begins with the same kind.
+            // SAFETY: the lock is held.
+            unsafe { tcp_tmr() };
+        }
         SHARED.take();
     }
 }

@@ -1,62 +1,151 @@
-//! The scenarios, played by other stacks.
+//! The scenarios, played by other stacks: alone, and with hairpin's endpoint at the other end.
+//!
+//! What came out is a table in docs/simulator.md, which `docs` keeps current.
 
+mod docs;
 mod lwip;
 mod smoltcp;
 
-use hairpin_sim::Host;
-use hairpin_sim::explore::Plan;
-use hairpin_sim::ladder::{self, Style};
-use hairpin_sim::scenario::{Played, Side, Wanted, simultaneous_close, simultaneous_open, window_probes};
+use hairpin_sim::explore::{Found, Plan};
+use hairpin_sim::scenario::{
+    Played, Side, Wanted, land, self_connect, simultaneous_close, simultaneous_open, window_probes,
+};
+use hairpin_sim::{Behaviour, Hairpin, Host, state_name};
+use tcp::State;
 
 use crate::lwip::{Lwip, Stack};
 use crate::smoltcp::Smoltcp;
 
-fn smoltcp(wanted: Wanted) -> Box<dyn Host> {
-    Box::new(Smoltcp::new(wanted.address, wanted.seed, wanted.receive_buffer.unwrap_or(65_536) as usize))
+/// A stack that can be an end of a scenario.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+enum Kind {
+    Hairpin,
+    Smoltcp,
+    Lwip,
 }
 
-fn show(title: &str, played: &Played) {
-    let style = Style { title: title.to_owned(), numbers: played.numbers.clone(), rows: 40 };
-    println!("{}\n{}\n", ladder::text(&played.log, &style), played.summary());
-    std::fs::write(format!("/tmp/s/{title}.svg"), ladder::svg(&played.log, &style)).unwrap();
-}
+/// Every pair, hairpin's own first.
+const PAIRS: [(Kind, Kind); 6] = [
+    (Kind::Hairpin, Kind::Hairpin),
+    (Kind::Hairpin, Kind::Smoltcp),
+    (Kind::Hairpin, Kind::Lwip),
+    (Kind::Smoltcp, Kind::Smoltcp),
+    (Kind::Smoltcp, Kind::Lwip),
+    (Kind::Lwip, Kind::Lwip),
+];
 
-#[test]
-fn look() {
-    show("open", &simultaneous_open::play(&smoltcp, 1));
-    show("close", &simultaneous_close::play(&smoltcp, 1).unwrap());
-    match window_probes::play(&smoltcp, 1) {
-        Ok(probed) => {
-            show("probes", &probed.played);
-            println!("{:?} {:?} {}", probed.read, probed.expected, probed.intact);
+impl Kind {
+    const fn name(self) -> &'static str {
+        match self {
+            Self::Hairpin => "hairpin",
+            Self::Smoltcp => "smoltcp 0.14",
+            Self::Lwip => "lwIP (lwip 0.4)",
         }
-        Err(why) => println!("{why}"),
     }
-    let plan = Plan { losses: 1, early_timers: 0, steps: 40, runs: 20_000 };
-    let found = simultaneous_open::every(&smoltcp, &plan);
-    println!("{found:?}");
-    if let Some((choices, why)) = &found.failure {
-        show(why, &simultaneous_open::again(&smoltcp, choices));
-    }
-    println!("{:?}", simultaneous_close::every(&smoltcp, &plan));
 }
 
-#[test]
-fn look_lwip() {
-    let stack = Stack::take();
-    let lwip = |wanted: Wanted| -> Box<dyn Host> {
+/// Makes the hosts of a pair.
+struct Maker {
+    stack: Stack,
+    pair: (Kind, Kind),
+}
+
+impl Maker {
+    fn new(pair: (Kind, Kind)) -> Self {
+        Self { stack: Stack::take(), pair }
+    }
+
+    fn make(&self, wanted: Wanted) -> Box<dyn Host> {
         if wanted.side == Side::A {
-            stack.clear();
+            self.stack.clear();
         }
-        Box::new(Lwip::new(&stack, wanted.address))
-    };
-    show("lwip open", &simultaneous_open::play(&lwip, 1));
-    show("lwip close", &simultaneous_close::play(&lwip, 1).unwrap());
-    match window_probes::play(&lwip, 1) {
-        Ok(probed) => {
-            show("lwip probes", &probed.played);
-            println!("{:?} {:?} {}", probed.read, probed.expected, probed.intact);
+        let Wanted { side, address, seed, receive_buffer } = wanted;
+        match if side == Side::A { self.pair.0 } else { self.pair.1 } {
+            Kind::Hairpin => Box::new(Hairpin::new(address, seed, Behaviour::default(), receive_buffer)),
+            Kind::Smoltcp => {
+                Box::new(Smoltcp::new(address, seed, receive_buffer.map_or(65_536, |octets| octets as usize)))
+            }
+            Kind::Lwip => Box::new(Lwip::new(&self.stack, address)),
         }
-        Err(why) => println!("{why}"),
+    }
+
+    fn open(&self) -> Played {
+        simultaneous_open::play(&|wanted| self.make(wanted), 1)
+    }
+
+    fn close(&self) -> Result<Played, String> {
+        simultaneous_close::play(&|wanted| self.make(wanted), 1)
+    }
+
+    fn probes(&self) -> Result<window_probes::Probed, String> {
+        window_probes::play(&|wanted| self.make(wanted), 1)
+    }
+
+    fn every_open(&self) -> Found {
+        simultaneous_open::every(&|wanted| self.make(wanted), &PLAN)
+    }
+
+    fn every_close(&self) -> Result<Found, String> {
+        simultaneous_close::every(&|wanted| self.make(wanted), &PLAN)
+    }
+
+    fn itself(&self) -> self_connect::Piped {
+        self_connect::play(&|wanted| self.make(wanted), 1, 10_000)
+    }
+
+    fn land(&self) -> land::Landed {
+        land::play(&|wanted| self.make(wanted), 1, 6)
+    }
+}
+
+const PLAN: Plan = Plan { losses: 1, early_timers: 0, steps: 60, runs: 20_000 };
+
+fn states(played: &Played) -> String {
+    let names: Vec<_> = played.states.iter().map(|&state| state_name(state)).collect();
+    match names.as_slice() {
+        [one, other] if one == other => format!("both {one}"),
+        names => names.join(" / "),
+    }
+}
+
+// covers: S2
+#[test]
+fn a_simultaneous_open_with_smoltcp_opens_in_every_order() {
+    let maker = Maker::new((Kind::Hairpin, Kind::Smoltcp));
+    assert_eq!(maker.open().states, [State::Established; 2]);
+    let found = maker.every_open();
+    assert!(found.complete && found.failure.is_none(), "{found:?}");
+}
+
+// covers: S4
+#[test]
+fn a_simultaneous_close_with_any_peer_comes_to_time_wait_in_every_order() {
+    for peer in [Kind::Smoltcp, Kind::Lwip] {
+        let maker = Maker::new((Kind::Hairpin, peer));
+        assert_eq!(maker.close().expect("it opens").states, [State::TimeWait; 2], "{peer:?}");
+        let found = maker.every_close().expect("it opens");
+        assert!(found.complete && found.failure.is_none(), "{peer:?}: {found:?}");
+    }
+}
+
+// covers: S5
+#[test]
+fn crossing_probes_with_any_peer_cause_no_war_and_lose_no_octet() {
+    for peer in [Kind::Smoltcp, Kind::Lwip] {
+        for pair in [(Kind::Hairpin, peer), (peer, Kind::Hairpin)] {
+            let probed = Maker::new(pair).probes().expect("both probe");
+            assert!(!probed.played.count.is_war(), "{pair:?}: {}", probed.played.summary());
+            assert_eq!((probed.read, probed.intact), (probed.expected, true), "{pair:?}");
+        }
+    }
+}
+
+#[test]
+fn no_pair_of_stacks_is_at_war_in_any_scenario() {
+    for pair in PAIRS {
+        let maker = Maker::new(pair);
+        assert!(!maker.open().count.is_war(), "{pair:?}");
+        assert!(maker.close().is_ok_and(|played| !played.count.is_war()), "{pair:?}");
+        assert!(maker.probes().is_ok_and(|probed| !probed.played.count.is_war()), "{pair:?}");
     }
 }
