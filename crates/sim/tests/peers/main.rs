@@ -149,3 +149,20 @@ fn no_pair_of_stacks_is_at_war_in_any_scenario() {
         assert!(maker.probes().is_ok_and(|probed| !probed.played.count.is_war()), "{pair:?}");
     }
 }
+#[test]
+fn zz_look() {
+    use std::io::Write;
+    for pair in PAIRS {
+        let m = Maker::new(pair);
+        println!("{pair:?} open {}", m.open().summary());
+        println!("close {}", m.close().unwrap().summary());
+        std::io::stdout().flush().unwrap();
+        match m.probes() { Ok(p) => println!("probes {} {:?} {:?}", p.played.summary(), p.read, p.expected), Err(e) => println!("probes {e}") }
+        std::io::stdout().flush().unwrap();
+        println!("eo {:?}", m.every_open());
+        println!("ec {:?}", m.every_close());
+    }
+    for k in [Kind::Smoltcp, Kind::Lwip] { let m = Maker::new((k, Kind::Hairpin));
+        println!("self {}", m.itself().played.summary());
+        println!("land {}", m.land().played.summary()); }
+}
