@@ -64,6 +64,15 @@ pub fn acceptability(seq: SeqNumber, len: u32, window: Window, edge: Edge) -> Ac
     }
 }
 
+/// Whether a segment that is not acceptable is the ACK of a peer that probes with more than one octet (S9).
+///
+/// Such a peer sends text without moving its SND.NXT; once we have taken that text, its ACKs lie as far left of
+/// the window as the probe was long, and beyond the reach of [`Edge::Seqval`]. `last_text` is where the last text
+/// that was taken began. The ACK and the window of such a segment are processed, nothing else of it.
+pub fn is_ack_behind_probe(seq: SeqNumber, len: u32, last_text: Option<SeqNumber>) -> bool {
+    len == 0 && last_text == Some(seq)
+}
+
 /// The part of a segment that lies in the window; the sequence space after it is cut off.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
 pub struct Trim {
@@ -211,5 +220,15 @@ mod tests {
             assert_eq!(trim(open.nxt.plus((1 << 30) - 1), 9, open), Trim { skip: 0, keep: 1 });
             assert_eq!(trim(open.nxt.minus(70_000), 70_001, open), Trim { skip: 70_000, keep: 1 });
         }
+    }
+
+    // covers: S9
+    #[test]
+    fn only_an_empty_segment_where_the_last_text_began_is_the_ack_of_a_long_probe() {
+        let probe = SeqNumber(u32::MAX - 3);
+        assert!(is_ack_behind_probe(probe, 0, Some(probe)));
+        assert!(!is_ack_behind_probe(probe, 1, Some(probe)), "text is not taken again");
+        assert!(!is_ack_behind_probe(probe.plus(1), 0, Some(probe)));
+        assert!(!is_ack_behind_probe(probe, 0, None));
     }
 }

@@ -115,6 +115,9 @@ pub struct Config {
     pub urgent: HostProfile,
     /// The left edge of the sequence test.
     pub seq_validation: Edge,
+    /// Believe the ACK of a peer that probed with more than one octet, although it lies that far left of the
+    /// window (S9). Off by default.
+    pub any_probe: bool,
     /// How a closed window is probed.
     pub window_probe: WindowProbe,
     /// Ignore RST in TIME-WAIT (RFC 1337).
@@ -255,6 +258,7 @@ impl Default for Config {
             path_mtu_discovery: true,
             urgent: RFC6093,
             seq_validation: Edge::default(),
+            any_probe: false,
             window_probe: WindowProbe::default(),
             protect_time_wait: true,
         }

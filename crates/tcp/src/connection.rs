@@ -91,6 +91,8 @@ pub(crate) struct Connection {
     pub(crate) rcv_mss: u16,
     pub(crate) recv: RecvBuffer,
     pub(crate) assembler: Assembler,
+    /// Where the last text began that moved RCV.NXT: a probe's, perhaps (S9).
+    pub(crate) last_text: Option<SeqNumber>,
     /// The FIN's sequence number, when it came.
     pub(crate) fin_at: Option<SeqNumber>,
     /// It was taken, in order: it is the octet before RCV.NXT.
@@ -265,6 +267,7 @@ impl Connection {
             rcv_mss: mss,
             recv: RecvBuffer::new(),
             assembler: Assembler::new(),
+            last_text: None,
             fin_at: None,
             peer_finished: false,
             deaf: false,

@@ -1,6 +1,6 @@
 //! First step: the sequence number (RFC 9293 3.10.7.4, with the edge of the seqval draft; S1, S6, S7).
 
-use rules::acceptability::{Acceptability, Edge, Window, acceptability, trim};
+use rules::acceptability::{Acceptability, Edge, Window, acceptability, is_ack_behind_probe, trim};
 use wire::tcp::Flags;
 
 use super::{Step, Stop};
@@ -25,6 +25,7 @@ impl Connection {
                 }
                 Ok(segment)
             }
+            Acceptability::Unacceptable if self.is_ack_behind_probe(&segment) => Ok(segment),
             Acceptability::Unacceptable => {
                 cx.counters.unacceptable += 1;
                 if !segment.has(Flags::RST) {
@@ -33,6 +34,10 @@ impl Connection {
                 Err(Stop::Done)
             }
         }
+    }
+
+    fn is_ack_behind_probe(&self, segment: &Segment<'_>) -> bool {
+        self.config.any_probe && is_ack_behind_probe(segment.seq, segment.len(), self.last_text)
     }
 
     /// `<SEQ=SND.NXT><ACK=RCV.NXT><CTL=ACK>`; the stacks that the wars were seen with repeat what they sent

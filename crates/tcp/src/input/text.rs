@@ -36,6 +36,9 @@ impl Connection {
         if inserted.duplicate.is_some() && self.negotiated.sack {
             self.dsack = inserted.duplicate;
         }
+        if inserted.rcv_nxt != expected {
+            self.last_text = Some(segment.sent_at);
+        }
         self.advance_rcv_nxt(inserted.rcv_nxt, cx);
         self.owe_ack(expected, end, cx);
         Ok(segment)

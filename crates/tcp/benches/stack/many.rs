@@ -1,0 +1,2 @@
+pub(crate) fn idle() {}
+pub(crate) fn set_up() {}
