@@ -179,7 +179,7 @@ fn close(settings: &Settings, promise: Promise) -> Outcome {
 }
 
 fn probes(settings: &Settings, promise: Promise) -> Outcome {
-    let probed = match window_probes::play(&|wanted| settings.make(wanted), settings.seed) {
+    let probed = match window_probes::play(&|wanted| settings.make(wanted), settings.seed, 1) {
         Ok(probed) => probed,
         Err(why) => return failed(why),
     };

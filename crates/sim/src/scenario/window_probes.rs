@@ -8,8 +8,6 @@ use crate::{Ended, Host, Network, PacketId, war};
 
 /// The receive buffer of both hosts: small, so that it is full soon.
 const BUFFER: u32 = 1_024;
-/// What both write beyond what the other's buffer takes: the octet of the figure.
-const BEYOND: usize = 1;
 
 /// What a play of probes came to.
 #[derive(Debug)]
@@ -24,15 +22,15 @@ pub struct Probed {
     pub intact: bool,
 }
 
-/// Both fill the other's buffer and have one octet more to send; the persist timers make both probe. Then both
+/// Both fill the other's buffer and have `beyond` octets more to send, one in the figure; the persist timers make both probe. Then both
 /// applications read, and both window updates are lost; then the probes arrive, and their octets are taken.
 ///
 /// # Errors
 /// If the connection could not be opened, or the hosts did not probe.
-pub fn play(make: Make<'_>, seed: u64) -> Result<Probed, String> {
+pub fn play(make: Make<'_>, seed: u64, beyond: usize) -> Result<Probed, String> {
     let mut network = pair(make, seed, Some(BUFFER));
     establish(&mut network)?;
-    let expected = [Side::A, Side::B].map(|side| fill(&mut network, side));
+    let expected = [Side::A, Side::B].map(|side| fill(&mut network, side, beyond));
     network.begin_log();
     // Until nothing but probes and their answers is sent any more.
     network.run_for(Duration::from_secs(2));
@@ -80,9 +78,9 @@ fn open_window(network: &mut Network<dyn Host>, side: Side, probes: [PacketId; 2
     read
 }
 
-/// Writes what `side` can take without reading, and a little more. How much that was.
-fn fill(network: &mut Network<dyn Host>, side: Side) -> usize {
-    let total = network.node(side.node()).receive_capacity() + BEYOND;
+/// Writes what `side` can take without reading, and `beyond` octets more. How much that was.
+fn fill(network: &mut Network<dyn Host>, side: Side, beyond: usize) -> usize {
+    let total = network.node(side.node()).receive_capacity() + beyond;
     let mut written = 0;
     // A send buffer may take less at once than the peer's receive buffer.
     for _ in 0..100 {

@@ -78,7 +78,7 @@ impl Maker {
     }
 
     fn probes(&self) -> Result<window_probes::Probed, String> {
-        window_probes::play(&|wanted| self.make(wanted), 1)
+        window_probes::play(&|wanted| self.make(wanted), 1, BEYOND)
     }
 
     fn every_open(&self) -> Found {
@@ -97,6 +97,10 @@ impl Maker {
         land::play(&|wanted| self.make(wanted), 1, 6)
     }
 }
+
+/// With the figure's one octet lwIP stops the process: when its last octet is taken as a probe, its persist timer
+/// goes on ("tcp_slowtimr: persist ticking with empty send buffer").
+const BEYOND: usize = 100;
 
 const PLAN: Plan = Plan { losses: 1, early_timers: 0, steps: 60, runs: 20_000 };
 
@@ -140,29 +144,20 @@ fn crossing_probes_with_any_peer_cause_no_war_and_lose_no_octet() {
     }
 }
 
+// covers: S5
 #[test]
-fn no_pair_of_stacks_is_at_war_in_any_scenario() {
-    for pair in PAIRS {
-        let maker = Maker::new(pair);
-        assert!(!maker.open().count.is_war(), "{pair:?}");
-        assert!(maker.close().is_ok_and(|played| !played.count.is_war()), "{pair:?}");
-        assert!(maker.probes().is_ok_and(|probed| !probed.played.count.is_war()), "{pair:?}");
-    }
+fn closed_windows_on_both_sides_are_a_war_between_two_lwips_and_none_with_hairpin_at_one_end() {
+    let lwips = Maker::new((Kind::Lwip, Kind::Lwip)).probes().expect("both probe");
+    assert!(lwips.played.count.is_war(), "{}", lwips.played.summary());
+    let one = Maker::new((Kind::Hairpin, Kind::Lwip)).probes().expect("both probe");
+    assert!(one.played.count.longest <= 1, "{}", one.played.summary());
 }
+
+// covers: S3
 #[test]
-fn zz_look() {
-    use std::io::Write;
-    for pair in PAIRS {
-        let m = Maker::new(pair);
-        println!("{pair:?} open {}", m.open().summary());
-        println!("close {}", m.close().unwrap().summary());
-        std::io::stdout().flush().unwrap();
-        match m.probes() { Ok(p) => println!("probes {} {:?} {:?}", p.played.summary(), p.read, p.expected), Err(e) => println!("probes {e}") }
-        std::io::stdout().flush().unwrap();
-        println!("eo {:?}", m.every_open());
-        println!("ec {:?}", m.every_close());
+fn land_is_answered_by_others_and_not_by_hairpin() {
+    assert_eq!(Maker::new((Kind::Hairpin, Kind::Hairpin)).land().answers, 0);
+    for other in [Kind::Smoltcp, Kind::Lwip] {
+        assert!(Maker::new((other, Kind::Hairpin)).land().answers > 0, "{other:?}");
     }
-    for k in [Kind::Smoltcp, Kind::Lwip] { let m = Maker::new((k, Kind::Hairpin));
-        println!("self {}", m.itself().played.summary());
-        println!("land {}", m.land().played.summary()); }
 }
