@@ -7,11 +7,14 @@
 //! | [`live`] | `run`: TUN devices, workers, what is set up on the machine and taken back |
 //! | [`translate`] | `translate`: capture in, capture out |
 //! | [`lab`] | `lab`: real kernels in network namespaces around the real daemon |
+//! | [`sim`] | `sim`: scenarios in virtual time, drawn as ladders |
 //! | [`net`] | netlink, sysctls and namespaces, for `live` and `lab` |
 
 pub mod cli;
 pub mod config;
+mod drill;
 pub mod lab;
 pub mod live;
 pub mod net;
+pub mod sim;
 pub mod translate;

@@ -110,6 +110,8 @@ pub(crate) struct Connection {
     pub(crate) dsack: Option<(SeqNumber, SeqNumber)>,
 
     pub(crate) challenge: Challenge,
+    /// When a segment outside the window that occupies no sequence space was answered last.
+    pub(crate) empty_answered: Option<Instant>,
     /// The last segment that the peer sent: for keep-alives.
     pub(crate) heard: Instant,
     /// Keep-alives sent since.
@@ -281,6 +283,7 @@ impl Connection {
             unacked_octets: 0,
             dsack: None,
             challenge: Challenge { since: now, sent: 0 },
+            empty_answered: None,
             heard: now,
             keep_alives: 0,
             kept_alive: now,
@@ -370,6 +373,8 @@ impl Connection {
             // What was not read is gone, and must not be read as something else.
             self.rcv_read = self.rcv_read.plus(self.unread());
             self.recv.clear(pool);
+            // What was not read is gone: there is nothing that a read could give.
+            self.rcv_read = self.rcv_nxt.minus(u32::from(self.peer_finished));
         }
         self.assembler.clear();
         self.ack = AckDue::No;

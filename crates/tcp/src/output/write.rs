@@ -197,9 +197,11 @@ impl Connection {
         if !self.takes_text() {
             return false;
         }
-        let buffer = self.config.receive_buffer;
+        // No more than the field can tell: an ACK that tells nothing new would be a duplicate to the peer.
+        let most = 0xFFFF << self.rcv_shift;
+        let buffer = self.config.receive_buffer.min(most);
         let current = self.rcv_adv.distance_from(self.rcv_nxt);
-        let free = buffer.saturating_sub(self.unread());
+        let free = self.config.receive_buffer.saturating_sub(self.unread()).min(most);
         let window = receive_window(current, free, buffer, u32::from(self.rcv_mss));
         let gain = window.saturating_sub(current);
         gain > 0 && current < buffer / 2 && (gain >= buffer / 4 || current < 2 * u32::from(self.rcv_mss))
