@@ -117,7 +117,8 @@ impl Side {
                 Err(Error::WouldBlock) => {}
                 Err(error) => panic!("{error}"),
             }
-        } else if !self.shut {
+        } else if !self.shut && self.info().is_some_and(|info| info.state != State::SynSent) {
+            // Before that a close takes the attempt back.
             self.shut = true;
             self.endpoint.shutdown(id, now).expect("it was open");
         }
@@ -265,6 +266,7 @@ fn run(seed: u64) -> usize {
         assert!(matches!(side.closed, None | Some(Reason::Finished)), "seed {seed}: {:?}", side.closed);
         let id = side.id.expect("it was open");
         side.endpoint.close(id, now);
+        while side.endpoint.poll_transmit(&mut buf, now).is_some() {}
         assert_eq!(side.endpoint.connections(), 0, "seed {seed}");
         assert_eq!(side.endpoint.buffer_octets(), 0, "seed {seed}");
     }
