@@ -62,7 +62,10 @@ impl Tun {
     /// # Errors
     /// The runtime's.
     pub fn new(queue: File, offloads: bool) -> io::Result<Self> {
-        Ok(Self { queue: AsyncFd::register(queue)?, offloads })
+        // What replaces it is `unsafe`, for types whose descriptor may change; a `File`'s does not.
+        #[allow(deprecated)]
+        let queue = AsyncFd::new(queue)?;
+        Ok(Self { queue, offloads })
     }
 }
 

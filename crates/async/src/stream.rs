@@ -117,6 +117,12 @@ impl TcpStream {
         (ReadHalf(self), WriteHalf(self))
     }
 
+    /// The writing direction, for those who read through the stream itself.
+    #[must_use]
+    pub const fn write_half(&self) -> WriteHalf<'_> {
+        WriteHalf(self)
+    }
+
     /// Both directions, for two tasks. The writing half shuts its direction down when it is dropped.
     #[must_use]
     pub fn into_split(self) -> (OwnedReadHalf, OwnedWriteHalf) {

@@ -24,6 +24,8 @@ enum Command {
     Explain(crate::config::ExplainArgs),
     /// Translate a capture into a capture.
     Translate(crate::translate::Args),
+    /// Listen and connect with our own TCP, on a TUN device.
+    Tcp(crate::host::Args),
     /// Try the gateway on real traffic in network namespaces of its own.
     Lab(crate::lab::Args),
 }
@@ -49,6 +51,7 @@ pub fn main() -> ExitCode {
         Command::Check(args) => crate::config::check(&args),
         Command::Explain(args) => crate::config::explain(&args),
         Command::Translate(args) => crate::translate::run(&args),
+        Command::Tcp(args) => crate::host::run(&args),
         Command::Lab(args) => crate::lab::run(&args),
     };
     match outcome {
