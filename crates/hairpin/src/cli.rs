@@ -26,6 +26,8 @@ enum Command {
     Translate(crate::translate::Args),
     /// Try the gateway on real traffic in network namespaces of its own.
     Lab(crate::lab::Args),
+    /// Run scripts in the packetdrill language against the TCP endpoint, in virtual time.
+    Drill(crate::drill::Args),
     /// Play a scenario in virtual time and draw what happened.
     Sim(crate::sim::Args),
 }
@@ -52,6 +54,7 @@ pub fn main() -> ExitCode {
         Command::Explain(args) => crate::config::explain(&args),
         Command::Translate(args) => crate::translate::run(&args),
         Command::Lab(args) => crate::lab::run(&args),
+        Command::Drill(args) => crate::drill::run(&args),
         Command::Sim(args) => crate::sim::run(&args),
     };
     match outcome {

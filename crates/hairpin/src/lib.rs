@@ -12,6 +12,7 @@
 
 pub mod cli;
 pub mod config;
+mod drill;
 pub mod lab;
 pub mod live;
 pub mod net;
