@@ -114,6 +114,8 @@ pub(crate) struct Connection {
     pub(crate) heard: Instant,
     /// Keep-alives sent since.
     pub(crate) keep_alives: u8,
+    /// When the last of them was.
+    pub(crate) kept_alive: Instant,
     /// Since when data waits for an acknowledgment: for the user timeout.
     pub(crate) stalled_since: Option<Instant>,
     /// When TIME-WAIT, or FIN-WAIT-2 of a closed application, is over.
@@ -281,6 +283,7 @@ impl Connection {
             challenge: Challenge { since: now, sent: 0 },
             heard: now,
             keep_alives: 0,
+            kept_alive: now,
             stalled_since: None,
             linger_until: None,
         })
@@ -314,8 +317,12 @@ impl Connection {
 
     /// Octets queued that were never sent, or only as a probe.
     pub(crate) fn unsent(&self) -> u32 {
-        if self.fin == Fin::Sent || self.snd_nxt == self.iss {
-            return if self.fin == Fin::Sent { 0 } else { self.send.len() as u32 };
+        // A connection that is over has nothing queued, and numbers that say nothing any more.
+        if self.fin == Fin::Sent || self.send.is_empty() {
+            return 0;
+        }
+        if self.snd_nxt == self.iss {
+            return self.send.len() as u32;
         }
         self.snd_end().distance_from(self.send_from())
     }
@@ -360,6 +367,8 @@ impl Connection {
         self.closed = Some(reason);
         self.send.clear(pool);
         if reason != Reason::Finished {
+            // What was not read is gone, and must not be read as something else.
+            self.rcv_read = self.rcv_read.plus(self.unread());
             self.recv.clear(pool);
             // What was not read is gone: there is nothing that a read could give.
             self.rcv_read = self.rcv_nxt.minus(u32::from(self.peer_finished));

@@ -104,7 +104,8 @@ impl Connection {
             Out::Syn => self.iss,
             Out::Text { seq, .. } => seq,
             Out::ProbeOctet => self.send_from(),
-            Out::Poke { .. } => self.send_from().minus(1),
+            // Acknowledged before, so that no peer takes the octet of nothing for text: SND.NXT-1 may be in flight.
+            Out::Poke { .. } => self.snd_una.minus(1),
             Out::Ack => self.ack_seq(),
         };
         let mut flags = self.flags(out);
@@ -260,7 +261,8 @@ impl Connection {
         }
         if let Some(rate) = self.recovery.pacing_rate().filter(|&rate| rate > 0 && len > 0) {
             let nanos = u64::from(len).saturating_mul(1_000_000_000) / rate;
-            self.paced_until = Some(cx.now + core::time::Duration::from_nanos(nanos));
+            // A pause of nothing is none: it would be due as soon as it was handled.
+            self.paced_until = (nanos > 0).then(|| cx.now + core::time::Duration::from_nanos(nanos));
         }
     }
 
