@@ -15,6 +15,9 @@ use libc::{
     epoll_event, iovec, loff_t, msghdr, pollfd, size_t, sockaddr, sockaddr_in, socklen_t, ssize_t, timeval,
 };
 
+use wire::checksum::Sum;
+use wire::icmpv4;
+
 use crate::world::World;
 
 type User = *mut c_void;
@@ -391,9 +394,26 @@ pub(crate) unsafe extern "C" fn netdev_send(user: User, buf: *const c_void, len:
     let packet = unsafe { octets(buf, len) };
     let world = world(user);
     let mut state = world.lock();
-    state.host.deliver(packet);
+    state.host.deliver(&with_quoted_checksum(packet));
     drop(world.changed(state));
     0
+}
+
+/// The tool leaves the checksum empty in the header that an ICMP error quotes. On a real network it is there,
+/// and the endpoint looks at it.
+fn with_quoted_checksum(packet: &[u8]) -> Vec<u8> {
+    let mut octets = packet.to_vec();
+    if octets.get(9) != Some(&icmpv4::PROTOCOL) || octets.first() != Some(&0x45) {
+        return octets;
+    }
+    let Some(message) = octets.get_mut(20..) else { return octets };
+    let Some(quoted) = message.get_mut(8..28).filter(|quoted| quoted[10..12] == [0, 0]) else { return octets };
+    let checksum = Sum::of(quoted).checksum().to_be_bytes();
+    quoted[10..12].copy_from_slice(&checksum);
+    message[2..4].fill(0);
+    let checksum = Sum::of(message).checksum().to_be_bytes();
+    message[2..4].copy_from_slice(&checksum);
+    octets
 }
 
 pub(crate) unsafe extern "C" fn netdev_receive(
