@@ -263,9 +263,7 @@ impl Parser<'_> {
                 self.at += 1;
                 Ok(Action::Code(code))
             }
-            TokenKind::Word(_) | TokenKind::Ellipsis => {
-                self.call().map(|call| Action::Call(Box::new(call)))
-            }
+            TokenKind::Word(_) | TokenKind::Ellipsis => self.call().map(|call| Action::Call(Box::new(call))),
             _ => Err(self.wrong(
                 "expected what happens at that time",
                 "a packet (< or >), a call, a command in backquotes",

@@ -7,6 +7,7 @@
 //! | [`live`] | `run`: TUN devices, workers, what is set up on the machine and taken back |
 //! | [`translate`] | `translate`: capture in, capture out |
 //! | [`lab`] | `lab`: real kernels in network namespaces around the real daemon |
+//! | `drill` | `drill`: scripts in the packetdrill language against the endpoint |
 //! | [`net`] | netlink, sysctls and namespaces, for `live` and `lab` |
 
 pub mod cli;
