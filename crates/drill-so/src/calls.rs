@@ -185,7 +185,7 @@ pub(crate) unsafe extern "C" fn recvmsg(
 ) -> ssize_t {
     // SAFETY: the module's invariant.
     unsafe {
-        let got = scatter(user, fd, (*message).msg_iov, (*message).msg_iovlen as usize, flags);
+        let got = scatter(user, fd, (*message).msg_iov, (*message).msg_iovlen, flags);
         if got >= 0 {
             (*message).msg_flags = 0;
             (*message).msg_controllen = 0;
@@ -250,7 +250,7 @@ pub(crate) unsafe extern "C" fn sendmsg(
     flags: c_int,
 ) -> ssize_t {
     // SAFETY: the module's invariant.
-    unsafe { gather(user, fd, (*message).msg_iov, (*message).msg_iovlen as usize, flags) }
+    unsafe { gather(user, fd, (*message).msg_iov, (*message).msg_iovlen, flags) }
 }
 
 unsafe fn gather(user: User, fd: c_int, iov: *const iovec, count: usize, flags: c_int) -> ssize_t {
@@ -407,7 +407,9 @@ fn with_quoted_checksum(packet: &[u8]) -> Vec<u8> {
         return octets;
     }
     let Some(message) = octets.get_mut(20..) else { return octets };
-    let Some(quoted) = message.get_mut(8..28).filter(|quoted| quoted[10..12] == [0, 0]) else { return octets };
+    let Some(quoted) = message.get_mut(8..28).filter(|quoted| quoted[10..12] == [0, 0]) else {
+        return octets;
+    };
     let checksum = Sum::of(quoted).checksum().to_be_bytes();
     quoted[10..12].copy_from_slice(&checksum);
     message[2..4].fill(0);

@@ -75,7 +75,7 @@ const _: () = assert!(size_of::<pollfd>() == 8 && align_of::<c_short>() == 2);
 /// `flags` is null or a C string; `interface` points to a table that may be written.
 // SAFETY: the tool looks this name up; no other symbol of ours has it.
 #[unsafe(no_mangle)]
-pub unsafe extern "C" fn packetdrill_interface_init(flags: *const c_char, interface: *mut Interface) {
+pub(crate) unsafe extern "C" fn packetdrill_interface_init(flags: *const c_char, interface: *mut Interface) {
     let mut host = Host::new(Ipv4Addr::new(192, 168, 0, 2));
     // The tool makes up an address of its own every time.
     host.settings().any_address = true;

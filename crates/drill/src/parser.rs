@@ -22,10 +22,10 @@ pub fn parse(text: &str, defines: &[(String, String)]) -> Result<Script> {
     }
     while let TokenKind::Option(name) = parser.peek().clone() {
         let line = parser.option(name)?;
-        if let Some((name, value)) = line.value.as_deref().and_then(|value| value.split_once('=')) {
-            if line.name == "define" {
-                parser.define(name, value)?;
-            }
+        if let Some((name, value)) = line.value.as_deref().and_then(|value| value.split_once('='))
+            && line.name == "define"
+        {
+            parser.define(name, value)?;
         }
         options.push(line);
     }

@@ -207,7 +207,7 @@ fn linux(host: &mut Host, name: &str, value: &str) -> Option<()> {
         "tcp_syncookies" if value == 2 => settings.limits.half_open = 0,
         "tcp_stdurg" => {
             let linux = profile(if value == 0 { "linux" } else { "linux-stdurg" })?;
-            connection.urgent = linux.clone();
+            connection.urgent = *linux;
         }
         // What these choose is always so here, or concerns only the kernel's own ways.
         "tcp_syncookies"
@@ -303,7 +303,7 @@ fn own(host: &mut Host, name: &str, value: &str) -> Option<()> {
     let connection = &mut settings.connection;
     match (name, value) {
         ("congestion", _) => connection.congestion = congestion(value)?,
-        ("urgent", _) => connection.urgent = profile(value)?.clone(),
+        ("urgent", _) => connection.urgent = *profile(value)?,
         ("seq_validation", "rfc793") => connection.seq_validation = Edge::Rfc793,
         ("seq_validation", "seqval") => connection.seq_validation = Edge::Seqval,
         ("window_probe", "next") => connection.window_probe = WindowProbe::NextOctet,

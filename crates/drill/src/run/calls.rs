@@ -165,7 +165,7 @@ impl Runner {
         }
     }
 
-    fn argument<'a>(call: &'a Call, at: usize) -> Result<&'a Expr> {
+    fn argument(call: &Call, at: usize) -> Result<&Expr> {
         call.arguments.get(at).ok_or_else(|| {
             let message = format!("{} has too few arguments", call.name);
             Fault::syntax(&call.name_span, message, format!("argument {} is missing", at + 1))
@@ -279,14 +279,14 @@ impl Runner {
             "readv" | "writev" => iovec_len(Self::argument(call, 1)?)?,
             "recvmsg" | "sendmsg" => {
                 let message = Self::argument(call, 1)?;
-                if let Some(control) = field(message, "msg_control") {
-                    if !elements(control).is_empty() {
-                        return Err(Fault::unsupported(
-                            &control.span,
-                            "control messages",
-                            "leave msg_control out",
-                        ));
-                    }
+                if let Some(control) = field(message, "msg_control")
+                    && !elements(control).is_empty()
+                {
+                    return Err(Fault::unsupported(
+                        &control.span,
+                        "control messages",
+                        "leave msg_control out",
+                    ));
                 }
                 match field(message, "msg_iov") {
                     Some(iov) => iovec_len(iov)?,
@@ -348,10 +348,10 @@ impl Runner {
             Err(stop) => return Ok(Err(stop)),
         };
         let mut returned = Returned::value(0);
-        if let Some(expr) = argument.filter(|_| request != FIONBIO) {
-            if number_or_any(expr)?.is_some_and(|expected| expected != i64::from(value)) {
-                returned.wrong.push((expr.clone(), value.to_string()));
-            }
+        if let Some(expr) = argument.filter(|_| request != FIONBIO)
+            && number_or_any(expr)?.is_some_and(|expected| expected != i64::from(value))
+        {
+            returned.wrong.push((expr.clone(), value.to_string()));
         }
         Ok(Ok(returned))
     }
