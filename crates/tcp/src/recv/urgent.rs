@@ -73,7 +73,7 @@ impl Receiver {
     pub(crate) fn on_pointer(&mut self, profile: &HostProfile, pointer: Pointer, at: Position) -> News {
         match family(profile) {
             Family::Linux => self.linux_pointer(profile, pointer, at),
-            Family::Bsd => self.bsd_pointer(pointer, at),
+            Family::Bsd => self.bsd_pointer(profile, pointer, at),
             Family::Standard => self.standard_pointer(profile, pointer, at),
         }
     }
@@ -89,9 +89,12 @@ impl Receiver {
         self.news(mark)
     }
 
-    fn bsd_pointer(&mut self, pointer: Pointer, at: Position) -> News {
+    fn bsd_pointer(&mut self, profile: &HostProfile, pointer: Pointer, at: Position) -> News {
         let (seq, len) = pointer.text;
-        let field = bsd::trimmed_field(pointer.field, seq.distance_from(pointer.seq));
+        // The rules count to the octet that follows.
+        let last = profile.receive == urgent::Pointer::Last;
+        let told = pointer.field.saturating_add(u16::from(last));
+        let field = bsd::trimmed_field(told, seq.distance_from(pointer.seq));
         let receiver = bsd::Receiver {
             rcv_nxt: at.rcv_nxt,
             rcv_up: self.mark.filter(|mark| mark.after(at.rcv_nxt)).unwrap_or(at.rcv_nxt),
