@@ -12,7 +12,8 @@ use wire::tcp::Flags;
 
 fn flooded(half_open: u32, syns: u16) -> Pair {
     let limits = Limits { half_open, ..Limits::default() };
-    let mut pair = Pair::with(EndpointConfig::default(), EndpointConfig { limits, ..EndpointConfig::default() });
+    let mut pair =
+        Pair::with(EndpointConfig::default(), EndpointConfig { limits, ..EndpointConfig::default() });
     pair.listen(80);
     let mut buf = [0; 100];
     for port in 1..=syns {
@@ -48,7 +49,10 @@ fn a_client_gets_through_a_flood_with_what_it_offered_as_far_as_a_cookie_holds_i
         });
         let b = pair.b.accept(listener.expect("it is told")).expect("it waits");
         for info in [pair.a.info(a).unwrap(), pair.b.info(b).unwrap()] {
-            assert_eq!((info.timestamps, info.sack, info.window_scaling), (timestamps, timestamps, timestamps));
+            assert_eq!(
+                (info.timestamps, info.sack, info.window_scaling),
+                (timestamps, timestamps, timestamps)
+            );
         }
         let data = octets(100_000);
         assert_eq!(pair.transfer(a, b, &data), data);

@@ -192,9 +192,18 @@ fn run(seed: u64) -> usize {
     let (config_a, config_b) = (config(rng), config(rng));
     let scaled = config_a.window_scaling && config_b.window_scaling;
     let limits = Limits { buffer_octets: rng.pick(&[200_000, 1 << 30]), ..Limits::default() };
-    let offload = |rng: &mut Rng| EndpointConfig { mtu: rng.pick(&[576, 1_500]), limits: limits.clone(), ..EndpointConfig::default() };
+    let offload = |rng: &mut Rng| EndpointConfig {
+        mtu: rng.pick(&[576, 1_500]),
+        limits: limits.clone(),
+        ..EndpointConfig::default()
+    };
     let len = |rng: &mut Rng| rng.pick(&[0, 1, 2_000, 20_000]) + rng.below(3_000) as usize;
-    let small = config_a.receive_buffer.min(config_b.receive_buffer).min(config_a.send_buffer).min(config_b.send_buffer) < 50;
+    let small = config_a
+        .receive_buffer
+        .min(config_b.receive_buffer)
+        .min(config_a.send_buffer)
+        .min(config_b.send_buffer)
+        < 50;
     let len = |rng: &mut Rng| if small { rng.below(60) as usize } else { len(rng) };
     let mut a = Side::new(endpoint(A, offload(rng)), len(rng), 0);
     let mut b = Side::new(endpoint(B, offload(rng)), len(rng), 0x55);
@@ -237,7 +246,11 @@ fn run(seed: u64) -> usize {
             (progress, fruitless) = (made, 0);
         }
         assert!(fruitless < 2_000, "seed {seed}: packets, and nothing comes of them: {made:?}");
-        let times = [a.endpoint.poll_timeout(), b.endpoint.poll_timeout(), wire.iter().map(|flight| flight.arrives).min()];
+        let times = [
+            a.endpoint.poll_timeout(),
+            b.endpoint.poll_timeout(),
+            wire.iter().map(|flight| flight.arrives).min(),
+        ];
         let Some(next) = times.into_iter().flatten().min() else {
             // Nobody waits for the wire or a timer: then it must be for an application that is slow.
             assert!(lazy > 0, "seed {seed}: nobody waits for anything: {:#?} {:#?}", a.info(), b.info());
@@ -257,7 +270,10 @@ fn run(seed: u64) -> usize {
             let side = if flight.to_b { &mut b } else { &mut a };
             side.endpoint.handle_packet(&flight.octets, Checksum::Verify, now);
         }
-        assert!(now < Instant::from_secs(200_000), "seed {seed}: no end in sight: {made:?} {config_a:?} {config_b:?}");
+        assert!(
+            now < Instant::from_secs(200_000),
+            "seed {seed}: no end in sight: {made:?} {config_a:?} {config_b:?}"
+        );
     }
     assert!(a.read == b.to_write && b.read == a.to_write, "seed {seed}: what was written was read");
     assert!(!a.urgent && !b.urgent, "seed {seed}: all was read, and urgent mode goes on");

@@ -33,7 +33,10 @@ fn a_narrower_path_makes_segments_smaller_if_the_quote_is_in_flight_and_never_la
     too_big(&mut pair, 1_000, &sent[0]);
     assert_eq!(pair.a.info(a).unwrap().mss, 960);
     let again = sent_by(&mut pair.a, pair.now);
-    assert!(!again.is_empty() && again.iter().all(|packet| packet.len() <= 1_000), "what was too long goes again");
+    assert!(
+        !again.is_empty() && again.iter().all(|packet| packet.len() <= 1_000),
+        "what was too long goes again"
+    );
     assert_eq!(tcp_of(&again[0]).seq(), tcp_of(&sent[0]).seq());
     too_big(&mut pair, 68, &again[0]);
     assert_eq!(pair.a.info(a).unwrap().mss, 552 - 40, "no path is believed to be narrower");

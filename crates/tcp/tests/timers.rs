@@ -28,13 +28,18 @@ fn keep_alives_go_out_after_silence_at_their_interval_and_end_a_dead_connection(
     let keep_alive = KeepAlive { idle, interval, probes: 3, garbage_octet: true };
     let mut pair = Pair::new();
     let (a, _) = pair.open(Config { keep_alive: Some(keep_alive), ..plain() });
-    let (heard, una) = (Instant::from_secs(1_000) + Duration::from_millis(20), pair.a.info(a).unwrap().snd_una);
+    let (heard, una) =
+        (Instant::from_secs(1_000) + Duration::from_millis(20), pair.a.info(a).unwrap().snd_una);
     let sent = alone(&mut pair, Instant::from_secs(2_000));
     let times: Vec<Duration> = sent.iter().map(|(at, _)| at.since(heard)).collect();
     assert_eq!(times, [idle, idle + interval, idle + interval * 2]);
     for (_, packet) in &sent {
         let tcp = tcp_of(packet);
-        assert_eq!((tcp.seq(), tcp.payload()), (una.minus(1), &[0][..]), "an octet of nothing, checksum right");
+        assert_eq!(
+            (tcp.seq(), tcp.payload()),
+            (una.minus(1), &[0][..]),
+            "an octet of nothing, checksum right"
+        );
     }
     pair.transmit();
     assert!(pair.events_a.contains(&Event::Closed(a, Reason::TimedOut)));
@@ -79,7 +84,10 @@ fn a_lost_syn_ack_comes_again_after_the_initial_timeout_with_and_without_sack() 
 #[test]
 fn a_probe_of_nothing_never_stands_where_text_is_in_flight() {
     for window_probe in [WindowProbe::OldOctet, WindowProbe::Empty] {
-        let mut pair = Pair::with(EndpointConfig::default(), EndpointConfig { connection: plain(), ..EndpointConfig::default() });
+        let mut pair = Pair::with(
+            EndpointConfig::default(),
+            EndpointConfig { connection: plain(), ..EndpointConfig::default() },
+        );
         let ids = pair.open(Config { window_probe, ..plain() });
         let data = octets(3_000);
         pair.a.send(ids.0, &data, pair.now).unwrap();

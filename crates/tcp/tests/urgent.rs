@@ -97,7 +97,9 @@ fn urgent_data_beyond_the_pointers_reach_is_announced_step_by_step() {
 // covers: U8
 #[test]
 fn an_urgent_write_into_a_closed_window_is_told_by_the_probe() {
-    for window_probe in [WindowProbe::NextOctet, WindowProbe::OctetAtUna, WindowProbe::OldOctet, WindowProbe::Empty] {
+    for window_probe in
+        [WindowProbe::NextOctet, WindowProbe::OctetAtUna, WindowProbe::OldOctet, WindowProbe::Empty]
+    {
         let (mut pair, (a, b)) = open(Config { receive_buffer: 8, window_probe, ..plain() });
         pair.a.send(a, b"12345678", pair.now).unwrap();
         pair.run(Duration::from_millis(300));

@@ -219,8 +219,7 @@ pub fn forge(
 ) {
     let to = if to_b { pair.b.info(ids.1) } else { pair.a.info(ids.0) };
     let to = to.expect("it is held");
-    let mut segment =
-        wire::craft::Segment::new(to.remote.port(), to.local.port(), wire::tcp::Flags::ACK);
+    let mut segment = wire::craft::Segment::new(to.remote.port(), to.local.port(), wire::tcp::Flags::ACK);
     (segment.seq, segment.ack) = (to.rcv_nxt, to.snd_una);
     change(&mut segment);
     let mut buf = vec![0; 2_000];

@@ -131,7 +131,8 @@ impl Held {
             let wrong = |&at: &usize| right[at] != buf[at] && !(himself && buf[at] == 0);
             let wrong: Vec<_> = (0..got.len).filter(wrong).collect();
             assert!(
-                wrong.is_empty(),"of {} octets at {start} those at {wrong:?} are wrong: {after:#?}",
+                wrong.is_empty(),
+                "of {} octets at {start} those at {wrong:?} are wrong: {after:#?}",
                 got.len
             );
         }
