@@ -59,12 +59,10 @@ enum Seen {
     /// The end of the stream.
     End,
     OutOfBand(u8),
-    /// EINVAL.
+    /// EINVAL; or 0 after the peer's FIN, which our interface does not tell from it: there is none either way.
     NoOutOfBand,
     /// EAGAIN.
     OutOfBandNotYet,
-    /// MSG_OOB gave nothing because the peer has closed.
-    OutOfBandClosed,
     /// What was acknowledged, counted from the first octet.
     Acknowledged(u32),
 }
@@ -78,9 +76,8 @@ impl fmt::Debug for Seen {
             Self::Read(octets) => write!(f, "{:?}", String::from_utf8_lossy(octets)),
             Self::End => f.write_str("end"),
             Self::OutOfBand(octet) => write!(f, "oob {:?}", char::from(*octet)),
-            Self::NoOutOfBand => f.write_str("oob EINVAL"),
+            Self::NoOutOfBand => f.write_str("no oob"),
             Self::OutOfBandNotYet => f.write_str("oob EAGAIN"),
-            Self::OutOfBandClosed => f.write_str("oob 0"),
             Self::Acknowledged(octets) => write!(f, "ack {octets}"),
         }
     }
@@ -154,6 +151,23 @@ fn play(case: &Case, reader: Reader, client: &mut Client, host: &mut dyn Host) -
     seen
 }
 
+/// An announced octet that arrived before its pointer, and then a segment right behind it: Linux counts the offset of
+/// the octet from the TCP header of that segment, and hands over an octet of the *header*. Ours goes on waiting. What is
+/// read in order is the same.
+const LINUX_TAKES_FROM_THE_HEADER: [(bool, &str); 3] = [
+    (false, "the octet came before its pointer"),
+    (true, "the octet came before its pointer"),
+    (true, "the urgent segment comes second"),
+];
+
+fn agree(theirs: &[Seen], ours: &[Seen], excused: bool) -> bool {
+    theirs.len() == ours.len()
+        && theirs.iter().zip(ours).all(|pair| match pair {
+            (Seen::OutOfBand(_), Seen::OutOfBandNotYet) => excused,
+            (theirs, ours) => theirs == ours,
+        })
+}
+
 /// Where the client's numbers begin: early in the space, and so that they pass its end within a case.
 const STARTS: [SeqNumber; 2] = [SeqNumber(1_000), SeqNumber(u32::MAX - 3)];
 
@@ -170,7 +184,8 @@ fn compare(stdurg: bool) {
                     drop(host);
                     let (mut client, mut host) = ours::connect(start, in_line, stdurg);
                     let ours = play(case, reader, &mut client, &mut host);
-                    if theirs != ours {
+                    let excused = LINUX_TAKES_FROM_THE_HEADER.contains(&(stdurg, case.name));
+                    if !agree(&theirs, &ours, excused) {
                         differences.push(format!(
                             "{}, {reader:?}, in line {in_line}, from {start}:\n  Linux {theirs:?}\n  ours  {ours:?}",
                             case.name

@@ -97,6 +97,8 @@ pub(crate) struct Connection {
     pub(crate) fin_at: Option<SeqNumber>,
     /// It was taken, in order: it is the octet before RCV.NXT.
     pub(crate) peer_finished: bool,
+    /// The application has been told of it.
+    pub(crate) end_read: bool,
     /// The application reads no more: text is acknowledged and thrown away.
     pub(crate) deaf: bool,
     pub(crate) urgent: Receiver,
@@ -274,6 +276,7 @@ impl Connection {
             last_text: None,
             fin_at: None,
             peer_finished: false,
+            end_read: false,
             deaf: false,
             urgent,
             ts_recent: None,
@@ -445,6 +448,7 @@ impl Connection {
         }
         self.consumed(read.len as u32);
         self.tidy(cx);
+        self.end_read |= self.peer_finished && self.unread() == 0;
         Ok(Read { at_mark: self.at_mark(), ..read })
     }
 
@@ -476,12 +480,24 @@ impl Connection {
 
     /// The next octet to be read stands at the mark.
     pub(crate) fn at_mark(&self) -> bool {
-        self.urgent.at_mark(&self.config.urgent, self.rcv_read)
+        self.urgent.at_mark(&self.config.urgent, self.rcv_read, self.copied_seq())
+    }
+
+    /// The next number that the application will get to, the FIN's included: Linux's `copied_seq`.
+    pub(crate) fn copied_seq(&self) -> SeqNumber {
+        self.rcv_read.plus(u32::from(self.end_read))
     }
 
     /// An octet that is delivered out of band is no part of the stream.
     fn step_over_out_of_band(&mut self, cx: &mut Context<'_>) {
         while self.unread() > 0 && self.urgent.skips(&self.config.urgent, self.rcv_read) {
+            self.drop_next_octet(cx);
+        }
+    }
+
+    /// The next octet, if it is there, is not for the application.
+    pub(crate) fn drop_next_octet(&mut self, cx: &mut Context<'_>) {
+        if self.unread() > 0 {
             self.recv.discard(cx.pool, 1);
             self.consumed(1);
             self.tidy(cx);

@@ -128,9 +128,8 @@ impl Host for Kernel<'_> {
     fn read_out_of_band(&mut self) -> Seen {
         let mut octet = [0];
         match recv(self.stream().as_raw_fd(), &mut octet, MsgFlags::MSG_OOB) {
-            Ok(0) => Seen::OutOfBandClosed,
+            Ok(0) | Err(nix::Error::EINVAL) => Seen::NoOutOfBand,
             Ok(_) => Seen::OutOfBand(octet[0]),
-            Err(nix::Error::EINVAL) => Seen::NoOutOfBand,
             Err(nix::Error::EAGAIN) => Seen::OutOfBandNotYet,
             Err(error) => panic!("{error}"),
         }

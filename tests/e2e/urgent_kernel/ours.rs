@@ -1,6 +1,7 @@
 //! Our side: an endpoint in memory, under the profile of Linux.
 
 use std::net::SocketAddrV4;
+use std::time::Duration;
 
 use rules::Instant;
 use rules::urgent::profile;
@@ -13,10 +14,11 @@ use super::{Host, Seen};
 pub(super) struct Ours {
     endpoint: Endpoint,
     connection: Option<ConnectionId>,
+    now: Instant,
 }
 
-/// No time passes: every answer that is looked at is one that is given at once.
-const NOW: Instant = Instant::from_secs(1_000);
+/// Between two packets: more than any bound on how often a segment left of the window is answered.
+const PAUSE: Duration = Duration::from_secs(1);
 
 pub(super) fn connect(start: SeqNumber, in_line: bool, stdurg: bool) -> (Client, Ours) {
     let name = if stdurg { "linux-2.6.15-stdurg" } else { "linux-2.6.15" };
@@ -29,7 +31,7 @@ pub(super) fn connect(start: SeqNumber, in_line: bool, stdurg: bool) -> (Client,
     let listener = endpoint.listen(SocketAddrV4::new(HOST, PORT), options).expect("it is free");
 
     let mut client = Client::new(40_000, start);
-    let mut ours = Ours { endpoint, connection: None };
+    let mut ours = Ours { endpoint, connection: None, now: Instant::from_secs(1_000) };
     ours.arrive(&client.syn());
     let answers = ours.sent();
     ours.arrive(&client.open(&answers[0]));
@@ -45,12 +47,13 @@ impl Ours {
 
 impl Host for Ours {
     fn arrive(&mut self, packet: &Packet) {
-        self.endpoint.handle_packet(packet, Checksum::Verify, NOW);
+        self.now = self.now + PAUSE;
+        self.endpoint.handle_packet(packet, Checksum::Verify, self.now);
     }
 
     fn sent(&mut self) -> Vec<Vec<u8>> {
         let mut buf = vec![0; 1_500];
-        std::iter::from_fn(|| self.endpoint.poll_transmit(&mut buf, NOW).map(|sent| buf[..sent.len].to_vec()))
+        std::iter::from_fn(|| self.endpoint.poll_transmit(&mut buf, self.now).map(|sent| buf[..sent.len].to_vec()))
             .collect()
     }
 
@@ -60,7 +63,7 @@ impl Host for Ours {
 
     fn read(&mut self, most: usize) -> Option<Seen> {
         let mut buf = vec![0; most.min(100_000)];
-        match self.endpoint.recv(self.id(), &mut buf, NOW) {
+        match self.endpoint.recv(self.id(), &mut buf, self.now) {
             Ok(read) if read.len == 0 => Some(Seen::End),
             Ok(read) => Some(Seen::Read(buf[..read.len].to_vec())),
             Err(Error::WouldBlock) => None,
