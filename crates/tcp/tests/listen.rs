@@ -18,7 +18,8 @@ fn flooded(half_open: u32, syns: u16) -> Pair {
     let mut buf = [0; 100];
     for port in 1..=syns {
         let header = craft::Header::new(Ipv4Addr::new(10, 9, 9, 9), B);
-        let len = craft::tcp(&mut buf, &header, &craft::Segment::new(port, 80, Flags::SYN), &[]).unwrap();
+        let len =
+            craft::tcp(&mut buf, &header, &craft::Segment::new(port, 80, Flags::SYN), &[]).expect("it fits");
         pair.b.handle_packet(&buf[..len], Checksum::Verify, pair.now);
         sent_by(&mut pair.b, pair.now);
     }

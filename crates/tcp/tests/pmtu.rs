@@ -11,7 +11,8 @@ use wire::craft;
 fn too_big(pair: &mut Pair, mtu: u16, quoted: &[u8]) {
     let mut buf = [0; 600];
     let header = craft::Header::new([10, 0, 0, 99].into(), A);
-    let len = craft::icmp_error(&mut buf, &header, 3, 4, wire::icmpv4::next_hop_mtu(mtu), quoted).unwrap();
+    let len =
+        craft::icmp_error(&mut buf, &header, 3, 4, wire::icmpv4::next_hop_mtu(mtu), quoted).expect("it fits");
     pair.a.handle_packet(&buf[..len], Checksum::Verify, pair.now);
 }
 

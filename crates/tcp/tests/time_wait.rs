@@ -24,13 +24,14 @@ fn waiting(timestamps: bool, protect: bool) -> (Pair, SeqNumber, u32) {
     pair.a.close(a, pair.now);
     pair.run(Duration::from_millis(100));
     assert_eq!(pair.b.time_waits(), 1);
-    let last = pair.log.iter().rfind(|flight| flight.from_a).unwrap();
+    let last = pair.log.iter().rfind(|flight| flight.from_a).unwrap().clone();
     let tcp = tcp_of(&last.octets);
     let value = tcp.options().map_while(Result::ok).find_map(|option| match option {
         wire::tcp::TcpOption::Timestamps { value, .. } => Some(value),
         _ => None,
     });
-    (pair, tcp.seq().plus(tcp.segment_len()), value.unwrap_or(0))
+    let nxt = tcp.seq().plus(tcp.segment_len());
+    (pair, nxt, value.unwrap_or(0))
 }
 
 fn feed(pair: &mut Pair, flags: Flags, seq: SeqNumber, tsval: Option<u32>) -> Vec<Vec<u8>> {
@@ -42,7 +43,7 @@ fn feed(pair: &mut Pair, flags: Flags, seq: SeqNumber, tsval: Option<u32>) -> Ve
     }
     let segment = craft::Segment { seq, options: &options, ..craft::Segment::new(5_000, 80, flags) };
     let mut buf = [0; 100];
-    let len = craft::tcp(&mut buf, &craft::Header::new(A, B), &segment, &[]).unwrap();
+    let len = craft::tcp(&mut buf, &craft::Header::new(A, B), &segment, &[]).expect("it fits");
     pair.b.handle_packet(&buf[..len], Checksum::Verify, pair.now);
     sent_by(&mut pair.b, pair.now)
 }
