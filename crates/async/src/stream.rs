@@ -175,22 +175,21 @@ impl TcpStream {
         })
     }
 
-    pub(crate) fn poll_send(
-        &self,
-        cx: &Context<'_>,
-        data: &[u8],
-        urgent: bool,
-    ) -> Poll<io::Result<usize>> {
+    pub(crate) fn poll_send(&self, cx: &Context<'_>, data: &[u8], urgent: bool) -> Poll<io::Result<usize>> {
         if data.is_empty() {
             return Poll::Ready(Ok(0));
         }
-        self.poll(cx, |waiting| &mut waiting.writer, |endpoint, now| {
-            if urgent {
-                endpoint.send_urgent(self.id, data, now)
-            } else {
-                endpoint.send(self.id, data, now)
-            }
-        })
+        self.poll(
+            cx,
+            |waiting| &mut waiting.writer,
+            |endpoint, now| {
+                if urgent {
+                    endpoint.send_urgent(self.id, data, now)
+                } else {
+                    endpoint.send(self.id, data, now)
+                }
+            },
+        )
     }
 
     pub(crate) fn finish(&self) -> io::Result<()> {
@@ -225,20 +224,12 @@ fn ended<T>() -> Poll<io::Result<T>> {
 }
 
 /// Reading into tokio's buffer.
-pub(crate) fn poll_read(
-    stream: &TcpStream,
-    cx: &Context<'_>,
-    buf: &mut ReadBuf<'_>,
-) -> Poll<io::Result<()>> {
+pub(crate) fn poll_read(stream: &TcpStream, cx: &Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
     stream.poll_read_marked(cx, buf.initialize_unfilled()).map_ok(|read| buf.advance(read.len))
 }
 
 impl AsyncRead for TcpStream {
-    fn poll_read(
-        self: Pin<&mut Self>,
-        cx: &mut Context<'_>,
-        buf: &mut ReadBuf<'_>,
-    ) -> Poll<io::Result<()>> {
+    fn poll_read(self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
         poll_read(&self, cx, buf)
     }
 }

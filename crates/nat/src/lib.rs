@@ -67,7 +67,7 @@ pub use counters::Counters;
 pub use engine::Engine;
 pub use event::Event;
 pub use packet::{BATCH, Endpoint, Packet, Protocol, Realm, Transmit, Verdict};
-pub use wire::offload::{Checksum, Offload};
 pub use reason::Reason;
 pub use rules::Instant;
 pub use steering::Steering;
+pub use wire::offload::{Checksum, Offload};

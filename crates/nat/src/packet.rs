@@ -1,8 +1,8 @@
 //! What goes into the engine and what comes out: packets, verdicts, endpoints.
 
-use wire::offload::Offload;
 use core::fmt;
 use core::net::Ipv4Addr;
+use wire::offload::Offload;
 
 use crate::Reason;
 

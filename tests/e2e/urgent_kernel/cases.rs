@@ -100,7 +100,10 @@ pub(super) const CASES: &[Case] = &[
     case("two marks, read between", &[Urg(0, "ab!", 3), Read, Urg(3, "cd?", 3), Plain(6, "ef")]),
     case("adjacent marks", &[Urg(0, "a!", 2), Urg(2, "?b", 1)]),
     case("three adjacent marks", &[Urg(0, "!", 1), Urg(1, "?", 1), Urg(2, "%", 1), Plain(3, "a")]),
-    case("every octet is urgent", &[Urg(0, "1", 1), Urg(1, "2", 1), Urg(2, "3", 1), Urg(3, "4", 1), Urg(4, "5", 1)]),
+    case(
+        "every octet is urgent",
+        &[Urg(0, "1", 1), Urg(1, "2", 1), Urg(2, "3", 1), Urg(3, "4", 1), Urg(4, "5", 1)],
+    ),
     case("the same mark twice", &[Urg(0, "ab", 3), Urg(2, "!", 1), Plain(3, "cd")]),
     case("the same mark after it was read", &[Urg(0, "ab!", 3), Read, Urg(2, "!c", 1), Plain(4, "d")]),
     case("a mark before the one that is known", &[Urg(0, "ab", 5), Urg(2, "cd", 1), Plain(4, "!ef")]),
@@ -127,8 +130,14 @@ pub(super) const CASES: &[Case] = &[
     case("a hole that is filled late", &[Plain(0, "ab"), Urg(5, "f!", 2), Plain(2, "cde")]),
     case("a hole that is never filled", &[Plain(0, "ab"), Urg(5, "f!", 2)]),
     case("URG only on the retransmission", &[Plain(0, "ab!"), Urg(0, "ab!", 3), Plain(3, "cd")]),
-    case("URG only on a retransmission that brings more", &[Plain(0, "abc"), Urg(0, "abcd!e", 5), Plain(6, "f")]),
-    case("URG only on the retransmission of what was lost", &[Plain(3, "def"), Urg(0, "a!c", 2), Plain(6, "g")]),
+    case(
+        "URG only on a retransmission that brings more",
+        &[Plain(0, "abc"), Urg(0, "abcd!e", 5), Plain(6, "f")],
+    ),
+    case(
+        "URG only on the retransmission of what was lost",
+        &[Plain(3, "def"), Urg(0, "a!c", 2), Plain(6, "g")],
+    ),
     case("an overlap, its pointer in the new part", &[Plain(0, "abcd"), Urg(2, "cd!f", 3), Plain(6, "g")]),
     case("an overlap, its pointer in the old part", &[Plain(0, "abcd"), Urg(2, "cdef", 1), Plain(6, "g")]),
     case("a segment that has lost its URG", &[Urg(0, "ab", 5), Plain(0, "ab"), Plain(2, "cd!e")]),
@@ -141,7 +150,10 @@ pub(super) const CASES: &[Case] = &[
     case("an empty segment announces ever further", &[Urg(0, "", 1), Urg(0, "", 3), Plain(0, "ab!c")]),
     case("nothing but an announcement", &[Urg(0, "", 5)]),
     // The window.
-    case("pointer beyond the window", &[Plain(0, "ab"), Urg(2, "cd", 65_535), Plain(4, "ef"), Urg(6, "g!", 2)]),
+    case(
+        "pointer beyond the window",
+        &[Plain(0, "ab"), Urg(2, "cd", 65_535), Plain(4, "ef"), Urg(6, "g!", 2)],
+    ),
     case("a segment beyond the window", &[Plain(0, "ab"), Urg(100_000, "x!", 2), Plain(2, "cd")]),
     case("seventy thousand octets", &[Bulk(70_000)]),
     // The end.

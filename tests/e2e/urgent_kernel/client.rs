@@ -69,7 +69,11 @@ impl Client {
         let sent = host.sent();
         let last = sent.last().expect("a segment left of the window is answered");
         let last = tcp(last).expect("a segment");
-        assert!(last.flags().contains(Flags::ACK) && !last.flags().contains(Flags::RST), "{:?}", last.flags());
+        assert!(
+            last.flags().contains(Flags::ACK) && !last.flags().contains(Flags::RST),
+            "{:?}",
+            last.flags()
+        );
         last.ack().distance_from(self.start.plus(1))
     }
 

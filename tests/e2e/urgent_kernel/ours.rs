@@ -53,8 +53,10 @@ impl Host for Ours {
 
     fn sent(&mut self) -> Vec<Vec<u8>> {
         let mut buf = vec![0; 1_500];
-        std::iter::from_fn(|| self.endpoint.poll_transmit(&mut buf, self.now).map(|sent| buf[..sent.len].to_vec()))
-            .collect()
+        std::iter::from_fn(|| {
+            self.endpoint.poll_transmit(&mut buf, self.now).map(|sent| buf[..sent.len].to_vec())
+        })
+        .collect()
     }
 
     fn at_mark(&mut self) -> bool {

@@ -69,13 +69,13 @@ struct Common {
 
 async fn listen(args: &Args, stack: Stack, journal: Arc<Journal>) -> miette::Result<()> {
     let most = args.count.unwrap_or(u64::MAX);
-    let common =
-        Arc::new(Common { options: args.options.clone(), journal, number: AtomicU64::new(0), most });
+    let common = Arc::new(Common { options: args.options.clone(), journal, number: AtomicU64::new(0), most });
     let mut tasks = JoinSet::new();
     for &Port { port, service } in &args.ports {
         let at = SocketAddrV4::new(args.options.address.addr(), port);
-        let listener =
-            stack.bind(at, ListenOptions::default()).map_err(|error| miette!("listening on {at}: {error}"))?;
+        let listener = stack
+            .bind(at, ListenOptions::default())
+            .map_err(|error| miette!("listening on {at}: {error}"))?;
         let name = service.to_possible_value().map(|value| value.get_name().to_owned());
         eprintln!("listening on {at}: {}", name.unwrap_or_default());
         tasks.spawn(accept(listener, service, Arc::clone(&common)));

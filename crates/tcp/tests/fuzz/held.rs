@@ -100,7 +100,10 @@ impl Held {
         }
         let Ok(got) = got else { return };
         assert!(got.len <= buf.len());
-        assert!(!got.urgent || got.len as u32 <= before.urgent || !self.in_line, "across the mark: {before:#?}");
+        assert!(
+            !got.urgent || got.len as u32 <= before.urgent || !self.in_line,
+            "across the mark: {before:#?}"
+        );
         if self.deaf || got.len == 0 {
             return;
         }

@@ -122,7 +122,10 @@ fn whatever_arrives_whatever_is_called_everything_holds() {
         }
     }
     println!("{done} segments, up to seed {seed}; with text in each state: {seen:?}");
-    assert!(wanted < 100_000 || seen[1..].iter().all(|&often| often > 0), "a state that was not reached: {seen:?}");
+    assert!(
+        wanted < 100_000 || seen[1..].iter().all(|&often| often > 0),
+        "a state that was not reached: {seen:?}"
+    );
 }
 
 // covers: T12

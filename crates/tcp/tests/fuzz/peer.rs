@@ -157,7 +157,8 @@ impl Peer {
             return draft;
         }
         if rng.percent(25) {
-            draft.ack = self.acked.plus(rng.below(u64::from(self.their_nxt.distance_from(self.acked)) + 1) as u32);
+            draft.ack =
+                self.acked.plus(rng.below(u64::from(self.their_nxt.distance_from(self.acked)) + 1) as u32);
         }
         if !draft.ack.before(self.acked) {
             self.acked = draft.ack;

@@ -233,10 +233,13 @@ impl World {
             quoted[at] = self.rng.u32() as u8;
         }
         quoted.truncate(self.rng.pick(&[20, 24, 27, 28, 40, 1_500]));
-        let (kind, code) = self.rng.pick(&[(3, 0), (3, 1), (3, 2), (3, 3), (3, 4), (3, 4), (11, 0), (12, 0), (4, 0)]);
+        let (kind, code) =
+            self.rng.pick(&[(3, 0), (3, 1), (3, 2), (3, 3), (3, 4), (3, 4), (11, 0), (12, 0), (4, 0)]);
         let mtu = self.rng.pick(&[0, 1, 67, 68, 296, 576, 1_400, 1_500, 65_535]);
         let rest = wire::icmpv4::next_hop_mtu(mtu);
-        let Some(len) = craft::icmp_error(&mut self.packet, &header, kind, code, rest, &quoted) else { return };
+        let Some(len) = craft::icmp_error(&mut self.packet, &header, kind, code, rest, &quoted) else {
+            return;
+        };
         self.segments += 1;
         self.say(|| format!("> icmp {kind}/{code} {mtu}"));
         let checksum = if self.rng.percent(90) { Checksum::Verify } else { Checksum::Trusted };
@@ -445,7 +448,8 @@ impl World {
 
     fn look_at(&mut self, packet: &[u8], partial: bool) {
         let trust = if partial { Trust::Skip } else { Trust::Verify };
-        let header = Packet::parse(packet, trust).unwrap_or_else(|error| panic!("{error:?}: {}", describe(packet)));
+        let header =
+            Packet::parse(packet, trust).unwrap_or_else(|error| panic!("{error:?}: {}", describe(packet)));
         assert!(header.fragment == Fragment::Whole && usize::from(header.total_len) == packet.len());
         assert!(matches!(header.transport, Transport::Tcp { .. }));
         let tcp = Tcp::new(&packet[20..]).expect("parsed before");
@@ -598,7 +602,12 @@ fn config(rng: &mut Rng) -> Config {
 fn near_wrap(config: &EndpointConfig, key: [u8; 32], rng: &mut Rng) -> Instant {
     let now = Instant::from_secs(1_000);
     let mut scout = Endpoint::new(
-        EndpointConfig { limits: Limits::default(), any_address: false, checksum_offload: false, ..config.clone() },
+        EndpointConfig {
+            limits: Limits::default(),
+            any_address: false,
+            checksum_offload: false,
+            ..config.clone()
+        },
         key,
     );
     let listened = scout.listen(SocketAddrV4::new(LOCAL[0], PORTS[0]), ListenOptions::default());

@@ -107,7 +107,11 @@ fn kernel_talk(stream: &mut TcpStream, in_line: bool) -> Result<(), Failure> {
     stream.write_all(b"?")?;
     let urgent = poll_once(stream, PollFlags::POLLPRI)?;
     ensure!(urgent, "no urgent pointer arrived");
-    let expected = if in_line { (b"abc".as_slice(), b"!xyz".as_slice()) } else { (b"abc".as_slice(), b"xyz".as_slice()) };
+    let expected = if in_line {
+        (b"abc".as_slice(), b"!xyz".as_slice())
+    } else {
+        (b"abc".as_slice(), b"xyz".as_slice())
+    };
     let before = read_some(stream, expected.0.len())?;
     ensure!(before == expected.0, "before the mark: {:?}", String::from_utf8_lossy(&before));
     if !in_line {
