@@ -4,10 +4,31 @@
 //! |---|---|
 //! | `lab` | the checks of `hairpin lab`: one run of the program, a test for each of its checks |
 //! | `run` | what `hairpin run` does to a machine and takes back |
+//! | `host` | `hairpin tcp`, and a web server on our own TCP |
 //! | `urgent_kernel` | urgent data: the same segments to the kernel and to our endpoint, and what is read of them |
 //!
 //! A lab is a process of its own, so that it can also enter a user namespace.
 
+mod host;
 mod lab;
 mod run;
 mod urgent_kernel;
+
+use nix::sched::{CloneFlags, unshare};
+
+/// Runs `body` on a thread of its own in a fresh network namespace, which ends with it.
+fn in_new_namespace(body: impl FnOnce() + Send) {
+    std::thread::scope(|scope| {
+        let outcome = scope.spawn(|| {
+            if let Err(error) = unshare(CloneFlags::CLONE_NEWNET) {
+                eprintln!("not run: no network namespace here (root is needed): {error}");
+                assert!(std::env::var_os("CI").is_none(), "CI must be able to run this test");
+                return;
+            }
+            body();
+        });
+        if let Err(panic) = outcome.join() {
+            std::panic::resume_unwind(panic);
+        }
+    });
+}

@@ -16,26 +16,11 @@ use nix::sched::{CloneFlags, unshare};
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 
+use crate::in_new_namespace;
+
 const CLIENT: Ipv4Addr = Ipv4Addr::new(10, 0, 0, 2);
 const SERVER: Ipv4Addr = Ipv4Addr::new(198, 51, 100, 2);
 const POOL: [Ipv4Addr; 2] = [Ipv4Addr::new(192, 0, 2, 16), Ipv4Addr::new(192, 0, 2, 17)];
-
-/// Runs `body` on a thread of its own in a fresh network namespace, which ends with it.
-fn in_new_namespace(body: impl FnOnce() + Send) {
-    std::thread::scope(|scope| {
-        let outcome = scope.spawn(|| {
-            if let Err(error) = unshare(CloneFlags::CLONE_NEWNET) {
-                eprintln!("not run: no network namespace here (root is needed): {error}");
-                assert!(std::env::var_os("CI").is_none(), "CI must be able to run this test");
-                return;
-            }
-            body();
-        });
-        if let Err(panic) = outcome.join() {
-            std::panic::resume_unwind(panic);
-        }
-    });
-}
 
 /// A directory of this test, removed at its end.
 struct Directory(PathBuf);

@@ -172,7 +172,7 @@ fn agree(theirs: &[Seen], ours: &[Seen], excused: bool) -> bool {
 const STARTS: [SeqNumber; 2] = [SeqNumber(1_000), SeqNumber(u32::MAX - 3)];
 
 fn compare(stdurg: bool) {
-    kernel::in_new_namespace(|| {
+    crate::in_new_namespace(|| {
         sysctl::set("net/ipv4/tcp_stdurg", if stdurg { "1" } else { "0" }).expect("the setting is there");
         let mut machine = kernel::Machine::new();
         let mut differences = Vec::new();

@@ -44,6 +44,8 @@ mod listener;
 mod split;
 mod stack;
 mod stream;
+#[cfg(feature = "axum")]
+mod web;
 
 pub use cable::{Cable, cable};
 pub use device::{Arrived, Device, Tun};

@@ -11,7 +11,6 @@ use std::os::fd::{AsFd, AsRawFd};
 use hairpin::host::link::Link;
 use hairpin::net::sysctl;
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
-use nix::sched::{CloneFlags, unshare};
 use nix::sys::socket::{MsgFlags, recv, setsockopt, sockopt};
 use tun::vnet;
 use wire::SeqNumber;
@@ -26,23 +25,6 @@ const PATIENCE: u16 = 5_000;
 const SIOCATMARK: libc::c_int = 0x8905;
 
 nix::ioctl_read_bad!(at_mark, SIOCATMARK, libc::c_int);
-
-/// Runs `body` on a thread of its own in a fresh network namespace, which ends with it.
-pub(super) fn in_new_namespace(body: impl FnOnce() + Send) {
-    std::thread::scope(|scope| {
-        let outcome = scope.spawn(|| {
-            if let Err(error) = unshare(CloneFlags::CLONE_NEWNET) {
-                eprintln!("not run: no network namespace here (root is needed): {error}");
-                assert!(std::env::var_os("CI").is_none(), "CI must be able to run this test");
-                return;
-            }
-            body();
-        });
-        if let Err(panic) = outcome.join() {
-            std::panic::resume_unwind(panic);
-        }
-    });
-}
 
 /// The device and the listener behind it.
 pub(super) struct Machine {
