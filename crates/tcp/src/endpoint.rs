@@ -542,7 +542,10 @@ impl Endpoint {
 impl Connection {
     /// Nothing but what it sends next can have changed.
     fn waits_for_its_turn(&self) -> bool {
-        self.state == State::Established && !self.released && self.listener.is_none() && !self.counted_half_open
+        self.state == State::Established
+            && !self.released
+            && self.listener.is_none()
+            && !self.counted_half_open
     }
 
     /// What tells the peer that the connection is aborted (RFC 9293 3.10.5), if it knows of it.

@@ -10,7 +10,14 @@ pub(crate) fn spread(mut values: Vec<f64>) -> (f64, f64, f64) {
 }
 
 /// A figure without a peer.
-pub(crate) fn alone(name: &str, unit: &str, values: Vec<f64>, target: Option<f64>, at_most: bool, note: &str) {
+pub(crate) fn alone(
+    name: &str,
+    unit: &str,
+    values: Vec<f64>,
+    target: Option<f64>,
+    at_most: bool,
+    note: &str,
+) {
     let (min, median, max) = spread(values);
     print(json!({
         "group": "endpoint", "name": name, "unit": unit, "ours": median, "ours_min": min, "ours_max": max,

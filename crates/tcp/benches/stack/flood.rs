@@ -45,7 +45,7 @@ pub(crate) fn run() {
         spent += start.elapsed();
         now = now + GAP;
         most = most.max(memory::octets());
-        if number == SYNS / 100 {
+        if number == SYNS / 10 {
             early = most;
         }
         if number % (SYNS / 10) == SYNS / 20 {
@@ -56,12 +56,26 @@ pub(crate) fn run() {
             }
         }
     }
-    let note = "10 million SYNs from random addresses; the most that was allocated after them all less after 1 %";
+    let note = "10 million SYNs from random addresses; the most that was allocated after them all less after a tenth";
     alone("memory that a SYN flood adds", "octets", vec![(most - early) as f64], Some(65_536.0), true, note);
     let name = "real clients that connect during a SYN flood";
-    alone(name, "%", vec![100.0 * connected as f64 / asked as f64], Some(100.0), false, "10 in turn, one try each");
+    alone(
+        name,
+        "%",
+        vec![100.0 * connected as f64 / asked as f64],
+        Some(100.0),
+        false,
+        "10 in turn, one try each",
+    );
     let rate = SYNS as f64 / spent.as_secs_f64() / 1e6;
-    alone("SYNs of a flood", "M/s", vec![rate], None, false, "each answered with a cookie once the half-open are full");
+    alone(
+        "SYNs of a flood",
+        "M/s",
+        vec![rate],
+        None,
+        false,
+        "each answered with a cookie once the half-open are full",
+    );
 }
 
 /// A real client comes in the middle of it.

@@ -114,7 +114,8 @@ struct Hairpin {
 impl Hairpin {
     fn new() -> Self {
         let mut pair = ours::Pair::with_buffers(BUFFERS as u32);
-        let config = Config { send_buffer: BUFFERS as u32, receive_buffer: BUFFERS as u32, ..Config::default() };
+        let config =
+            Config { send_buffer: BUFFERS as u32, receive_buffer: BUFFERS as u32, ..Config::default() };
         let (a, b) = pair.open(config);
         Self { pair, a, b, sink: vec![0; 1 << 16] }
     }
@@ -158,7 +159,11 @@ impl Stacks for Hairpin {
     }
 
     fn next(&mut self) -> Option<u64> {
-        [self.pair.a.poll_timeout(), self.pair.b.poll_timeout()].into_iter().flatten().min().map(Instant::as_nanos)
+        [self.pair.a.poll_timeout(), self.pair.b.poll_timeout()]
+            .into_iter()
+            .flatten()
+            .min()
+            .map(Instant::as_nanos)
     }
 }
 
@@ -194,7 +199,13 @@ fn cell(mebi: usize, rtt: Duration, percent: &str, loss: u64) {
         10_000 => 1.5,
         _ => 1.0,
     };
-    beside(&format!("{name}: beside smoltcp 0.14"), "Mbit/s", &pairs, Some(target), "virtual time, CUBIC, the same losses");
+    beside(
+        &format!("{name}: beside smoltcp 0.14"),
+        "Mbit/s",
+        &pairs,
+        Some(target),
+        "virtual time, CUBIC, the same losses",
+    );
     let note = format!("of {:.2} Mbit/s: Mathis, or the link", possible(rtt, loss));
     alone(&format!("{name}: of what is possible"), "share", shares, Some(0.8), false, &note);
 }

@@ -79,7 +79,8 @@ impl Pair {
     /// Everything that both have to send goes to the other, until nothing moves.
     pub(crate) fn exchange(&mut self) {
         loop {
-            let sent = send(&mut self.a, &mut self.to_b, self.now) + send(&mut self.b, &mut self.to_a, self.now);
+            let sent =
+                send(&mut self.a, &mut self.to_b, self.now) + send(&mut self.b, &mut self.to_a, self.now);
             receive(&mut self.b, &mut self.to_b, self.now);
             receive(&mut self.a, &mut self.to_a, self.now);
             if sent == 0 {

@@ -31,7 +31,8 @@ pub(crate) fn run() {
             large.push((supers, peer_again));
         }
     }
-    let note = "one connection in memory, MTU 1500, checksums on, 1 MiB buffers, CUBIC, write and read of 64 KiB";
+    let note =
+        "one connection in memory, MTU 1500, checksums on, 1 MiB buffers, CUBIC, write and read of 64 KiB";
     beside("throughput beside smoltcp 0.14", "Gbit/s", &plain, Some(1.5), note);
     beside("throughput with super-segments beside smoltcp 0.14", "Gbit/s", &large, Some(2.0), note);
 }

@@ -36,7 +36,9 @@ impl Connection {
             return Predicted::No;
         }
         let offset = self.unread() as usize;
-        let Some(sum) = self.recv.place_and_sum(cx.pool, offset, segment.payload) else { return Predicted::No };
+        let Some(sum) = self.recv.place_and_sum(cx.pool, offset, segment.payload) else {
+            return Predicted::No;
+        };
         if unsummed.is_some_and(|headers| !headers.plus(sum).is_valid()) {
             self.tidy(cx);
             return Predicted::Damaged;
