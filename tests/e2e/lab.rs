@@ -156,6 +156,48 @@ fn an_icmp_error_is_hairpinned_with_the_sender_s_own_packet_quoted() {
     passes("hairpin-error");
 }
 
+// covers: T1, T11
+#[test]
+fn our_own_tcp_carries_bulk_both_ways_octet_for_octet() {
+    passes("own-bulk");
+}
+
+// covers: T1, T11
+#[test]
+fn our_own_tcp_serves_five_thousand_short_connections() {
+    passes("own-short");
+}
+
+// covers: T1, T11
+#[test]
+fn our_own_tcp_holds_two_hundred_connections_at_once() {
+    passes("own-many");
+}
+
+// covers: T1, T11
+#[test]
+fn our_own_tcp_goes_on_after_the_fin_of_either_side() {
+    passes("own-half-close");
+}
+
+// covers: U1, U6
+#[test]
+fn our_own_tcp_and_the_kernel_agree_where_urgent_data_ends() {
+    passes("own-urgent");
+}
+
+// covers: T1, T11
+#[test]
+fn our_own_tcp_meets_the_kernel_in_a_simultaneous_open() {
+    passes("own-simultaneous-open");
+}
+
+// covers: T1, T11
+#[test]
+fn our_own_tcp_is_told_of_a_reset_and_tells_of_one() {
+    passes("own-abort");
+}
+
 // covers: O1
 #[test]
 fn nothing_of_the_full_run_failed_and_the_daemon_counted() {

@@ -4,8 +4,10 @@
 //! |---|---|
 //! | `lab` | the checks of `hairpin lab`: one run of the program, a test for each of its checks |
 //! | `run` | what `hairpin run` does to a machine and takes back |
+//! | `urgent_kernel` | urgent data: the same segments to the kernel and to our endpoint, and what is read of them |
 //!
 //! A lab is a process of its own, so that it can also enter a user namespace.
 
 mod lab;
 mod run;
+mod urgent_kernel;

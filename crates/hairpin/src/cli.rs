@@ -24,8 +24,14 @@ enum Command {
     Explain(crate::config::ExplainArgs),
     /// Translate a capture into a capture.
     Translate(crate::translate::Args),
+    /// Listen and connect with our own TCP, on a TUN device.
+    Tcp(crate::host::Args),
     /// Try the gateway on real traffic in network namespaces of its own.
     Lab(crate::lab::Args),
+    /// Run scripts in the packetdrill language against the TCP endpoint, in virtual time.
+    Drill(crate::drill::Args),
+    /// Play a scenario in virtual time and draw what happened.
+    Sim(crate::sim::Args),
 }
 
 /// Prints a result. That nobody reads it (`| head`) is no error.
@@ -49,7 +55,10 @@ pub fn main() -> ExitCode {
         Command::Check(args) => crate::config::check(&args),
         Command::Explain(args) => crate::config::explain(&args),
         Command::Translate(args) => crate::translate::run(&args),
+        Command::Tcp(args) => crate::host::run(&args),
         Command::Lab(args) => crate::lab::run(&args),
+        Command::Drill(args) => crate::drill::run(&args),
+        Command::Sim(args) => crate::sim::run(&args),
     };
     match outcome {
         Ok(code) => code,

@@ -5,13 +5,19 @@
 //! | [`cli`] | the commands and their arguments |
 //! | [`config`] | the configuration file: reading, errors that name the line, `check`, `explain` |
 //! | [`live`] | `run`: TUN devices, workers, what is set up on the machine and taken back |
+//! | [`host`] | `tcp`: our own TCP on a TUN device, in the manner of netcat |
 //! | [`translate`] | `translate`: capture in, capture out |
 //! | [`lab`] | `lab`: real kernels in network namespaces around the real daemon |
+//! | [`sim`] | `sim`: scenarios in virtual time, drawn as ladders |
+//! | `drill` | `drill`: scripts in the packetdrill language against the endpoint |
 //! | [`net`] | netlink, sysctls and namespaces, for `live` and `lab` |
 
 pub mod cli;
 pub mod config;
+mod drill;
+pub mod host;
 pub mod lab;
 pub mod live;
 pub mod net;
+pub mod sim;
 pub mod translate;

@@ -97,6 +97,8 @@ pub(crate) struct Connection {
     pub(crate) fin_at: Option<SeqNumber>,
     /// It was taken, in order: it is the octet before RCV.NXT.
     pub(crate) peer_finished: bool,
+    /// The application has been told of it.
+    pub(crate) end_read: bool,
     /// The application reads no more: text is acknowledged and thrown away.
     pub(crate) deaf: bool,
     pub(crate) urgent: Receiver,
@@ -110,10 +112,14 @@ pub(crate) struct Connection {
     pub(crate) dsack: Option<(SeqNumber, SeqNumber)>,
 
     pub(crate) challenge: Challenge,
+    /// When a segment outside the window that occupies no sequence space was answered last.
+    pub(crate) empty_answered: Option<Instant>,
     /// The last segment that the peer sent: for keep-alives.
     pub(crate) heard: Instant,
     /// Keep-alives sent since.
     pub(crate) keep_alives: u8,
+    /// When the last of them was.
+    pub(crate) kept_alive: Instant,
     /// Since when data waits for an acknowledgment: for the user timeout.
     pub(crate) stalled_since: Option<Instant>,
     /// When TIME-WAIT, or FIN-WAIT-2 of a closed application, is over.
@@ -270,6 +276,7 @@ impl Connection {
             last_text: None,
             fin_at: None,
             peer_finished: false,
+            end_read: false,
             deaf: false,
             urgent,
             ts_recent: None,
@@ -279,8 +286,10 @@ impl Connection {
             unacked_octets: 0,
             dsack: None,
             challenge: Challenge { since: now, sent: 0 },
+            empty_answered: None,
             heard: now,
             keep_alives: 0,
+            kept_alive: now,
             stalled_since: None,
             linger_until: None,
         })
@@ -314,8 +323,12 @@ impl Connection {
 
     /// Octets queued that were never sent, or only as a probe.
     pub(crate) fn unsent(&self) -> u32 {
-        if self.fin == Fin::Sent || self.snd_nxt == self.iss {
-            return if self.fin == Fin::Sent { 0 } else { self.send.len() as u32 };
+        // A connection that is over has nothing queued, and numbers that say nothing any more.
+        if self.fin == Fin::Sent || self.send.is_empty() {
+            return 0;
+        }
+        if self.snd_nxt == self.iss {
+            return self.send.len() as u32;
         }
         self.snd_end().distance_from(self.send_from())
     }
@@ -360,7 +373,11 @@ impl Connection {
         self.closed = Some(reason);
         self.send.clear(pool);
         if reason != Reason::Finished {
+            // What was not read is gone, and must not be read as something else.
+            self.rcv_read = self.rcv_read.plus(self.unread());
             self.recv.clear(pool);
+            // What was not read is gone: there is nothing that a read could give.
+            self.rcv_read = self.rcv_nxt.minus(u32::from(self.peer_finished));
         }
         self.assembler.clear();
         self.ack = AckDue::No;
@@ -431,6 +448,7 @@ impl Connection {
         }
         self.consumed(read.len as u32);
         self.tidy(cx);
+        self.end_read |= self.peer_finished && self.unread() == 0;
         Ok(Read { at_mark: self.at_mark(), ..read })
     }
 
@@ -462,12 +480,24 @@ impl Connection {
 
     /// The next octet to be read stands at the mark.
     pub(crate) fn at_mark(&self) -> bool {
-        self.urgent.at_mark(&self.config.urgent, self.rcv_read)
+        self.urgent.at_mark(&self.config.urgent, self.rcv_read, self.copied_seq())
+    }
+
+    /// The next number that the application will get to, the FIN's included: Linux's `copied_seq`.
+    pub(crate) fn copied_seq(&self) -> SeqNumber {
+        self.rcv_read.plus(u32::from(self.end_read))
     }
 
     /// An octet that is delivered out of band is no part of the stream.
     fn step_over_out_of_band(&mut self, cx: &mut Context<'_>) {
         while self.unread() > 0 && self.urgent.skips(&self.config.urgent, self.rcv_read) {
+            self.drop_next_octet(cx);
+        }
+    }
+
+    /// The next octet, if it is there, is not for the application.
+    pub(crate) fn drop_next_octet(&mut self, cx: &mut Context<'_>) {
+        if self.unread() > 0 {
             self.recv.discard(cx.pool, 1);
             self.consumed(1);
             self.tidy(cx);

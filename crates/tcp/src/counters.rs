@@ -37,6 +37,8 @@ pub struct Counters {
     pub timestamp_missing: u64,
     /// Segments outside the window.
     pub unacceptable: u64,
+    /// Answers to empty segments outside the window, withheld because one was sent just before.
+    pub empty_answers_withheld: u64,
     /// RST outside the window or where none is due.
     pub rst_ignored: u64,
     /// Challenge ACKs (RFC 5961).

@@ -46,6 +46,7 @@ pub mod icmpv4;
 pub mod ipv4;
 pub mod link;
 mod malformed;
+pub mod offload;
 pub mod packet;
 pub mod rewrite;
 mod seq;

@@ -3,7 +3,7 @@
 use nat::BATCH;
 
 use super::handover::Origin;
-use super::vnet::LENGTH;
+use tun::vnet::LENGTH;
 
 /// Octets after which a batch is full. Sixty-four super-segments would be 4 MiB and pushed out of
 /// the cache before they are written again; small packets never come near it.

@@ -4,7 +4,7 @@
 //! |---|---|
 //! | `network` | what the machine needs: devices, routes, rules, sysctls |
 //! | `journal` | what was changed, so that it can be taken back |
-//! | `tun`, `vnet` | TUN queues, and what offloads say of a packet |
+//! | `tun` | a worker's queues of the TUN devices |
 //! | `team` | the workers, one for each shard |
 //! | `worker`, `arena` | one thread, its batches |
 //! | `handover` | packets between workers |
@@ -17,7 +17,6 @@ pub mod network;
 pub mod stats;
 pub mod team;
 pub mod tun;
-pub mod vnet;
 pub mod worker;
 
 use std::io::{self, IsTerminal, Write};

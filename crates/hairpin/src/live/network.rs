@@ -16,7 +16,6 @@ use std::net::{Ipv4Addr, UdpSocket};
 use ipnet::{Ipv4Net, Ipv4Subnets};
 
 use super::journal::{Change, Journal};
-use super::tun;
 use crate::config::{LiveSettings, Settings};
 use crate::net::netlink::{MAIN_TABLE, Netlink, Route, Rule};
 use crate::net::{errno, failure, sysctl};

@@ -20,7 +20,7 @@ use rules::Instant;
 
 use super::arena::Arena;
 use super::handover::{Exchange, Origin};
-use super::vnet::{Header, LENGTH};
+use tun::vnet::{Header, LENGTH};
 
 /// Where a worker's frames come from and go to. A frame is a [`Header`] and an IPv4 packet.
 pub trait Datapath {

@@ -1,10 +1,9 @@
 //! Netlink, sysctls and namespaces.
 
-mod failure;
 pub mod namespace;
 pub mod netlink;
 pub mod offload;
 pub mod sysctl;
 
-pub use failure::errno;
-pub(crate) use failure::failure;
+pub use tun::errno;
+pub(crate) use tun::failure;

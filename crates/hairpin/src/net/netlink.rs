@@ -21,7 +21,7 @@ use rtnetlink::packet_route::rule::{RuleAction, RuleAttribute, RuleMessage};
 use rtnetlink::{Handle, LinkUnspec, LinkVeth, RouteMessageBuilder};
 use tokio::runtime::{Builder, Runtime};
 
-use super::failure::failure;
+use super::failure;
 
 /// The number of the main routing table (`RT_TABLE_MAIN`).
 pub const MAIN_TABLE: u32 = 254;

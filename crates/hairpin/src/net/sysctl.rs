@@ -4,7 +4,7 @@ use std::fs;
 use std::io;
 use std::path::PathBuf;
 
-use super::failure::failure;
+use super::failure;
 
 /// The value of a setting, e.g. `net/ipv4/ip_forward`, without the newline.
 ///

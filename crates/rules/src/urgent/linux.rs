@@ -95,6 +95,9 @@ pub fn check_urgent(urgent: Urgent, seq: SeqNumber, field: u16, stdurg: bool, re
 /// Where in a segment's data the awaited octet is: copy it and go to [`State::Valid`].
 ///
 /// Every segment is asked, with URG or without, in order or not; `payload_len` counts its data.
+///
+/// Linux counts from the start of the TCP header: an octet that came before it was announced, and lies less than a
+/// header's length left of SEG.SEQ, is "found" in the header itself (seen on 6.18). That is not imitated.
 pub fn octet_in_segment(urgent: Urgent, seq: SeqNumber, syn: bool, payload_len: u32) -> Option<u32> {
     let offset = urgent.seq.distance_from(seq.plus(u32::from(syn)));
     (urgent.state == State::NotYet && offset < payload_len).then_some(offset)

@@ -126,7 +126,8 @@ impl Connection {
         if self.snd_up.is_some_and(|up| !up.after(self.snd_una)) {
             self.snd_up = None;
         }
-        self.persist = None;
+        // What a timer asked for was answered before it was sent.
+        (self.persist, self.due.window_probe, self.due.tail_probe) = (None, false, false);
         let all = self.send.is_empty() && (self.fin == Fin::Open || fin_acked);
         self.stalled_since = if all { None } else { Some(cx.now) };
         let room = (self.config.send_buffer as usize).saturating_sub(self.send.len());

@@ -11,7 +11,11 @@ impl Connection {
     /// Takes the FIN when everything before it is there; one that comes early is remembered.
     pub(super) fn check_fin<'a>(&mut self, segment: Segment<'a>, cx: &mut Context<'_>) -> Step<'a> {
         if segment.has(Flags::FIN) && self.takes_text() {
-            self.fin_at.get_or_insert(segment.seq.plus(segment.payload.len() as u32));
+            let at = *self.fin_at.get_or_insert(segment.seq.plus(segment.payload.len() as u32));
+            // Behind a gap: the peer is told at once what is missing (RFC 5681 4.2).
+            if at != self.rcv_nxt {
+                self.ack_now();
+            }
         }
         if self.fin_at == Some(self.rcv_nxt) && self.takes_text() {
             self.peer_finished = true;

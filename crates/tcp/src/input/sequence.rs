@@ -1,5 +1,7 @@
 //! First step: the sequence number (RFC 9293 3.10.7.4, with the edge of the seqval draft; S1, S6, S7).
 
+use core::time::Duration;
+
 use rules::acceptability::{Acceptability, Edge, Window, acceptability, is_ack_behind_probe, trim};
 use wire::tcp::Flags;
 
@@ -7,6 +9,9 @@ use super::{Step, Stop};
 use crate::State;
 use crate::connection::{Connection, Context};
 use crate::segment::Segment;
+
+/// Between two answers to segments outside the window that occupy no sequence space.
+const EMPTY_ANSWER_INTERVAL: Duration = Duration::from_millis(500);
 
 impl Connection {
     /// Unacceptable segments are answered with an ACK, unless they are RSTs.
@@ -29,7 +34,7 @@ impl Connection {
             Acceptability::Unacceptable => {
                 cx.counters.unacceptable += 1;
                 if !segment.has(Flags::RST) {
-                    self.answer_unacceptable();
+                    self.answer_unacceptable(segment.len() == 0, cx);
                 }
                 Err(Stop::Done)
             }
@@ -42,11 +47,25 @@ impl Connection {
 
     /// `<SEQ=SND.NXT><ACK=RCV.NXT><CTL=ACK>`; the stacks that the wars were seen with repeat what they sent
     /// last instead, as the figures of the seqval draft show.
-    fn answer_unacceptable(&mut self) {
-        self.ack_now();
-        if self.config.seq_validation == Edge::Rfc793 && self.state == State::SynReceived {
-            self.syn_due = true;
+    ///
+    /// A segment that occupies no sequence space may be such an answer itself: lwIP counts a probe's octet
+    /// that was refused, and answers every ACK while its own window is closed. Answered each time that would
+    /// never end, so it is answered now and then (Linux does so, too: tcp_invalid_ratelimit).
+    fn answer_unacceptable(&mut self, empty: bool, cx: &mut Context<'_>) {
+        if self.config.seq_validation == Edge::Rfc793 {
+            self.ack_now();
+            self.syn_due |= self.state == State::SynReceived;
+            return;
         }
+        let recently = self.empty_answered.is_some_and(|at| cx.now.since(at) < EMPTY_ANSWER_INTERVAL);
+        if empty && recently {
+            cx.counters.empty_answers_withheld += 1;
+            return;
+        }
+        if empty {
+            self.empty_answered = Some(cx.now);
+        }
+        self.ack_now();
     }
 
     /// What is left of the window's parts: old and excess text goes, and a SYN or FIN with it.

@@ -8,9 +8,10 @@ use crate::recv::urgent::{News, Pointer, Position};
 use crate::segment::Segment;
 
 impl Connection {
-    /// After the peer's FIN URG is ignored; any pointer is possible (U9).
+    /// After the peer's FIN URG is ignored, except by hosts that do not; any pointer is possible (U9).
     pub(super) fn check_urgent<'a>(&mut self, segment: Segment<'a>, cx: &mut Context<'_>) -> Step<'a> {
-        if !segment.has(Flags::URG) || !self.takes_text() || self.deaf {
+        let looks = self.takes_text() || (self.config.urgent.after_fin && self.peer_finished);
+        if !segment.has(Flags::URG) || !looks || self.deaf {
             return Ok(segment);
         }
         let pointer = Pointer {
@@ -18,11 +19,14 @@ impl Connection {
             text: (segment.seq, segment.payload.len() as u32),
             field: segment.urgent,
         };
-        let at = Position { rcv_read: self.rcv_read, rcv_nxt: self.rcv_nxt };
+        let at = Position { rcv_read: self.copied_seq(), rcv_nxt: self.rcv_nxt };
         match self.urgent.on_pointer(&self.config.urgent, pointer, at) {
             News::None => return Ok(segment),
             News::Entered => self.events.add(Events::URGENT_ENTERED),
             News::Advanced => self.events.add(Events::URGENT_ADVANCED),
+        }
+        if self.urgent.skips_old() {
+            self.drop_next_octet(cx);
         }
         self.find_urgent_in_buffer(cx);
         Ok(segment)

@@ -15,6 +15,12 @@ const OVERRIDE: (Duration, Duration) = (Duration::from_millis(200), Duration::fr
 /// Longest time between two probes of a closed window.
 const LONGEST_PERSIST: Duration = Duration::from_secs(60);
 
+/// Reordering, tail probe, retransmission.
+const RECOVERY_TIMERS: u8 = 3;
+
+/// Least time between two keep-alives, whatever the settings say.
+const LEAST_INTERVAL: Duration = Duration::from_millis(1);
+
 /// Timeouts in a row after which a path may be a black hole for full segments (RFC 4821 7.7).
 const BLACK_HOLE: u32 = 3;
 
@@ -50,8 +56,11 @@ impl Connection {
         if due(self.user_timeout_at()) {
             return self.end(Reason::TimedOut, cx.pool);
         }
-        if due(self.recovery.deadline()) {
-            self.on_recovery_timeout(cx);
+        // Who was woken late may find several due; none of them is left in the past.
+        for _ in 0..RECOVERY_TIMERS {
+            if due(self.recovery.deadline()) && self.state != State::Closed {
+                self.on_recovery_timeout(cx);
+            }
         }
         if due(self.persist.map(|persist| persist.at)) {
             self.on_persist(cx);
@@ -142,8 +151,13 @@ impl Connection {
         let idle = matches!(self.state, State::Established | State::CloseWait | State::FinWait2)
             && self.snd_una == self.snd_nxt
             && !self.due.keep_alive;
-        let intervals = keep_alive.interval.saturating_mul(u32::from(self.keep_alives));
-        idle.then(|| self.heard + keep_alive.idle + intervals)
+        // From the last probe on, which may have been late; and a setting of 0 may not make a timer that is due
+        // again as soon as it was handled.
+        let (from, wait) = match self.keep_alives {
+            0 => (self.heard, keep_alive.idle),
+            _ => (self.kept_alive, keep_alive.interval),
+        };
+        idle.then(|| from + wait.max(LEAST_INTERVAL))
     }
 
     fn on_keep_alive(&mut self, cx: &mut Context<'_>) {
@@ -152,6 +166,7 @@ impl Connection {
             return self.end(Reason::TimedOut, cx.pool);
         }
         self.keep_alives += 1;
+        self.kept_alive = cx.now;
         self.due.keep_alive = true;
     }
 

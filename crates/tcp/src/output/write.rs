@@ -104,7 +104,8 @@ impl Connection {
             Out::Syn => self.iss,
             Out::Text { seq, .. } => seq,
             Out::ProbeOctet => self.send_from(),
-            Out::Poke { .. } => self.send_from().minus(1),
+            // Acknowledged before, so that no peer takes the octet of nothing for text: SND.NXT-1 may be in flight.
+            Out::Poke { .. } => self.snd_una.minus(1),
             Out::Ack => self.ack_seq(),
         };
         let mut flags = self.flags(out);
@@ -151,7 +152,7 @@ impl Connection {
                 if len > 0 && seq.plus(len) == self.snd_end() {
                     flags = flags | Flags::PSH;
                 }
-                if self.cwr_due && !again && len > 0 {
+                if self.cwr_due && self.negotiated.ecn && !again && len > 0 {
                     flags = flags | Flags::CWR;
                 }
             }
@@ -196,9 +197,11 @@ impl Connection {
         if !self.takes_text() {
             return false;
         }
-        let buffer = self.config.receive_buffer;
+        // No more than the field can tell: an ACK that tells nothing new would be a duplicate to the peer.
+        let most = 0xFFFF << self.rcv_shift;
+        let buffer = self.config.receive_buffer.min(most);
         let current = self.rcv_adv.distance_from(self.rcv_nxt);
-        let free = buffer.saturating_sub(self.unread());
+        let free = self.config.receive_buffer.saturating_sub(self.unread()).min(most);
         let window = receive_window(current, free, buffer, u32::from(self.rcv_mss));
         let gain = window.saturating_sub(current);
         gain > 0 && current < buffer / 2 && (gain >= buffer / 4 || current < 2 * u32::from(self.rcv_mss))
@@ -258,7 +261,8 @@ impl Connection {
         }
         if let Some(rate) = self.recovery.pacing_rate().filter(|&rate| rate > 0 && len > 0) {
             let nanos = u64::from(len).saturating_mul(1_000_000_000) / rate;
-            self.paced_until = Some(cx.now + core::time::Duration::from_nanos(nanos));
+            // A pause of nothing is none: it would be due as soon as it was handled.
+            self.paced_until = (nanos > 0).then(|| cx.now + core::time::Duration::from_nanos(nanos));
         }
     }
 

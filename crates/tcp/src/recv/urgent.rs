@@ -40,6 +40,8 @@ struct OutOfBand {
     awaited: Option<SeqNumber>,
     /// Linux's own state.
     linux: linux::Urgent,
+    /// Linux: the reader has to step over the octet that it stands at, now.
+    skip_old: bool,
 }
 
 /// A segment with URG.
@@ -73,7 +75,7 @@ impl Receiver {
     pub(crate) fn on_pointer(&mut self, profile: &HostProfile, pointer: Pointer, at: Position) -> News {
         match family(profile) {
             Family::Linux => self.linux_pointer(profile, pointer, at),
-            Family::Bsd => self.bsd_pointer(pointer, at),
+            Family::Bsd => self.bsd_pointer(profile, pointer, at),
             Family::Standard => self.standard_pointer(profile, pointer, at),
         }
     }
@@ -89,9 +91,12 @@ impl Receiver {
         self.news(mark)
     }
 
-    fn bsd_pointer(&mut self, pointer: Pointer, at: Position) -> News {
+    fn bsd_pointer(&mut self, profile: &HostProfile, pointer: Pointer, at: Position) -> News {
         let (seq, len) = pointer.text;
-        let field = bsd::trimmed_field(pointer.field, seq.distance_from(pointer.seq));
+        // The rules count to the octet that follows.
+        let last = profile.receive == urgent::Pointer::Last;
+        let told = pointer.field.saturating_add(u16::from(last));
+        let field = bsd::trimmed_field(told, seq.distance_from(pointer.seq));
         let receiver = bsd::Receiver {
             rcv_nxt: at.rcv_nxt,
             rcv_up: self.mark.filter(|mark| mark.after(at.rcv_nxt)).unwrap_or(at.rcv_nxt),
@@ -117,10 +122,7 @@ impl Receiver {
         let state = self.out_of_band.get_or_insert_default();
         match linux::check_urgent(state.linux, pointer.seq, pointer.field, stdurg, receiver) {
             linux::Check::News { urgent, skip_old } => {
-                if skip_old {
-                    state.places.clear();
-                    state.places.push_back(at.rcv_read);
-                }
+                state.skip_old = skip_old;
                 state.linux = urgent;
                 self.news(urgent.seq.plus(1))
             }
@@ -133,6 +135,11 @@ impl Receiver {
         self.mark = Some(mark);
         self.pending = true;
         news
+    }
+
+    /// The octet that the reader stands at was out of band, and a newer one has come: it is lost, once.
+    pub(crate) fn skips_old(&mut self) -> bool {
+        self.out_of_band.as_mut().is_some_and(|state| core::mem::take(&mut state.skip_old))
     }
 
     /// The octet at `place` leaves the stream, if there is room to remember it.
@@ -219,9 +226,10 @@ impl Receiver {
 
     /// The next octet stands at the mark: in line the one behind the urgent data, out of band the one
     /// that left the stream.
-    pub(crate) fn at_mark(&self, profile: &HostProfile, rcv_read: SeqNumber) -> bool {
+    /// `copied_seq` is beyond `rcv_read` once the end of the stream has been read.
+    pub(crate) fn at_mark(&self, profile: &HostProfile, rcv_read: SeqNumber, copied_seq: SeqNumber) -> bool {
         match &self.out_of_band {
-            Some(state) if family(profile) == Family::Linux => linux::is_at_mark(state.linux, rcv_read),
+            Some(state) if family(profile) == Family::Linux => linux::is_at_mark(state.linux, copied_seq),
             Some(state) if profile.delivery != Delivery::InLine => state.places.back() == Some(&rcv_read),
             _ => self.mark == Some(rcv_read),
         }

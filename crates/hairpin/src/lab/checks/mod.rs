@@ -5,6 +5,7 @@ mod fragments;
 mod hairpin;
 mod half_close;
 pub(super) mod icmp;
+mod own;
 pub(super) mod pattern;
 mod ping;
 mod pmtu;
@@ -137,4 +138,20 @@ pub const ALL: &[Check] = &[
         about: "a closed port behind the gateway, asked from behind it",
         run: hairpin::icmp_error,
     },
+    // Our own TCP against the kernel's.
+    Check { name: "own-bulk", about: "our own TCP: bulk both ways at once", run: own::bulk },
+    Check { name: "own-short", about: "our own TCP: many short connections", run: own::short },
+    Check { name: "own-many", about: "our own TCP: 200 connections at once", run: own::many },
+    Check {
+        name: "own-half-close",
+        about: "our own TCP: one direction closed, the other goes on",
+        run: own::half_close,
+    },
+    Check { name: "own-urgent", about: "our own TCP: urgent data both ways", run: own::urgent },
+    Check {
+        name: "own-simultaneous-open",
+        about: "our own TCP: two SYNs that cross",
+        run: own::simultaneous,
+    },
+    Check { name: "own-abort", about: "our own TCP: a reset from either side", run: own::abort },
 ];

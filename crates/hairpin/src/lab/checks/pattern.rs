@@ -2,6 +2,8 @@
 
 use std::io::{self, Read, Write};
 
+use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
+
 /// A prime: no shift by segments, pages or buffers maps the pattern to itself.
 const PERIOD: usize = 1_048_573;
 
@@ -71,6 +73,40 @@ impl Pattern {
             return Err(invalid(format!("the stream ended after {position} of {total} octets")));
         }
         Ok(())
+    }
+
+    /// As [`Self::send`], on our own stack.
+    pub(in crate::lab) async fn send_async(
+        &self,
+        stream: &mut (impl AsyncWrite + Unpin),
+        total: u64,
+    ) -> io::Result<()> {
+        let mut position = 0;
+        while position < total {
+            position += stream.write(self.from(position, total - position)).await? as u64;
+        }
+        Ok(())
+    }
+
+    /// As [`Self::receive`], on our own stack.
+    pub(in crate::lab) async fn receive_async(
+        &self,
+        stream: &mut (impl AsyncRead + Unpin),
+        total: u64,
+    ) -> io::Result<()> {
+        let invalid = |what| io::Error::new(io::ErrorKind::InvalidData, what);
+        let (mut buffer, mut position) = (vec![0; 65_536], 0);
+        loop {
+            let len = stream.read(&mut buffer).await?;
+            if len == 0 && position == total {
+                return Ok(());
+            }
+            if len == 0 {
+                return Err(invalid(format!("the stream ended after {position} of {total} octets")));
+            }
+            self.compare(&buffer[..len], position).map_err(invalid)?;
+            position += len as u64;
+        }
     }
 
     fn compare(&self, mut octets: &[u8], mut position: u64) -> Result<(), String> {

@@ -19,7 +19,8 @@ impl Recovery {
     pub(super) fn arm_probe(&mut self, now: Instant) {
         self.probe_at = NEVER;
         let quiet = self.phase == Phase::Open && self.board.sacked() == 0 && self.board.lost() == 0;
-        if !self.sack || !quiet || self.tlp.is_out() || self.board.is_empty() {
+        // A SYN has no tail: its retransmission timer is all that it has.
+        if self.handshake || !self.sack || !quiet || self.tlp.is_out() || self.board.is_empty() {
             return;
         }
         let wait = match self.rtt.srtt() {

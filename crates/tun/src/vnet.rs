@@ -11,7 +11,7 @@
 //! a hint that says how much of the sender's buffer happened to be in one piece, is given a value
 //! that is useful to the other side: see [`Header::set_linear`].
 
-use nat::{Checksum, Offload};
+use wire::offload::{Checksum, Offload};
 
 /// Octets of the header. Ten would do; with twelve the IP header behind it is aligned to four.
 pub const LENGTH: usize = 12;

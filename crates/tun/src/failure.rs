@@ -25,7 +25,7 @@ impl fmt::Display for Failure {
 impl std::error::Error for Failure {}
 
 /// `source` as the answer to `tried`, e.g. "bringing up hp-in".
-pub(crate) fn failure(tried: impl Into<String>, source: io::Error) -> io::Error {
+pub fn failure(tried: impl Into<String>, source: io::Error) -> io::Error {
     io::Error::new(source.kind(), Failure { tried: tried.into(), source })
 }
 

@@ -1,0 +1,187 @@
+//! The kernel's side: a TUN device that the client's packets are put into, and a socket behind it.
+//!
+//! `unsafe` is here for one `ioctl` with a pointer to an `int`, as `linux/sockios.h` asks for.
+#![allow(unsafe_code)]
+
+use std::fs::File;
+use std::io::{ErrorKind, Read, Write};
+use std::net::{SocketAddrV4, TcpListener, TcpStream};
+use std::os::fd::{AsFd, AsRawFd};
+
+use hairpin::host::link::Link;
+use hairpin::net::sysctl;
+use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
+use nix::sched::{CloneFlags, unshare};
+use nix::sys::socket::{MsgFlags, recv, setsockopt, sockopt};
+use tun::vnet;
+use wire::SeqNumber;
+
+use super::client::{CLIENT, Client, HOST, PORT, Packet, tcp};
+use super::{Host, Seen};
+
+/// How long the kernel may take for an answer, in milliseconds.
+const PATIENCE: u16 = 5_000;
+
+/// `SIOCATMARK` of `asm/sockios.h`; libc has it for some targets only.
+const SIOCATMARK: libc::c_int = 0x8905;
+
+nix::ioctl_read_bad!(at_mark, SIOCATMARK, libc::c_int);
+
+/// Runs `body` on a thread of its own in a fresh network namespace, which ends with it.
+pub(super) fn in_new_namespace(body: impl FnOnce() + Send) {
+    std::thread::scope(|scope| {
+        let outcome = scope.spawn(|| {
+            if let Err(error) = unshare(CloneFlags::CLONE_NEWNET) {
+                eprintln!("not run: no network namespace here (root is needed): {error}");
+                assert!(std::env::var_os("CI").is_none(), "CI must be able to run this test");
+                return;
+            }
+            body();
+        });
+        if let Err(panic) = outcome.join() {
+            std::panic::resume_unwind(panic);
+        }
+    });
+}
+
+/// The device and the listener behind it.
+pub(super) struct Machine {
+    queue: File,
+    listener: TcpListener,
+    next_port: u16,
+}
+
+impl Machine {
+    pub(super) fn new() -> Self {
+        // Else it would answer only one segment left of the window in half a second.
+        sysctl::set("net/ipv4/tcp_invalid_ratelimit", "0").expect("the setting is there");
+        let link = Link { name: "urgent", kernel: HOST, prefix: 24, mtu: 1_500 };
+        let queue = link.create(false).expect("a TUN device");
+        let listener = TcpListener::bind(SocketAddrV4::new(HOST, PORT)).expect("a listener");
+        listener.set_nonblocking(true).expect("a socket");
+        Self { queue, listener, next_port: 1_024 }
+    }
+
+    pub(super) fn connect(&mut self, start: SeqNumber, in_line: bool) -> (Client, Kernel<'_>) {
+        let mut client = Client::new(self.next_port, start);
+        self.next_port += 1;
+        put(&self.queue, &client.syn());
+        let answer = next(&self.queue).expect("the answer to a SYN");
+        put(&self.queue, &client.open(&answer));
+        let stream = accept(&self.listener);
+        stream.set_nonblocking(true).expect("a socket");
+        setsockopt(&stream, sockopt::OobInline, &in_line).expect("SO_OOBINLINE");
+        // Closing is a reset: nothing of this connection is left for the next.
+        let linger = libc::linger { l_onoff: 1, l_linger: 0 };
+        setsockopt(&stream, sockopt::Linger, &linger).expect("SO_LINGER");
+        (client, Kernel { queue: &self.queue, stream: Some(stream) })
+    }
+}
+
+/// An open connection of the kernel's.
+pub(super) struct Kernel<'a> {
+    queue: &'a File,
+    stream: Option<TcpStream>,
+}
+
+impl Kernel<'_> {
+    fn stream(&self) -> &TcpStream {
+        self.stream.as_ref().expect("it is open")
+    }
+}
+
+impl Drop for Kernel<'_> {
+    fn drop(&mut self) {
+        self.stream = None;
+        // Its reset, and what else was not looked at.
+        while take(self.queue).is_some() {}
+    }
+}
+
+impl Host for Kernel<'_> {
+    fn arrive(&mut self, packet: &Packet) {
+        put(self.queue, packet);
+    }
+
+    fn sent(&mut self) -> Vec<Vec<u8>> {
+        let first = next(self.queue);
+        first.into_iter().chain(std::iter::from_fn(|| take(self.queue))).collect()
+    }
+
+    fn at_mark(&mut self) -> bool {
+        let mut answer = 0;
+        // SAFETY: an open socket and a pointer to an `int` that outlives the call.
+        unsafe { at_mark(self.stream().as_raw_fd(), &raw mut answer) }.expect("SIOCATMARK");
+        answer != 0
+    }
+
+    fn read(&mut self, most: usize) -> Option<Seen> {
+        let mut buf = vec![0; most.min(100_000)];
+        match self.stream().read(&mut buf) {
+            Ok(0) => Some(Seen::End),
+            Ok(len) => Some(Seen::Read(buf[..len].to_vec())),
+            Err(error) if error.kind() == ErrorKind::WouldBlock => None,
+            Err(error) => panic!("{error}"),
+        }
+    }
+
+    fn read_out_of_band(&mut self) -> Seen {
+        let mut octet = [0];
+        match recv(self.stream().as_raw_fd(), &mut octet, MsgFlags::MSG_OOB) {
+            Ok(0) | Err(nix::Error::EINVAL) => Seen::NoOutOfBand,
+            Ok(_) => Seen::OutOfBand(octet[0]),
+            Err(nix::Error::EAGAIN) => Seen::OutOfBandNotYet,
+            Err(error) => panic!("{error}"),
+        }
+    }
+}
+
+fn put(mut queue: &File, packet: &[u8]) {
+    // No flag: the checksum is complete, and the kernel verifies it.
+    let mut frame = vec![0; vnet::LENGTH];
+    frame.extend(packet);
+    assert_eq!(queue.write(&frame).expect("the device is up"), frame.len());
+}
+
+/// The next TCP packet to the client that is there already.
+fn take(mut queue: &File) -> Option<Vec<u8>> {
+    let mut frame = vec![0; 65_536 + vnet::LENGTH];
+    loop {
+        match queue.read(&mut frame) {
+            Ok(len) => {
+                let packet = frame.get(vnet::LENGTH..len).unwrap_or_default();
+                if tcp(packet).is_some() && packet.get(16..20) == Some(&CLIENT.octets()) {
+                    return Some(packet.to_vec());
+                }
+            }
+            Err(error) if error.kind() == ErrorKind::WouldBlock => return None,
+            Err(error) => panic!("{error}"),
+        }
+    }
+}
+
+/// The same, waiting for it.
+fn next(queue: &File) -> Option<Vec<u8>> {
+    loop {
+        if let Some(packet) = take(queue) {
+            return Some(packet);
+        }
+        let mut fds = [PollFd::new(queue.as_fd(), PollFlags::POLLIN)];
+        if poll(&mut fds, PollTimeout::from(PATIENCE)).expect("poll") == 0 {
+            return None;
+        }
+    }
+}
+
+fn accept(listener: &TcpListener) -> TcpStream {
+    loop {
+        match listener.accept() {
+            Ok((stream, _)) => return stream,
+            Err(error) if error.kind() == ErrorKind::WouldBlock => {
+                let mut fds = [PollFd::new(listener.as_fd(), PollFlags::POLLIN)];
+                assert_eq!(poll(&mut fds, PollTimeout::from(PATIENCE)).expect("poll"), 1, "it opens");
+            }
+            Err(error) => panic!("{error}"),
+        }
+    }
+}
