@@ -235,6 +235,11 @@ impl Receiver {
         }
     }
 
+    /// Octets of urgent data have left the stream, or may be about to.
+    pub(crate) const fn is_out_of_band(&self) -> bool {
+        self.out_of_band.is_some()
+    }
+
     /// The octet at `rcv_read` is urgent.
     pub(crate) fn is_urgent(&self, rcv_read: SeqNumber) -> bool {
         self.remaining(rcv_read) > 0
