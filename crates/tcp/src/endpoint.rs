@@ -331,8 +331,8 @@ impl Endpoint {
         let Some(index) = self.connections.index_of(id) else { return };
         if let Some(connection) = self.connections.get_mut(index) {
             connection.released = true;
-            if let Some(packet) = connection.abort_packet() {
-                self.replies.push(packet, &mut self.counters);
+            if let Some((packet, options)) = connection.abort_packet(now) {
+                self.replies.push_with(packet, options, &mut self.counters);
             }
             connection.end(Reason::Aborted, &mut self.pool);
         }
@@ -549,13 +549,13 @@ impl Connection {
     }
 
     /// What tells the peer that the connection is aborted (RFC 9293 3.10.5), if it knows of it.
-    fn abort_packet(&self) -> Option<crate::output::Packet> {
+    fn abort_packet(&self, now: Instant) -> Option<(crate::output::Packet, crate::output::OptionOctets)> {
         let known = !matches!(
             self.state,
             State::Closed | State::SynSent | State::Closing | State::LastAck | State::TimeWait
         );
         let reset = rules::reset::Reset { seq: self.snd_nxt, ack: Some(self.rcv_nxt) };
-        known.then(|| crate::output::reset_packet(self.tuple, reset))
+        known.then(|| (crate::output::reset_packet(self.tuple, reset), self.timestamps_alone(now)))
     }
 }
 

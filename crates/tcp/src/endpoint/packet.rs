@@ -88,7 +88,7 @@ impl Endpoint {
             return self.handle_syn(listener, tuple, segment, Some(after), now);
         }
         if let Some(reset) = connection.input(segment, &mut context!(self, now)) {
-            self.replies.push_reset(reset_packet(tuple, reset), now, &mut self.counters);
+            self.replies.push_reset(reset_packet(tuple, reset), &segment, now, &mut self.counters);
         }
         self.settle(index, now);
     }
@@ -116,7 +116,7 @@ impl Endpoint {
         let ack = segment.has(Flags::ACK).then_some(segment.ack);
         let reset: Option<Reset> = reset_for(segment.seq, ack, segment.len(), segment.has(Flags::RST), group);
         if let Some(reset) = reset {
-            self.replies.push_reset(reset_packet(tuple, reset), now, &mut self.counters);
+            self.replies.push_reset(reset_packet(tuple, reset), segment, now, &mut self.counters);
         }
     }
 

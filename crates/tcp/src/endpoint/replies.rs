@@ -7,6 +7,7 @@ use wire::checksum::Sum;
 use wire::tcp::Flags;
 
 use crate::output::{Link, OptionOctets, Packet};
+use crate::segment::Segment;
 use crate::{Counters, Transmit};
 
 /// A bounded queue, and a bound on how many a second may enter.
@@ -25,11 +26,6 @@ impl Replies {
     }
 
     /// A reply that is not limited but by the queue.
-    pub(super) fn push(&mut self, packet: Packet, counters: &mut Counters) {
-        self.push_with(packet, OptionOctets::NONE, counters);
-    }
-
-    /// The same with options.
     pub(super) fn push_with(&mut self, packet: Packet, options: OptionOctets, counters: &mut Counters) {
         if self.queue.len() < self.most {
             self.queue.push_back((packet, options));
@@ -39,7 +35,13 @@ impl Replies {
     }
 
     /// A RST that a stranger provoked: so many a second, no more.
-    pub(super) fn push_reset(&mut self, packet: Packet, now: Instant, counters: &mut Counters) {
+    pub(super) fn push_reset(
+        &mut self,
+        packet: Packet,
+        provoked_by: &Segment<'_>,
+        now: Instant,
+        counters: &mut Counters,
+    ) {
         debug_assert!(packet.flags.contains(Flags::RST));
         if now.since(self.since).as_secs() > 0 {
             (self.since, self.left) = (now, self.rate);
@@ -49,7 +51,13 @@ impl Replies {
             return;
         }
         self.left -= 1;
-        self.push(packet, counters);
+        let mut options = OptionOctets::NONE;
+        // RFC 7323 5.2: the provoker's timestamp goes back, ours is 0.
+        if let Some((value, _)) = provoked_by.options.timestamps {
+            options.put(&[1, 1, 8, 10, 0, 0, 0, 0]);
+            options.put(&value.to_be_bytes());
+        }
+        self.push_with(packet, options, counters);
     }
 
     pub(super) fn poll(&mut self, buf: &mut [u8], link: &Link) -> Option<Transmit> {

@@ -30,8 +30,11 @@ impl Connection {
                 self.ack_now();
                 return Err(Stop::Done);
             }
-            AckVerdict::Old => return Ok(segment),
-            AckVerdict::Duplicate | AckVerdict::New => {}
+            AckVerdict::Old => {
+                self.keep_timestamp(&segment, cx);
+                return Ok(segment);
+            }
+            AckVerdict::Duplicate | AckVerdict::New => self.keep_timestamp(&segment, cx),
         }
         self.acknowledge(&segment, cx);
         if self.state == State::Closed { Err(Stop::Done) } else { Ok(segment) }

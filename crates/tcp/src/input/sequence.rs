@@ -18,10 +18,7 @@ impl Connection {
     pub(super) fn check_sequence<'a>(&mut self, segment: Segment<'a>, cx: &mut Context<'_>) -> Step<'a> {
         let window = self.rcv_window();
         match acceptability(segment.seq, segment.len(), window, self.config.seq_validation) {
-            Acceptability::Acceptable => {
-                self.keep_timestamp(&segment, cx);
-                Ok(segment)
-            }
+            Acceptability::Acceptable => Ok(segment),
             // Nothing of it is taken, but its ACK, URG and RST are looked at (row 3), and it is answered:
             // that answer is what a window probe is for.
             Acceptability::ZeroWindow => {

@@ -27,11 +27,13 @@ impl Connection {
         }
     }
 
-    /// After the sequence test: the timestamp to echo from now on (RFC 7323 4.3).
+    /// The timestamp to echo from now on (RFC 7323 4.3): of a segment that has passed the sequence test and whose
+    /// ACK can be believed. A stranger who guesses the window could otherwise set a timestamp that makes PAWS
+    /// drop what the peer sends. Never of a RST (5.2).
     pub(super) fn keep_timestamp(&mut self, segment: &Segment<'_>, cx: &Context<'_>) {
         if let Some((value, _)) = segment.options.timestamps
             && self.negotiated.timestamps
-            && updates_ts_recent(segment.seq, value, self.ts_recent, self.last_ack_sent, cx.now)
+            && updates_ts_recent(segment.sent_at, value, self.ts_recent, self.last_ack_sent, cx.now)
         {
             self.ts_recent = Some(TsRecent { value, seen: cx.now });
         }

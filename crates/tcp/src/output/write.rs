@@ -292,7 +292,7 @@ impl Connection {
         }
         if self.negotiated.timestamps {
             options.put(&[1, 1]);
-            self.timestamp_option(&mut options, cx);
+            self.timestamp_option(&mut options, cx.now);
         }
         let blocks = self.sack_blocks();
         if blocks > 0 {
@@ -301,6 +301,16 @@ impl Connection {
                 options.put(&start.0.to_be_bytes());
                 options.put(&end.0.to_be_bytes());
             }
+        }
+        options
+    }
+
+    /// The options of a RST that the application asked for (RFC 7323 5.2).
+    pub(crate) fn timestamps_alone(&self, now: rules::Instant) -> OptionOctets {
+        let mut options = OptionOctets::NONE;
+        if self.negotiated.timestamps {
+            options.put(&[1, 1]);
+            self.timestamp_option(&mut options, now);
         }
         options
     }
@@ -320,16 +330,16 @@ impl Connection {
             (false, false) => {}
         }
         if timestamps {
-            self.timestamp_option(options, cx);
+            self.timestamp_option(options, cx.now);
         }
         if scaling {
             options.put(&[1, 3, 3, self.rcv_shift]);
         }
     }
 
-    fn timestamp_option(&self, options: &mut OptionOctets, cx: &Context<'_>) {
+    fn timestamp_option(&self, options: &mut OptionOctets, now: rules::Instant) {
         options.put(&[8, 10]);
-        options.put(&self.tsval(cx.now).to_be_bytes());
+        options.put(&self.tsval(now).to_be_bytes());
         options.put(&self.ts_recent.map_or(0, |recent| recent.value).to_be_bytes());
     }
 }
