@@ -3,7 +3,7 @@
 use std::net::{Ipv4Addr, SocketAddrV4};
 use std::time::{Duration, Instant as Clock};
 
-use hairpin_tcp::{Checksum, Config, Endpoint, EndpointConfig, ListenOptions};
+use hairpin_tcp::{Checksum, Config, Endpoint, EndpointConfig, ListenOptions, ListenerId, State};
 use rules::Instant;
 use wire::SeqNumber;
 use wire::craft::{self, Header, Segment};
@@ -50,10 +50,7 @@ pub(crate) fn run() {
         }
         if number % (SYNS / 10) == SYNS / 20 {
             asked += 1;
-            connected += usize::from(connects(&mut server, &mut now));
-            while let Some(id) = server.accept(listener) {
-                server.abort(id, now);
-            }
+            connected += usize::from(connects(&mut server, listener, now));
         }
     }
     let note = "10 million SYNs from random addresses; the most that was allocated after them all less after a tenth";
@@ -79,22 +76,27 @@ pub(crate) fn run() {
 }
 
 /// A real client comes in the middle of it.
-fn connects(server: &mut Endpoint, now: &mut Instant) -> bool {
+fn connects(server: &mut Endpoint, listener: ListenerId, now: Instant) -> bool {
     let config = EndpointConfig { addresses: vec![A], ..EndpointConfig::default() };
     let mut client = Endpoint::new(config, [now.as_nanos() as u8; 32]);
     let to = SocketAddrV4::new(B, 80);
     let local = SocketAddrV4::new(A, 0);
-    let Ok(id) = client.connect(local, to, Config::default(), *now) else { return false };
+    let Ok(id) = client.connect(local, to, Config::default(), now) else { return false };
     let mut packet = [0; 1_500];
     loop {
-        if let Some(sent) = client.poll_transmit(&mut packet, *now) {
-            server.handle_packet(&packet[..sent.len], Checksum::Verify, *now);
-        } else if let Some(sent) = server.poll_transmit(&mut packet, *now) {
-            client.handle_packet(&packet[..sent.len], Checksum::Verify, *now);
+        if let Some(sent) = client.poll_transmit(&mut packet, now) {
+            server.handle_packet(&packet[..sent.len], Checksum::Verify, now);
+        } else if let Some(sent) = server.poll_transmit(&mut packet, now) {
+            client.handle_packet(&packet[..sent.len], Checksum::Verify, now);
         } else {
             break;
         }
     }
-    let open = client.info(id).is_some_and(|info| info.state == hairpin_tcp::State::Established);
-    open
+    // Both have to know of it: the server of a client that brought its cookie back.
+    let mut open = false;
+    while let Some(accepted) = server.accept(listener) {
+        open |= server.info(accepted).is_some_and(|info| *info.remote.ip() == A);
+        server.abort(accepted, now);
+    }
+    open && client.info(id).is_some_and(|info| info.state == State::Established)
 }
