@@ -11,7 +11,12 @@ use core::time::Duration;
 
 use drill::sockets::{EpollEvent, Outcome, PollFd, Stop};
 use drill::symbols::Errno;
-use libc::{epoll_event, iovec, loff_t, msghdr, pollfd, size_t, sockaddr, sockaddr_in, socklen_t, ssize_t, timeval};
+use libc::{
+    epoll_event, iovec, loff_t, msghdr, pollfd, size_t, sockaddr, sockaddr_in, socklen_t, ssize_t, timeval,
+};
+
+use wire::checksum::Sum;
+use wire::icmpv4;
 
 use crate::world::World;
 
@@ -53,7 +58,8 @@ unsafe fn address(addr: *const sockaddr, len: socklen_t) -> Option<SocketAddrV4>
     // SAFETY: not null, and as long as it has to be; it may be unaligned.
     let addr = unsafe { addr.cast::<sockaddr_in>().read_unaligned() };
     let ip = Ipv4Addr::from(addr.sin_addr.s_addr.to_ne_bytes());
-    (c_int::from(addr.sin_family) == libc::AF_INET).then(|| SocketAddrV4::new(ip, u16::from_be(addr.sin_port)))
+    (c_int::from(addr.sin_family) == libc::AF_INET)
+        .then(|| SocketAddrV4::new(ip, u16::from_be(addr.sin_port)))
 }
 
 unsafe fn octets<'a>(buf: *const c_void, len: usize) -> &'a [u8] {
@@ -80,7 +86,12 @@ pub(crate) unsafe extern "C" fn listen(user: User, fd: c_int, backlog: c_int) ->
     done(world(user).lock().host.listen(fd, backlog))
 }
 
-pub(crate) unsafe extern "C" fn accept(user: User, fd: c_int, addr: *mut sockaddr, len: *mut socklen_t) -> c_int {
+pub(crate) unsafe extern "C" fn accept(
+    user: User,
+    fd: c_int,
+    addr: *mut sockaddr,
+    len: *mut socklen_t,
+) -> c_int {
     match world(user).call(None, |host, _| host.accept(fd)) {
         Ok((fd, peer)) => {
             // SAFETY: the module's invariant.
@@ -110,7 +121,12 @@ unsafe fn give_address(addr: *mut sockaddr, len: *mut socklen_t, peer: SocketAdd
     }
 }
 
-pub(crate) unsafe extern "C" fn connect(user: User, fd: c_int, addr: *const sockaddr, len: socklen_t) -> c_int {
+pub(crate) unsafe extern "C" fn connect(
+    user: User,
+    fd: c_int,
+    addr: *const sockaddr,
+    len: socklen_t,
+) -> c_int {
     // SAFETY: the module's invariant.
     let Some(remote) = (unsafe { address(addr, len) }) else { return done(Err(Stop::Error(Errno::EINVAL))) };
     done(world(user).call(None, |host, _| host.connect(fd, remote)))
@@ -132,7 +148,13 @@ pub(crate) unsafe extern "C" fn read(user: User, fd: c_int, buf: *mut c_void, le
     receive(user, fd, unsafe { octets_mut(buf, len) }, 0)
 }
 
-pub(crate) unsafe extern "C" fn recv(user: User, fd: c_int, buf: *mut c_void, len: size_t, flags: c_int) -> ssize_t {
+pub(crate) unsafe extern "C" fn recv(
+    user: User,
+    fd: c_int,
+    buf: *mut c_void,
+    len: size_t,
+    flags: c_int,
+) -> ssize_t {
     // SAFETY: the module's invariant.
     receive(user, fd, unsafe { octets_mut(buf, len) }, flags)
 }
@@ -155,10 +177,15 @@ pub(crate) unsafe extern "C" fn readv(user: User, fd: c_int, iov: *const iovec, 
     unsafe { scatter(user, fd, iov, usize::try_from(count).unwrap_or(0), 0) }
 }
 
-pub(crate) unsafe extern "C" fn recvmsg(user: User, fd: c_int, message: *mut msghdr, flags: c_int) -> ssize_t {
+pub(crate) unsafe extern "C" fn recvmsg(
+    user: User,
+    fd: c_int,
+    message: *mut msghdr,
+    flags: c_int,
+) -> ssize_t {
     // SAFETY: the module's invariant.
     unsafe {
-        let got = scatter(user, fd, (*message).msg_iov, (*message).msg_iovlen as usize, flags);
+        let got = scatter(user, fd, (*message).msg_iov, (*message).msg_iovlen, flags);
         if got >= 0 {
             (*message).msg_flags = 0;
             (*message).msg_controllen = 0;
@@ -187,7 +214,13 @@ pub(crate) unsafe extern "C" fn write(user: User, fd: c_int, buf: *const c_void,
     transmit(user, fd, unsafe { octets(buf, len) }, 0)
 }
 
-pub(crate) unsafe extern "C" fn send(user: User, fd: c_int, buf: *const c_void, len: size_t, flags: c_int) -> ssize_t {
+pub(crate) unsafe extern "C" fn send(
+    user: User,
+    fd: c_int,
+    buf: *const c_void,
+    len: size_t,
+    flags: c_int,
+) -> ssize_t {
     // SAFETY: the module's invariant.
     transmit(user, fd, unsafe { octets(buf, len) }, flags)
 }
@@ -210,16 +243,22 @@ pub(crate) unsafe extern "C" fn writev(user: User, fd: c_int, iov: *const iovec,
     unsafe { gather(user, fd, iov, usize::try_from(count).unwrap_or(0), 0) }
 }
 
-pub(crate) unsafe extern "C" fn sendmsg(user: User, fd: c_int, message: *const msghdr, flags: c_int) -> ssize_t {
+pub(crate) unsafe extern "C" fn sendmsg(
+    user: User,
+    fd: c_int,
+    message: *const msghdr,
+    flags: c_int,
+) -> ssize_t {
     // SAFETY: the module's invariant.
-    unsafe { gather(user, fd, (*message).msg_iov, (*message).msg_iovlen as usize, flags) }
+    unsafe { gather(user, fd, (*message).msg_iov, (*message).msg_iovlen, flags) }
 }
 
 unsafe fn gather(user: User, fd: c_int, iov: *const iovec, count: usize, flags: c_int) -> ssize_t {
     // SAFETY: the module's invariant: `count` vectors, each with its octets.
     let parts = if iov.is_null() { &[] } else { unsafe { slice::from_raw_parts(iov, count) } };
     // SAFETY: as above.
-    let whole: Vec<u8> = parts.iter().flat_map(|part| unsafe { octets(part.iov_base, part.iov_len) }).copied().collect();
+    let whole: Vec<u8> =
+        parts.iter().flat_map(|part| unsafe { octets(part.iov_base, part.iov_len) }).copied().collect();
     transmit(user, fd, &whole, flags)
 }
 
@@ -228,7 +267,12 @@ pub(crate) unsafe extern "C" fn fcntl(user: User, fd: c_int, command: c_int, arg
     result(world(user).lock().host.fcntl(fd, command, argument as c_int)) as c_int
 }
 
-pub(crate) unsafe extern "C" fn ioctl(user: User, fd: c_int, request: c_ulong, argument: *mut c_int) -> c_int {
+pub(crate) unsafe extern "C" fn ioctl(
+    user: User,
+    fd: c_int,
+    request: c_ulong,
+    argument: *mut c_int,
+) -> c_int {
     if argument.is_null() {
         return done(Err(Stop::Error(Errno::EFAULT)));
     }
@@ -350,9 +394,28 @@ pub(crate) unsafe extern "C" fn netdev_send(user: User, buf: *const c_void, len:
     let packet = unsafe { octets(buf, len) };
     let world = world(user);
     let mut state = world.lock();
-    state.host.deliver(packet);
+    state.host.deliver(&with_quoted_checksum(packet));
     drop(world.changed(state));
     0
+}
+
+/// The tool leaves the checksum empty in the header that an ICMP error quotes. On a real network it is there,
+/// and the endpoint looks at it.
+fn with_quoted_checksum(packet: &[u8]) -> Vec<u8> {
+    let mut octets = packet.to_vec();
+    if octets.get(9) != Some(&icmpv4::PROTOCOL) || octets.first() != Some(&0x45) {
+        return octets;
+    }
+    let Some(message) = octets.get_mut(20..) else { return octets };
+    let Some(quoted) = message.get_mut(8..28).filter(|quoted| quoted[10..12] == [0, 0]) else {
+        return octets;
+    };
+    let checksum = Sum::of(quoted).checksum().to_be_bytes();
+    quoted[10..12].copy_from_slice(&checksum);
+    message[2..4].fill(0);
+    let checksum = Sum::of(message).checksum().to_be_bytes();
+    message[2..4].copy_from_slice(&checksum);
+    octets
 }
 
 pub(crate) unsafe extern "C" fn netdev_receive(

@@ -25,14 +25,28 @@ pub(crate) struct Interface {
     read: unsafe extern "C" fn(User, c_int, *mut c_void, size_t) -> ssize_t,
     readv: unsafe extern "C" fn(User, c_int, *const iovec, c_int) -> ssize_t,
     recv: unsafe extern "C" fn(User, c_int, *mut c_void, size_t, c_int) -> ssize_t,
-    recvfrom:
-        unsafe extern "C" fn(User, c_int, *mut c_void, size_t, c_int, *mut sockaddr, *mut socklen_t) -> ssize_t,
+    recvfrom: unsafe extern "C" fn(
+        User,
+        c_int,
+        *mut c_void,
+        size_t,
+        c_int,
+        *mut sockaddr,
+        *mut socklen_t,
+    ) -> ssize_t,
     recvmsg: unsafe extern "C" fn(User, c_int, *mut msghdr, c_int) -> ssize_t,
     write: unsafe extern "C" fn(User, c_int, *const c_void, size_t) -> ssize_t,
     writev: unsafe extern "C" fn(User, c_int, *const iovec, c_int) -> ssize_t,
     send: unsafe extern "C" fn(User, c_int, *const c_void, size_t, c_int) -> ssize_t,
-    sendto:
-        unsafe extern "C" fn(User, c_int, *const c_void, size_t, c_int, *const sockaddr, socklen_t) -> ssize_t,
+    sendto: unsafe extern "C" fn(
+        User,
+        c_int,
+        *const c_void,
+        size_t,
+        c_int,
+        *const sockaddr,
+        socklen_t,
+    ) -> ssize_t,
     sendmsg: unsafe extern "C" fn(User, c_int, *const msghdr, c_int) -> ssize_t,
     fcntl: unsafe extern "C" fn(User, c_int, c_int, c_long) -> c_int,
     ioctl: unsafe extern "C" fn(User, c_int, c_ulong, *mut c_int) -> c_int,
@@ -61,7 +75,7 @@ const _: () = assert!(size_of::<pollfd>() == 8 && align_of::<c_short>() == 2);
 /// `flags` is null or a C string; `interface` points to a table that may be written.
 // SAFETY: the tool looks this name up; no other symbol of ours has it.
 #[unsafe(no_mangle)]
-pub unsafe extern "C" fn packetdrill_interface_init(flags: *const c_char, interface: *mut Interface) {
+pub(crate) unsafe extern "C" fn packetdrill_interface_init(flags: *const c_char, interface: *mut Interface) {
     let mut host = Host::new(Ipv4Addr::new(192, 168, 0, 2));
     // The tool makes up an address of its own every time.
     host.settings().any_address = true;

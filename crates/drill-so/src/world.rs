@@ -39,8 +39,7 @@ impl World {
     pub(crate) fn new(host: Host) -> Self {
         let real = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
         let epoch = real.saturating_sub(Duration::from_nanos(host.now().as_nanos()));
-        let state =
-            State { host, generation: 0, waiting: 0, retried: 0, returned: false, deadline: None };
+        let state = State { host, generation: 0, waiting: 0, retried: 0, returned: false, deadline: None };
         Self { state: Mutex::new(state), changed: Condvar::new(), main: thread::current().id(), epoch }
     }
 

@@ -254,12 +254,10 @@ mod tests {
 
     #[test]
     fn comments_quotations_and_code_are_one_token_or_none() {
-        assert_eq!(kinds("// one\n/* two\n * three */ `a \\` b` %{ x = {1} }% \"q\\n\""), [
-            Command("a \\` b".into()),
-            Code("x = {1}".into()),
-            Text(b"q\n".to_vec()),
-            End
-        ]);
+        assert_eq!(
+            kinds("// one\n/* two\n * three */ `a \\` b` %{ x = {1} }% \"q\\n\""),
+            [Command("a \\` b".into()), Code("x = {1}".into()), Text(b"q\n".to_vec()), End]
+        );
         assert!(tokens("`open").is_err() && tokens("/* open").is_err() && tokens("%{ open").is_err());
     }
 }

@@ -22,10 +22,10 @@ pub fn parse(text: &str, defines: &[(String, String)]) -> Result<Script> {
     }
     while let TokenKind::Option(name) = parser.peek().clone() {
         let line = parser.option(name)?;
-        if let Some((name, value)) = line.value.as_deref().and_then(|value| value.split_once('=')) {
-            if line.name == "define" {
-                parser.define(name, value)?;
-            }
+        if let Some((name, value)) = line.value.as_deref().and_then(|value| value.split_once('='))
+            && line.name == "define"
+        {
+            parser.define(name, value)?;
         }
         options.push(line);
     }
@@ -263,9 +263,7 @@ impl Parser<'_> {
                 self.at += 1;
                 Ok(Action::Code(code))
             }
-            TokenKind::Word(_) | TokenKind::Ellipsis => {
-                self.call().map(|call| Action::Call(Box::new(call)))
-            }
+            TokenKind::Word(_) | TokenKind::Ellipsis => self.call().map(|call| Action::Call(Box::new(call))),
             _ => Err(self.wrong(
                 "expected what happens at that time",
                 "a packet (< or >), a call, a command in backquotes",

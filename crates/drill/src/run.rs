@@ -147,10 +147,10 @@ impl Runner {
     }
 
     fn event(&mut self, event: &Event) -> Result<()> {
-        if event.when == When::Now {
-            if let Action::Command(line) = &event.action {
-                return self.command(event, line);
-            }
+        if event.when == When::Now
+            && let Action::Command(line) = &event.action
+        {
+            return self.command(event, line);
         }
         let window = self.window(event)?;
         match &event.action {

@@ -207,13 +207,24 @@ fn linux(host: &mut Host, name: &str, value: &str) -> Option<()> {
         "tcp_syncookies" if value == 2 => settings.limits.half_open = 0,
         "tcp_stdurg" => {
             let linux = profile(if value == 0 { "linux" } else { "linux-stdurg" })?;
-            connection.urgent = linux.clone();
+            connection.urgent = *linux;
         }
         // What these choose is always so here, or concerns only the kernel's own ways.
-        "tcp_syncookies" | "tcp_dsack" | "tcp_reordering" | "tcp_slow_start_after_idle"
-        | "tcp_tso_win_divisor" | "tcp_no_metrics_save" | "tcp_fack" | "tcp_frto" | "tcp_early_retrans"
-        | "tcp_recovery" | "tcp_fastopen" | "tcp_moderate_rcvbuf" | "tcp_autocorking"
-        | "tcp_pacing_ss_ratio" | "tcp_pacing_ca_ratio" => {}
+        "tcp_syncookies"
+        | "tcp_dsack"
+        | "tcp_reordering"
+        | "tcp_slow_start_after_idle"
+        | "tcp_tso_win_divisor"
+        | "tcp_no_metrics_save"
+        | "tcp_fack"
+        | "tcp_frto"
+        | "tcp_early_retrans"
+        | "tcp_recovery"
+        | "tcp_fastopen"
+        | "tcp_moderate_rcvbuf"
+        | "tcp_autocorking"
+        | "tcp_pacing_ss_ratio"
+        | "tcp_pacing_ca_ratio" => {}
         _ => return None,
     }
     Some(())
@@ -247,8 +258,12 @@ fn freebsd(host: &mut Host, name: &str, value: &str) -> Option<()> {
         "tcp.delayed_ack" if value == 0 => connection.delayed_ack = Duration::ZERO,
         "tcp.msl" => connection.time_wait = millis * 2,
         "tcp.path_mtu_discovery" => connection.path_mtu_discovery = value != 0,
-        "tcp.mssdflt" | "tcp.hostcache.purgenow" | "tcp.delayed_ack" | "tcp.insecure_rst"
-        | "tcp.insecure_syn" if value <= 1 => {}
+        "tcp.mssdflt"
+        | "tcp.hostcache.purgenow"
+        | "tcp.delayed_ack"
+        | "tcp.insecure_rst"
+        | "tcp.insecure_syn"
+            if value <= 1 => {}
         _ => return None,
     }
     Some(())
@@ -288,7 +303,7 @@ fn own(host: &mut Host, name: &str, value: &str) -> Option<()> {
     let connection = &mut settings.connection;
     match (name, value) {
         ("congestion", _) => connection.congestion = congestion(value)?,
-        ("urgent", _) => connection.urgent = profile(value)?.clone(),
+        ("urgent", _) => connection.urgent = *profile(value)?,
         ("seq_validation", "rfc793") => connection.seq_validation = Edge::Rfc793,
         ("seq_validation", "seqval") => connection.seq_validation = Edge::Seqval,
         ("window_probe", "next") => connection.window_probe = WindowProbe::NextOctet,
@@ -357,7 +372,10 @@ mod tests {
         let connection = &host.settings().connection;
         assert!(!connection.timestamps && connection.receive_buffer == 15 << 20);
         assert_eq!(connection.time_wait, Duration::from_secs(2));
-        assert_eq!(command(&mut host, "sysctl -q net.ipv4.nonsense=1"), Done::Ignored("net.ipv4.nonsense=1".into()));
+        assert_eq!(
+            command(&mut host, "sysctl -q net.ipv4.nonsense=1"),
+            Done::Ignored("net.ipv4.nonsense=1".into())
+        );
         assert!(matches!(command(&mut host, "rm -rf /"), Done::Unsupported(_)));
         let set = "../common/set_sysctls.py /proc/sys/net/ipv4/tcp_sack=0";
         assert_eq!(command(&mut host, set), Done::Yes);

@@ -29,7 +29,10 @@ impl Errno {
 
     /// Its name.
     pub fn name(self) -> &'static str {
-        ERRORS.iter().find(|(_, number)| *number == self.0).map_or("an error without a name", |(name, _)| *name)
+        ERRORS
+            .iter()
+            .find(|(_, number)| *number == self.0)
+            .map_or("an error without a name", |(name, _)| *name)
     }
 }
 

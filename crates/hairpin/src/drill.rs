@@ -13,8 +13,8 @@ use miette::{IntoDiagnostic, NamedSource, Report, WrapErr};
 /// Arguments of `hairpin drill`.
 #[derive(ClapArgs, Debug)]
 pub(crate) struct Args {
-    /// Scripts to run, one after the other.
-    #[arg(required = true, value_name = "FILE.pkt")]
+    /// Scripts to run, one after the other; of a directory all scripts under it.
+    #[arg(required = true, value_name = "FILE.pkt|DIRECTORY")]
     files: Vec<PathBuf>,
     /// Step over blocks of code, `%{ ... }%`, instead of refusing the script.
     #[arg(long)]
@@ -51,7 +51,8 @@ pub(crate) fn run(args: &Args) -> miette::Result<ExitCode> {
     let options = Options { lines, ignore_code: args.ignore_code };
     let started = Instant::now();
     let mut counts: BTreeMap<&str, usize> = BTreeMap::new();
-    for file in &args.files {
+    let files = scripts(&args.files)?;
+    for file in &files {
         let text = std::fs::read_to_string(file)
             .into_diagnostic()
             .wrap_err_with(|| format!("{}: cannot be read", file.display()))?;
@@ -61,9 +62,33 @@ pub(crate) fn run(args: &Args) -> miette::Result<ExitCode> {
     }
     let counted: Vec<String> = counts.iter().map(|(verdict, count)| format!("{count} {verdict}")).collect();
     let took = started.elapsed().as_secs_f64();
-    crate::cli::print(&format!("{} scripts in {took:.3} s: {}\n", args.files.len(), counted.join(", ")))?;
+    crate::cli::print(&format!("{} scripts in {took:.3} s: {}\n", files.len(), counted.join(", ")))?;
     let passed = counts.keys().all(|verdict| *verdict == "passed");
     Ok(if passed { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+}
+
+/// The files themselves, and the scripts under the directories, in the order of their names.
+fn scripts(given: &[PathBuf]) -> miette::Result<Vec<PathBuf>> {
+    let mut files = Vec::new();
+    for path in given {
+        if !path.is_dir() {
+            files.push(path.clone());
+            continue;
+        }
+        let entries = std::fs::read_dir(path)
+            .and_then(|entries| {
+                entries.map(|entry| Ok(entry?.path())).collect::<Result<Vec<_>, std::io::Error>>()
+            })
+            .into_diagnostic()
+            .wrap_err_with(|| format!("{}: cannot be read", path.display()))?;
+        let mut wanted: Vec<PathBuf> = entries
+            .into_iter()
+            .filter(|path| path.is_dir() || path.extension().is_some_and(|extension| extension == "pkt"))
+            .collect();
+        wanted.sort();
+        files.extend(scripts(&wanted)?);
+    }
+    Ok(files)
 }
 
 fn carry_out(text: &str, options: &Options, dry_run: bool) -> Outcome {
@@ -112,7 +137,27 @@ fn failure(name: &str, text: &str, fault: &Fault, outcome: &Outcome, verbose: bo
     if !verbose && fault.kind == Kind::Failed {
         out += "  The packets up to here:\n";
         outcome.records.iter().for_each(|record| out += &format!("  {}\n", drill::packet_line(record)));
+        out += &format!("\n{}", ladder(outcome));
     }
     out.push('\n');
     out
+}
+
+/// The last packets of the script as a ladder, with the numbers that were really used.
+fn ladder(outcome: &Outcome) -> String {
+    const ROWS: usize = 30;
+    let from = outcome.records.len().saturating_sub(ROWS);
+    let packets = outcome.records.iter().skip(from).map(|record| {
+        let note = match record.mark {
+            drill::Mark::Given | drill::Mark::Expected => None,
+            drill::Mark::Wrong => Some("another one was expected"),
+            drill::Mark::Unasked => Some("nobody asked for this one"),
+        };
+        (rules::Instant::ZERO + record.at, !record.outbound, record.octets.as_slice(), note)
+    });
+    let log = sim::Log::of_exchange(["script", "endpoint"], packets);
+    sim::ladder::text(
+        &log,
+        &sim::ladder::Style { numbers: sim::ladder::Numbers::Figures, ..Default::default() },
+    )
 }

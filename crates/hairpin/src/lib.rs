@@ -9,6 +9,7 @@
 //! | [`translate`] | `translate`: capture in, capture out |
 //! | [`lab`] | `lab`: real kernels in network namespaces around the real daemon |
 //! | [`sim`] | `sim`: scenarios in virtual time, drawn as ladders |
+//! | `drill` | `drill`: scripts in the packetdrill language against the endpoint |
 //! | [`net`] | netlink, sysctls and namespaces, for `live` and `lab` |
 
 pub mod cli;

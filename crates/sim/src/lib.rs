@@ -11,6 +11,31 @@
 //! say nothing new: an exchange that would never end is a number, not a hang.
 //!
 //! This crate has no clock, no socket, no thread and no global; an endless exchange ends at a bound.
+//!
+//! ```
+//! # use hairpin_sim as sim;
+//! use sim::scenario::Side;
+//! use sim::{Behaviour, Hairpin, Host, Link, Network, ladder};
+//! use std::time::Duration;
+//!
+//! let mut network = Network::new(7);
+//! let [a, b] = [Side::A, Side::B].map(|side| {
+//!     let address = *side.endpoint().ip();
+//!     let host = Hairpin::new(address, side as u64, Behaviour::default(), None);
+//!     network.attach(if side == Side::A { "client" } else { "server" }, Box::new(host), &[address])
+//! });
+//! // The second packet from the client is lost: its ACK of the SYN-ACK.
+//! network.link(a, b, Link { lose: vec![1], ..Link::default() });
+//! network.act(b, |host, now| host.listen(Side::B.endpoint(), now));
+//! network.act(a, |host, now| host.open(Side::A.endpoint(), Side::B.endpoint(), now));
+//! network.run_for(Duration::from_millis(100));
+//! network.act(a, |host, now| host.write(b"hello", now));
+//! network.run_for(Duration::from_millis(100));
+//! assert_eq!(network.act(b, |host, now| host.read(now)), b"hello");
+//!
+//! let drawing = ladder::text(network.log(), &ladder::Style::default());
+//! assert!(drawing.lines().any(|line| line.ends_with(" X")));
+//! ```
 #![forbid(unsafe_code)]
 
 pub mod explore;

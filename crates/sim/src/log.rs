@@ -90,6 +90,35 @@ pub struct Log {
 }
 
 impl Log {
+    /// A log of packets that another driver exchanged between two nodes, in their order: when, whether the first
+    /// node sent it, what, and a word about it, if there is one. Each arrived at once.
+    pub fn of_exchange<'a>(
+        names: [&str; 2],
+        packets: impl IntoIterator<Item = (Instant, bool, &'a [u8], Option<&'a str>)>,
+    ) -> Self {
+        let mut log = Self { names: names.map(str::to_owned).to_vec(), ..Self::default() };
+        for (at, first, octets, note) in packets {
+            let id = PacketId(log.packets.len());
+            let (from, to) = if first { (NodeId(0), NodeId(1)) } else { (NodeId(1), NodeId(0)) };
+            log.packets.push(Packet {
+                from,
+                to: Some(to),
+                sent: at,
+                cause: Cause::Application,
+                fate: Fate::Arrived(at),
+                copy_of: None,
+                corrupted: false,
+                octets: octets.into(),
+            });
+            log.push(at, Moment::Sent(id));
+            log.push(at, Moment::Arrived(id));
+            if let Some(note) = note {
+                log.push(at, Moment::Note(from, note.to_owned()));
+            }
+        }
+        log
+    }
+
     /// The nodes' names.
     pub fn names(&self) -> &[String] {
         &self.names

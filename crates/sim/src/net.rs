@@ -219,7 +219,7 @@ impl<N: Node + ?Sized> Network<N> {
     pub fn settle(&mut self) {
         let end = self.now + Duration::from_secs(60);
         while let Some((&(at, _), _)) = self.queue.first_key_value() {
-            if at > end || self.run_until(at) != Ended::Deadline && self.over.is_some() {
+            if at > end || matches!(self.run_until(at), Ended::Packets | Ended::Stuck) {
                 return;
             }
         }

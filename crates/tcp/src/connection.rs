@@ -516,7 +516,7 @@ impl Connection {
     }
 
     /// A connection that has nothing buffered holds no chunk.
-    fn tidy(&mut self, cx: &mut Context<'_>) {
+    pub(crate) fn tidy(&mut self, cx: &mut Context<'_>) {
         if self.unread() == 0 && self.assembler.is_empty() {
             self.recv.clear(cx.pool);
         }

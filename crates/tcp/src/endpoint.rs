@@ -60,6 +60,8 @@ pub struct Endpoint {
     timers: Timers,
     /// Connections that have something to send, each once.
     ready: VecDeque<u32>,
+    /// What was found to come next for the connection settled last, at that time: it need not be asked again.
+    decided: Option<(u32, Instant, Out)>,
     /// Connections that have something to tell, each once.
     noticed: VecDeque<u32>,
     replies: Replies,
@@ -104,6 +106,7 @@ impl Endpoint {
             time_waits: TimeWaits::default(),
             timers: Timers::default(),
             ready: VecDeque::new(),
+            decided: None,
             noticed: VecDeque::new(),
             replies: Replies::new(config.limits.reply_queue, config.limits.stateless_replies),
             pool: Pool::new(config.limits.buffer_octets),
@@ -368,8 +371,10 @@ impl Endpoint {
         }
         while let Some(index) = self.ready.pop_front() {
             self.connections.set_ready(index, false);
-            let connection = self.connections.get_mut(index);
-            let next = connection.map_or(Next::Idle, |connection| connection.next(now, &self.link));
+            let next = match self.decided.take() {
+                Some((of, at, out)) if (of, at) == (index, now) => Next::Send(out),
+                _ => self.connections.get_mut(index).map_or(Next::Idle, |it| it.next(now, &self.link)),
+            };
             let Next::Send(out) = next else {
                 self.settle(index, now);
                 continue;
@@ -458,7 +463,16 @@ impl Endpoint {
 
     /// After any change of a connection: is there something to send, to wait for, to tell, or is it over?
     fn settle(&mut self, index: u32, now: Instant) {
+        self.decided = None;
+        let ready = self.connections.is_ready(index);
         let Some(connection) = self.connections.get_mut(index) else { return };
+        if ready && connection.waits_for_its_turn() {
+            // `poll_transmit` asks it anyway.
+            if connection.events != Events::default() {
+                self.notice(index);
+            }
+            return;
+        }
         let next = connection.settle(now, &self.link);
         let noticed = connection.events != Events::default() && !connection.released;
         if connection.counted_half_open && connection.state != State::SynReceived {
@@ -472,7 +486,8 @@ impl Endpoint {
             self.listeners.announce(listener, index);
         }
         match next {
-            Next::Send(_) => {
+            Next::Send(out) => {
+                self.decided = Some((index, now, out));
                 if self.connections.set_ready(index, true) {
                     self.ready.push_back(index);
                 }
@@ -525,6 +540,14 @@ impl Endpoint {
 }
 
 impl Connection {
+    /// Nothing but what it sends next can have changed.
+    fn waits_for_its_turn(&self) -> bool {
+        self.state == State::Established
+            && !self.released
+            && self.listener.is_none()
+            && !self.counted_half_open
+    }
+
     /// What tells the peer that the connection is aborted (RFC 9293 3.10.5), if it knows of it.
     fn abort_packet(&self) -> Option<crate::output::Packet> {
         let known = !matches!(

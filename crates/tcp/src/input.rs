@@ -13,6 +13,7 @@ use crate::segment::Segment;
 mod ack;
 mod fin;
 mod icmp;
+mod predicted;
 mod reset;
 mod sequence;
 mod syn;
@@ -22,6 +23,7 @@ mod timestamps;
 mod urgent;
 
 pub(crate) use icmp::{IcmpError, IcmpKind};
+pub(crate) use predicted::Predicted;
 
 /// What a step leaves: the segment for the next one, or nothing.
 pub(crate) type Step<'a> = Result<Segment<'a>, Stop>;

@@ -120,6 +120,13 @@ impl<T: AsRef<[u8]>> Tcp<T> {
         self.sum(source, destination).is_valid()
     }
 
+    /// The sum of the header and its pseudo-header: with that of the data, it says whether the checksum is right.
+    pub fn header_sum(&self, source: Ipv4Addr, destination: Ipv4Addr) -> Sum {
+        let octets = self.octets();
+        let pseudo = Sum::pseudo_header(source, destination, PROTOCOL, octets.len() as u16);
+        pseudo.plus(Sum::of(&octets[..self.header_len()]))
+    }
+
     fn sum(&self, source: Ipv4Addr, destination: Ipv4Addr) -> Sum {
         let octets = self.octets();
         Sum::pseudo_header(source, destination, PROTOCOL, octets.len() as u16).plus(Sum::of(octets))

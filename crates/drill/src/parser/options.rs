@@ -103,7 +103,9 @@ impl Parser<'_> {
         let text = match self.peek().clone() {
             TokenKind::Word(word) => word,
             // Leading zeros are only in the text.
-            TokenKind::Int(value) if self.text_at(&span).len() > value.to_string().len() => self.text_at(&span),
+            TokenKind::Int(value) if self.text_at(&span).len() > value.to_string().len() => {
+                self.text_at(&span)
+            }
             TokenKind::Int(value) => value.to_string(),
             _ => return Ok(Vec::new()),
         };

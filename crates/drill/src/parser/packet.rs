@@ -190,7 +190,9 @@ impl Parser<'_> {
         let mut quoted = (0, 0);
         if self.accept('[') {
             if self.is_word("udp") || self.is_word("raw") {
-                return Err(self.unsupported("a quoted packet that is not TCP", "this endpoint speaks TCP only"));
+                return Err(
+                    self.unsupported("a quoted packet that is not TCP", "this endpoint speaks TCP only")
+                );
             }
             quoted = self.seq()?;
             if self.is('/') {

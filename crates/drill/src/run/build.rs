@@ -89,7 +89,8 @@ fn ipv4(ip: &Ip, protocol: u8, from: SocketAddrV4, to: SocketAddrV4, payload: Ve
         Tos::Whole(tos) => tos,
     };
     let total = u16::try_from(20 + payload.len()).unwrap_or(u16::MAX).to_be_bytes();
-    let mut octets = vec![0x45, tos, total[0], total[1], 0, 0, 0x40, 0, ip.ttl.unwrap_or(255), protocol, 0, 0];
+    let mut octets =
+        vec![0x45, tos, total[0], total[1], 0, 0, 0x40, 0, ip.ttl.unwrap_or(255), protocol, 0, 0];
     octets.extend(from.ip().octets());
     octets.extend(to.ip().octets());
     let checksum = Sum::of(&octets).checksum().to_be_bytes();

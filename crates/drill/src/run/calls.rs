@@ -5,10 +5,10 @@ use core::time::Duration;
 
 use rules::Instant;
 
+use super::Runner;
 use super::flow::{Flow, Phase};
 use super::time::{Moment, Window};
 use super::value::{elements, field, number, number_or_any};
-use super::Runner;
 use crate::ast::{Call, Event, Expr, Value};
 use crate::fault::{Fault, Result};
 use crate::sockets::{PollFd, Stop};
@@ -71,7 +71,8 @@ impl Runner {
                 self.check_end(event, window, end)
             }
             (Attempt::Blocks, None) => {
-                let help = format!("say until when: 0...0.5 {}(...), or make the socket non-blocking", call.name);
+                let help =
+                    format!("say until when: 0...0.5 {}(...), or make the socket non-blocking", call.name);
                 Err(Fault::failed(&call.name_span, "this call blocks", "it does not return", help))
             }
             (Attempt::Blocks, Some(_)) => {
@@ -164,7 +165,7 @@ impl Runner {
         }
     }
 
-    fn argument<'a>(call: &'a Call, at: usize) -> Result<&'a Expr> {
+    fn argument(call: &Call, at: usize) -> Result<&Expr> {
         call.arguments.get(at).ok_or_else(|| {
             let message = format!("{} has too few arguments", call.name);
             Fault::syntax(&call.name_span, message, format!("argument {} is missing", at + 1))
@@ -278,10 +279,14 @@ impl Runner {
             "readv" | "writev" => iovec_len(Self::argument(call, 1)?)?,
             "recvmsg" | "sendmsg" => {
                 let message = Self::argument(call, 1)?;
-                if let Some(control) = field(message, "msg_control") {
-                    if !elements(control).is_empty() {
-                        return Err(Fault::unsupported(&control.span, "control messages", "leave msg_control out"));
-                    }
+                if let Some(control) = field(message, "msg_control")
+                    && !elements(control).is_empty()
+                {
+                    return Err(Fault::unsupported(
+                        &control.span,
+                        "control messages",
+                        "leave msg_control out",
+                    ));
                 }
                 match field(message, "msg_iov") {
                     Some(iov) => iovec_len(iov)?,
@@ -294,7 +299,11 @@ impl Runner {
             _ => Self::number_at(call, 2)?,
         };
         usize::try_from(size).ok().filter(|size| *size <= LARGEST).ok_or_else(|| {
-            Fault::unsupported(&call.name_span, "a buffer of this size", format!("{LARGEST} octets are the most"))
+            Fault::unsupported(
+                &call.name_span,
+                "a buffer of this size",
+                format!("{LARGEST} octets are the most"),
+            )
         })
     }
 
@@ -313,7 +322,11 @@ impl Runner {
         Ok(self.host.recv(fd, &mut buf, flags).map(|received| Returned::value(received.len)))
     }
 
-    fn transmit(&mut self, call: &Call, progress: &mut Progress) -> Result<core::result::Result<Returned, Stop>> {
+    fn transmit(
+        &mut self,
+        call: &Call,
+        progress: &mut Progress,
+    ) -> Result<core::result::Result<Returned, Stop>> {
         let (fd, size, flags) = (self.fd(call, 0)?, Self::size(call)?, Self::flags(call)?);
         let mut data = vec![0; size];
         if let Value::Text(text) = &Self::argument(call, 1)?.value {
@@ -335,10 +348,10 @@ impl Runner {
             Err(stop) => return Ok(Err(stop)),
         };
         let mut returned = Returned::value(0);
-        if let Some(expr) = argument.filter(|_| request != FIONBIO) {
-            if number_or_any(expr)?.is_some_and(|expected| expected != i64::from(value)) {
-                returned.wrong.push((expr.clone(), value.to_string()));
-            }
+        if let Some(expr) = argument.filter(|_| request != FIONBIO)
+            && number_or_any(expr)?.is_some_and(|expected| expected != i64::from(value))
+        {
+            returned.wrong.push((expr.clone(), value.to_string()));
         }
         Ok(Ok(returned))
     }

@@ -72,20 +72,24 @@ fn options(mut octets: &[u8], flow: &Flow, from_peer: impl Fn(u32) -> u32) -> (V
         let Some((option, behind)) = octets.split_at_checked(len.max(2)) else { break };
         octets = behind;
         let data = option.get(2..).unwrap_or(&[]);
-        let word = |at: usize| data.get(at..at + 4).and_then(|word| word.try_into().ok()).map(u32::from_be_bytes);
+        let word =
+            |at: usize| data.get(at..at + 4).and_then(|word| word.try_into().ok()).map(u32::from_be_bytes);
         options.push(match (kind, data.len()) {
             (2, 2) => TcpOption::Mss(u16::from_be_bytes([data[0], data[1]])),
             (3, 1) => TcpOption::WindowScale(data[0]),
             (4, 0) => TcpOption::SackOk,
             (5, len) if len % 8 == 0 => TcpOption::Sack(
-                (0..len).step_by(8).filter_map(|at| Some((from_peer(word(at)?), from_peer(word(at + 4)?)))).collect(),
+                (0..len)
+                    .step_by(8)
+                    .filter_map(|at| Some((from_peer(word(at)?), from_peer(word(at + 4)?))))
+                    .collect(),
             ),
             (8, 8) => {
                 stamp = word(0);
                 let value = stamp.unwrap_or(0);
-                let shown = flow.first_stamp.map_or(value, |(script, live)| {
-                    value.wrapping_sub(live).wrapping_add(script)
-                });
+                let shown = flow
+                    .first_stamp
+                    .map_or(value, |(script, live)| value.wrapping_sub(live).wrapping_add(script));
                 TcpOption::Timestamps(shown, word(4).unwrap_or(0))
             }
             _ => TcpOption::Other(*kind, data.to_vec()),

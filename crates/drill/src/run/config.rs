@@ -87,7 +87,9 @@ impl Runner {
                 let help = "the endpoint is in this process";
                 return Err(Fault::unsupported(span, format!("--{name}"), help));
             }
-            "is_anyip" => return Err(Fault::unsupported(span, "--is_anyip", "this endpoint speaks TCP only")),
+            "is_anyip" => {
+                return Err(Fault::unsupported(span, "--is_anyip", "this endpoint speaks TCP only"));
+            }
             "udp_encapsulation" | "udp_encaps" => {
                 return Err(Fault::unsupported(span, "TCP in UDP", "write the TCP packet itself"));
             }

@@ -77,6 +77,10 @@ impl Runner {
 
     /// An event of the script begins now: not later than it should.
     pub(super) fn check_start(&self, event: &Event, window: &Window) -> Result<()> {
-        if self.events == 0 { Ok(()) } else { self.check_time(event, window, self.now(), "this event begins") }
+        if self.events == 0 {
+            Ok(())
+        } else {
+            self.check_time(event, window, self.now(), "this event begins")
+        }
     }
 }

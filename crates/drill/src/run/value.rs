@@ -14,13 +14,19 @@ pub(super) fn number(expr: &Expr) -> Result<i64> {
         Value::Word(name) => symbols::number(name)
             .ok_or_else(|| Fault::unsupported(&expr.span, format!("the name {name}"), "write its number")),
         Value::Or(left, right) => Ok(number(left)? | number(right)?),
-        Value::Apply(name, arguments) if matches!(name.as_str(), "htons" | "htonl") => match arguments.first() {
-            Some(argument) => number(argument),
-            None => Err(Fault::syntax(&expr.span, "a number is missing", "write htons(8080)")),
-        },
+        Value::Apply(name, arguments) if matches!(name.as_str(), "htons" | "htonl") => {
+            match arguments.first() {
+                Some(argument) => number(argument),
+                None => Err(Fault::syntax(&expr.span, "a number is missing", "write htons(8080)")),
+            }
+        }
         // A list of one stands for its element, as in setsockopt.
         Value::List(list) | Value::Group(list) if list.len() == 1 => number(&list[0]),
-        _ => Err(Fault::syntax(&expr.span, "expected a number", "write a number or a name such as SO_REUSEADDR")),
+        _ => Err(Fault::syntax(
+            &expr.span,
+            "expected a number",
+            "write a number or a name such as SO_REUSEADDR",
+        )),
     }
 }
 

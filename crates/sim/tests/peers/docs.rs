@@ -136,9 +136,14 @@ fn peers() -> String {
         let probes = maker.probes().map_or_else(
             |why| why,
             |it| {
-                let octets =
-                    if it.intact && it.read == it.expected { "all octets once" } else { "**octets lost**" };
-                format!("{}, {octets}", played(&it.played))
+                let octets = if it.played.count.is_war() {
+                    String::new()
+                } else if it.intact && it.read == it.expected {
+                    ", every octet once".to_owned()
+                } else {
+                    format!(", **stalled** at {} of {} octets", it.read[0], it.expected[0])
+                };
+                format!("{}{octets}", played(&it.played))
             },
         );
         let _ = writeln!(out, "| {name} | {open} | {every_open} | {close} | {every_close} | {probes} |");

@@ -161,3 +161,12 @@ fn land_is_answered_by_others_and_not_by_hairpin() {
         assert!(Maker::new((other, Kind::Hairpin)).land().answers > 0, "{other:?}");
     }
 }
+
+// covers: S5
+#[test]
+fn crossing_probes_leave_two_smoltcps_stuck_and_none_with_hairpin_at_one_end() {
+    let smoltcps = Maker::new((Kind::Smoltcp, Kind::Smoltcp)).probes().expect("both probe");
+    assert!(smoltcps.read[0] < smoltcps.expected[0], "the figure's deadlock, less its noise");
+    let one = Maker::new((Kind::Smoltcp, Kind::Hairpin)).probes().expect("both probe");
+    assert_eq!(one.read, one.expected);
+}

@@ -1,11 +1,13 @@
 //! The endpoint in memory, on one core, beside others.
 //!
-//! `cargo bench -p hairpin-tcp --bench stack [-- throughput connections set-up flood]` prints a line of JSON for each
+//! `cargo bench -p hairpin-tcp --bench stack [-- throughput connections set-up flood losses]` prints a line of JSON for each
 //! figure, behind `bench: `. Pairs run A B A B in one process: absolute figures move with the machine, ratios less.
 
 mod figures;
 mod flood;
+mod grid;
 mod many;
+mod memory;
 mod ours;
 mod smol;
 mod throughput;
@@ -24,5 +26,8 @@ fn main() {
     }
     if wants("flood") {
         flood::run();
+    }
+    if wants("losses") {
+        grid::run();
     }
 }

@@ -22,14 +22,6 @@ impl Queue {
         Self { packets: VecDeque::new(), free: Vec::new(), size }
     }
 
-    pub(crate) fn is_empty(&self) -> bool {
-        self.packets.is_empty()
-    }
-
-    pub(crate) fn len(&self) -> usize {
-        self.packets.len()
-    }
-
     pub(crate) fn buffer(&mut self) -> Box<[u8]> {
         self.free.pop().unwrap_or_else(|| vec![0; self.size].into())
     }
@@ -73,6 +65,15 @@ impl Pair {
             to_b: Queue::new(size),
             now: Instant::from_secs(1),
         }
+    }
+
+    /// For a long path: `buffers` octets both ways.
+    pub(crate) fn with_buffers(buffers: u32) -> Self {
+        let connection = Config { send_buffer: buffers, receive_buffer: buffers, ..Config::default() };
+        let host = |address| EndpointConfig { connection: connection.clone(), ..config(address, false) };
+        let mut pair = Self::new(false);
+        (pair.a, pair.b) = (Endpoint::new(host(A), [1; 32]), Endpoint::new(host(B), [2; 32]));
+        pair
     }
 
     /// Everything that both have to send goes to the other, until nothing moves.

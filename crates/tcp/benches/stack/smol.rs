@@ -99,6 +99,15 @@ impl Pair {
         pair
     }
 
+    /// Open, and what they send from now on stays in queues of their own: somebody else carries it.
+    pub(crate) fn apart(buffers: usize) -> Self {
+        let mut pair = Self::new(buffers);
+        for host in [&mut pair.a, &mut pair.b] {
+            host.link.outgoing = Rc::new(RefCell::new(Queue::new(1_514)));
+        }
+        pair
+    }
+
     pub(crate) fn pass(&mut self, most: usize) {
         let now = Instant::from_micros(self.micros);
         for (host, budget) in [(&mut self.a, most), (&mut self.b, usize::MAX)] {
@@ -117,6 +126,48 @@ impl Pair {
 
     pub(crate) fn tick(&mut self) {
         self.micros += 1;
+    }
+}
+
+impl crate::grid::Stacks for Pair {
+    fn write(&mut self, data: &[u8]) {
+        while self.send(data) == data.len() {}
+    }
+
+    fn read(&mut self) -> usize {
+        self.b.sockets.get_mut::<Socket<'_>>(self.b.socket).recv(|all| (all.len(), all.len())).unwrap_or(0)
+    }
+
+    fn advance(&mut self, nanos: u64) {
+        self.micros = nanos.div_ceil(1_000) as i64;
+    }
+
+    fn arrive(&mut self, at_b: bool, packet: &[u8]) {
+        let mut queue = if at_b { &self.b } else { &self.a }.link.incoming.borrow_mut();
+        let mut buffer = queue.buffer();
+        buffer[..packet.len()].copy_from_slice(packet);
+        queue.push(buffer, packet.len());
+    }
+
+    fn poll(&mut self, sent: &mut dyn FnMut(bool, Vec<u8>)) {
+        let now = Instant::from_micros(self.micros);
+        for (from_a, host) in [(true, &mut self.a), (false, &mut self.b)] {
+            host.link.budget = usize::MAX;
+            host.interface.poll(now, &mut host.link, &mut host.sockets);
+            let mut queue = host.link.outgoing.borrow_mut();
+            while let Some((buffer, len)) = queue.pop() {
+                sent(from_a, buffer[..len].to_vec());
+                queue.give(buffer);
+            }
+        }
+    }
+
+    fn next(&mut self) -> Option<u64> {
+        let now = Instant::from_micros(self.micros);
+        let times = [&mut self.a, &mut self.b].map(|host| host.interface.poll_at(now, &host.sockets));
+        // Never at once again: it has just been asked.
+        let micros = times.into_iter().flatten().map(|at| at.total_micros().max(self.micros + 1)).min()?;
+        Some(micros as u64 * 1_000)
     }
 }
 

@@ -17,6 +17,8 @@ pub(super) enum Place {
 /// Tuples and their places.
 pub(super) struct Demux {
     tuples: HashMap<(u64, u32), Place, Keyed>,
+    /// The one found last: segments come in bursts.
+    last: Option<((u64, u32), Place)>,
 }
 
 #[derive(Clone, Copy)]
@@ -38,26 +40,41 @@ fn key(tuple: &Tuple) -> (u64, u32) {
 
 impl Demux {
     pub(super) fn new(key: [u64; 2]) -> Self {
-        Self { tuples: HashMap::with_hasher(Keyed(key)) }
+        Self { tuples: HashMap::with_hasher(Keyed(key)), last: None }
     }
 
     pub(super) fn find(&self, tuple: &Tuple) -> Option<Place> {
         self.tuples.get(&key(tuple)).copied()
     }
 
+    /// The same for a segment that arrives: likely the one of the segment before.
+    pub(super) fn find_again(&mut self, tuple: &Tuple) -> Option<Place> {
+        let key = key(tuple);
+        if let Some((last, place)) = self.last
+            && last == key
+        {
+            return Some(place);
+        }
+        let place = self.tuples.get(&key).copied()?;
+        self.last = Some((key, place));
+        Some(place)
+    }
+
     pub(super) fn insert(&mut self, tuple: Tuple, place: Place) {
+        self.last = None;
         self.tuples.insert(key(&tuple), place);
     }
 
     /// Removes the tuple, whoever has it.
     pub(super) fn remove_any(&mut self, tuple: &Tuple) {
+        self.last = None;
         self.tuples.remove(&key(tuple));
     }
 
     /// Removes the tuple if it is still `place`'s: another incarnation may have taken it.
     pub(super) fn remove(&mut self, tuple: &Tuple, place: Place) {
         if self.find(tuple) == Some(place) {
-            self.tuples.remove(&key(tuple));
+            self.remove_any(tuple);
         }
     }
 }

@@ -9,7 +9,7 @@ use wire::tcp::{Flags, Tcp};
 use wire::{Fragment, Packet, Transport, Trust};
 
 use super::{Context, Endpoint, Place, context};
-use crate::input::{IcmpError, IcmpKind};
+use crate::input::{IcmpError, IcmpKind, Predicted};
 use crate::output::reset_packet;
 use crate::segment::{Segment, Tuple};
 use crate::{Checksum, Reason};
@@ -18,11 +18,8 @@ impl Endpoint {
     /// One IPv4 packet: TCP for us, or an ICMP error about it. Others are counted and ignored.
     pub fn handle_packet(&mut self, packet: &[u8], checksum: Checksum, now: Instant) {
         self.counters.received += 1;
-        let trust = match checksum {
-            Checksum::Verify => Trust::Verify,
-            Checksum::Trusted => Trust::Skip,
-        };
-        let Ok(header) = Packet::parse(packet, trust) else {
+        // A segment is verified when it is known whose it is: its text may be copied in the same pass.
+        let Ok(header) = Packet::parse(packet, Trust::Skip) else {
             self.counters.malformed += 1;
             return;
         };
@@ -35,13 +32,13 @@ impl Endpoint {
             return;
         }
         match header.transport {
-            Transport::Tcp { .. } => self.handle_tcp(packet, &header, now),
-            Transport::IcmpError { .. } => self.handle_icmp_error(packet, &header, now),
+            Transport::Tcp { .. } => self.handle_tcp(packet, &header, checksum, now),
+            Transport::IcmpError { .. } => self.handle_icmp_error(packet, &header, checksum, now),
             _ => self.counters.not_tcp += 1,
         }
     }
 
-    fn handle_tcp(&mut self, packet: &[u8], header: &Packet, now: Instant) {
+    fn handle_tcp(&mut self, packet: &[u8], header: &Packet, checksum: Checksum, now: Instant) {
         let octets = packet.get(usize::from(header.header_len)..usize::from(header.total_len));
         let Some(Ok(tcp)) = octets.map(Tcp::new) else {
             self.counters.malformed += 1;
@@ -54,7 +51,26 @@ impl Endpoint {
             local: SocketAddrV4::new(header.destination, tcp.destination_port()),
             remote: SocketAddrV4::new(header.source, tcp.source_port()),
         };
-        match self.demux.find(&tuple) {
+        let place = self.demux.find_again(&tuple);
+        let headers = || tcp.header_sum(header.source, header.destination);
+        if let Some(Place::Connection(index)) = place
+            && let Some(connection) = self.connections.get_mut(index)
+        {
+            let unsummed = (checksum == Checksum::Verify).then(headers);
+            match connection.take_predicted(&segment, unsummed, &mut context!(self, now)) {
+                Predicted::Taken => return self.settle(index, now),
+                Predicted::Damaged => {
+                    self.counters.malformed += 1;
+                    return;
+                }
+                Predicted::No => {}
+            }
+        }
+        if checksum == Checksum::Verify && !tcp.checksum_is_valid(header.source, header.destination) {
+            self.counters.malformed += 1;
+            return;
+        }
+        match place {
             Some(Place::Connection(index)) => self.handle_segment(index, tuple, segment, now),
             Some(Place::TimeWait(index)) => self.handle_time_wait(index, tuple, segment, now),
             None => self.handle_stranger(tuple, segment, now),
@@ -104,7 +120,11 @@ impl Endpoint {
         }
     }
 
-    fn handle_icmp_error(&mut self, packet: &[u8], header: &Packet, now: Instant) {
+    fn handle_icmp_error(&mut self, packet: &[u8], header: &Packet, checksum: Checksum, now: Instant) {
+        if checksum == Checksum::Verify && Packet::parse(packet, Trust::Verify).is_err() {
+            self.counters.malformed += 1;
+            return;
+        }
         let found =
             read_icmp_error(packet, header).and_then(|(tuple, error)| match self.demux.find(&tuple) {
                 Some(Place::Connection(index)) => Some((index, error)),

@@ -89,6 +89,10 @@ impl Slab {
         (0..).zip(&self.slots).filter(|(_, slot)| of_listener(slot)).map(|(index, _)| index).collect()
     }
 
+    pub(super) fn is_ready(&self, index: u32) -> bool {
+        self.slots.get(index as usize).is_some_and(|slot| slot.ready)
+    }
+
     /// True if that is a change.
     pub(super) fn set_ready(&mut self, index: u32, ready: bool) -> bool {
         self.slots

@@ -95,7 +95,7 @@ impl Connection {
             && self.snd_wnd >= self.send_from().distance_from(self.snd_una).saturating_add(mss)
     }
 
-    fn window_of(&self, segment: &Segment<'_>) -> u32 {
+    pub(super) fn window_of(&self, segment: &Segment<'_>) -> u32 {
         window_octets(segment.window, if segment.has(Flags::SYN) { 0 } else { self.snd_shift })
     }
 

@@ -67,7 +67,7 @@ impl Connection {
         self.deaf || self.recv.place(cx.pool, offset, segment.payload)
     }
 
-    fn advance_rcv_nxt(&mut self, rcv_nxt: SeqNumber, cx: &mut Context<'_>) {
+    pub(super) fn advance_rcv_nxt(&mut self, rcv_nxt: SeqNumber, cx: &mut Context<'_>) {
         let octets = rcv_nxt.distance_from(self.rcv_nxt);
         if octets == 0 {
             return;
@@ -83,7 +83,7 @@ impl Connection {
 
     /// An ACK now for what is out of order, fills a hole, came twice, or is the second segment; later for
     /// the rest.
-    fn owe_ack(&mut self, expected: SeqNumber, end: SeqNumber, cx: &Context<'_>) {
+    pub(super) fn owe_ack(&mut self, expected: SeqNumber, end: SeqNumber, cx: &Context<'_>) {
         let in_order = self.rcv_nxt == end && expected != end;
         let enough = self.unacked_octets >= 2 * u32::from(self.peer_segment());
         if !in_order || !self.assembler.is_empty() || enough || self.config.delayed_ack.is_zero() {

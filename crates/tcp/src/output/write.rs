@@ -152,7 +152,7 @@ impl Connection {
                 if len > 0 && seq.plus(len) == self.snd_end() {
                     flags = flags | Flags::PSH;
                 }
-                if self.cwr_due && !again && len > 0 {
+                if self.cwr_due && self.negotiated.ecn && !again && len > 0 {
                     flags = flags | Flags::CWR;
                 }
             }

@@ -75,7 +75,7 @@ impl Receiver {
     pub(crate) fn on_pointer(&mut self, profile: &HostProfile, pointer: Pointer, at: Position) -> News {
         match family(profile) {
             Family::Linux => self.linux_pointer(profile, pointer, at),
-            Family::Bsd => self.bsd_pointer(pointer, at),
+            Family::Bsd => self.bsd_pointer(profile, pointer, at),
             Family::Standard => self.standard_pointer(profile, pointer, at),
         }
     }
@@ -91,9 +91,12 @@ impl Receiver {
         self.news(mark)
     }
 
-    fn bsd_pointer(&mut self, pointer: Pointer, at: Position) -> News {
+    fn bsd_pointer(&mut self, profile: &HostProfile, pointer: Pointer, at: Position) -> News {
         let (seq, len) = pointer.text;
-        let field = bsd::trimmed_field(pointer.field, seq.distance_from(pointer.seq));
+        // The rules count to the octet that follows.
+        let last = profile.receive == urgent::Pointer::Last;
+        let told = pointer.field.saturating_add(u16::from(last));
+        let field = bsd::trimmed_field(told, seq.distance_from(pointer.seq));
         let receiver = bsd::Receiver {
             rcv_nxt: at.rcv_nxt,
             rcv_up: self.mark.filter(|mark| mark.after(at.rcv_nxt)).unwrap_or(at.rcv_nxt),
@@ -230,6 +233,11 @@ impl Receiver {
             Some(state) if profile.delivery != Delivery::InLine => state.places.back() == Some(&rcv_read),
             _ => self.mark == Some(rcv_read),
         }
+    }
+
+    /// Octets of urgent data have left the stream, or may be about to.
+    pub(crate) const fn is_out_of_band(&self) -> bool {
+        self.out_of_band.is_some()
     }
 
     /// The octet at `rcv_read` is urgent.

@@ -207,3 +207,46 @@ pub fn describe(flight: &Flight) -> String {
 pub fn octets(len: usize) -> Vec<u8> {
     (0..len).map(|n| (n * 31 + n / 251) as u8).collect()
 }
+
+/// A segment from one end of a connection to the other that the peer never sent. `seq` and `ack` are changed by
+/// `change` from what the sender's next ACK would have.
+pub fn forge(
+    pair: &mut Pair,
+    ids: (ConnectionId, ConnectionId),
+    to_b: bool,
+    payload: &[u8],
+    change: impl FnOnce(&mut wire::craft::Segment<'_>),
+) {
+    let to = if to_b { pair.b.info(ids.1) } else { pair.a.info(ids.0) };
+    let to = to.expect("it is held");
+    let mut segment = wire::craft::Segment::new(to.remote.port(), to.local.port(), wire::tcp::Flags::ACK);
+    (segment.seq, segment.ack) = (to.rcv_nxt, to.snd_una);
+    change(&mut segment);
+    let mut buf = vec![0; 2_000];
+    let header = wire::craft::Header::new(*to.remote.ip(), *to.local.ip());
+    let len = wire::craft::tcp(&mut buf, &header, &segment, payload).expect("it fits");
+    let endpoint = if to_b { &mut pair.b } else { &mut pair.a };
+    endpoint.handle_packet(&buf[..len], Checksum::Verify, pair.now);
+}
+
+/// What `endpoint` sends now, without a wire.
+pub fn sent_by(endpoint: &mut Endpoint, now: Instant) -> Vec<Vec<u8>> {
+    // What lay in the caller's buffer before is in no packet.
+    let mut buf = vec![0xA5; 70_000];
+    let mut packets = vec![];
+    while let Some(transmit) = endpoint.poll_transmit(&mut buf, now) {
+        packets.push(buf[..transmit.len].to_vec());
+        buf.fill(0xA5);
+    }
+    packets
+}
+
+pub fn tcp_of(packet: &[u8]) -> Tcp<&[u8]> {
+    wire::Packet::parse(packet, wire::Trust::Verify).expect("a right packet");
+    Tcp::new(&packet[20..]).expect("a segment")
+}
+
+/// No timestamps: a forged segment need not have them.
+pub fn plain() -> Config {
+    Config { timestamps: false, ..Config::default() }
+}

@@ -125,8 +125,16 @@ impl Held {
         assert!(skipped == 0 || (!self.in_line && skipped <= 17), "{skipped} octets are missing: {after:#?}");
         if !fits(start) {
             let right = text(after.remote, after.local, start, got.len);
-            let wrong: Vec<_> = (0..got.len).filter(|&at| right[at] != buf[at]).collect();
-            panic!("of {} octets at {start} those at {wrong:?} are wrong: {after:#?}", got.len);
+            // Who talks with himself may have been told, by a forged ACK, that his octet arrived: then a probe's
+            // octet of nothing stands in its place.
+            let himself = after.local == after.remote;
+            let wrong = |&at: &usize| right[at] != buf[at] && !(himself && buf[at] == 0);
+            let wrong: Vec<_> = (0..got.len).filter(wrong).collect();
+            assert!(
+                wrong.is_empty(),
+                "of {} octets at {start} those at {wrong:?} are wrong: {after:#?}",
+                got.len
+            );
         }
         if self.in_line {
             assert_eq!(seen[..got.len], buf[..got.len], "what was seen is what is read");

@@ -110,14 +110,14 @@ fn number(variable: &str) -> Option<u64> {
 // covers: T12, T1, U9, S6
 #[test]
 fn whatever_arrives_whatever_is_called_everything_holds() {
-    let wanted = number("HAIRPIN_FUZZ_SEGMENTS").unwrap_or(200_000);
+    let wanted = number("HAIRPIN_FUZZ_SEGMENTS").unwrap_or(3_000_000);
     let (mut seed, mut done, mut seen) = (number("HAIRPIN_FUZZ_SEED").unwrap_or(1), 0, [0; 10]);
     while done < wanted {
         let (segments, busy) = episode(seed, number("HAIRPIN_FUZZ_STEPS").unwrap_or(steps_of(seed)));
         done += segments;
         seen.iter_mut().zip(busy).for_each(|(sum, more)| *sum += more);
         seed += 1;
-        if wanted > 1_000_000 && seed % 2_000 == 0 {
+        if wanted > 5_000_000 && seed % 2_000 == 0 {
             println!("{done} segments, seed {seed}");
         }
     }

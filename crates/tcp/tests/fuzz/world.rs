@@ -462,7 +462,8 @@ impl World {
         let local = SocketAddrV4::new(header.source, tcp.source_port());
         let remote = SocketAddrV4::new(header.destination, tcp.destination_port());
         // One octet of nothing is how some probe (S5); it may only be one that was acknowledged.
-        let held = self.held.iter().map(Held::info).find(|info| info.local == local && info.remote == remote);
+        let mut held = self.held.iter().filter_map(|held| self.endpoint.info(held.id));
+        let held = held.find(|info| info.local == local && info.remote == remote);
         let old = held.is_none_or(|info| tcp.seq().plus(1) == info.snd_una || info.state == State::Closed);
         let probe = tcp.payload() == [0] && old;
         for (at, &sent) in (0..).zip(tcp.payload()) {

@@ -18,11 +18,16 @@ impl Runner {
         }
     }
 
-    pub(super) fn poll(&mut self, call: &Call, progress: &mut Progress) -> Result<core::result::Result<Returned, Stop>> {
+    pub(super) fn poll(
+        &mut self,
+        call: &Call,
+        progress: &mut Progress,
+    ) -> Result<core::result::Result<Returned, Stop>> {
         let list = elements(Self::argument(call, 0)?);
         let mut fds = Vec::new();
         for entry in list {
-            let wrong = || Fault::syntax(&entry.span, "expected what to wait for", "write {fd=4, events=POLLIN}");
+            let wrong =
+                || Fault::syntax(&entry.span, "expected what to wait for", "write {fd=4, events=POLLIN}");
             let fd = number(field(entry, "fd").ok_or_else(wrong)?)?;
             let events = number(field(entry, "events").ok_or_else(wrong)?)? as i16;
             let fd = self.fds.get(&fd).copied().unwrap_or(-1);

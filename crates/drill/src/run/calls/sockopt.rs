@@ -1,6 +1,8 @@
 //! setsockopt and getsockopt of scripts.
 
-use super::{Call, Expr, Fault, Result, Returned, Runner, Stop, Value, elements, field, number, number_or_any};
+use super::{
+    Call, Expr, Fault, Result, Returned, Runner, Stop, Value, elements, field, number, number_or_any,
+};
 use crate::symbols::*;
 
 impl Runner {
