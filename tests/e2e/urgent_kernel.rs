@@ -8,6 +8,8 @@
 //! | `kernel` | the kernel's side: a TUN device and a socket |
 //! | `ours` | our side: an endpoint in memory |
 
+#![allow(clippy::panic, reason = "the helpers of these tests fail as the tests do")]
+
 mod cases;
 mod client;
 mod kernel;

@@ -148,7 +148,7 @@ impl Stack {
     /// What was counted so far.
     #[must_use]
     pub fn counters(&self) -> Counters {
-        self.shared.lock().endpoint.counters().clone()
+        *self.shared.lock().endpoint.counters()
     }
 
     /// Connections that there are, those included that were dropped and have something to send yet.

@@ -102,7 +102,7 @@ pub(in crate::lab::checks) fn abort(world: &World, _: Scale) -> Finding {
 
             let mut stream = dial(world, PORT)?;
             stream.read_exact(&mut [0; 2])?;
-            let linger = nix::libc::linger { l_onoff: 1, l_linger: 0 };
+            let linger = libc::linger { l_onoff: 1, l_linger: 0 };
             setsockopt(&stream, sockopt::Linger, &linger).map_err(io::Error::from)?;
             Ok(())
         },
