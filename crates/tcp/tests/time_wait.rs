@@ -16,15 +16,15 @@ fn waiting(timestamps: bool, protect: bool) -> (Pair, SeqNumber, u32) {
     let mut pair = Pair::with(EndpointConfig::default(), b);
     let listener = pair.listen(80);
     let (from, to) = (std::net::SocketAddrV4::new(A, 5_000), std::net::SocketAddrV4::new(B, 80));
-    let a = pair.a.connect(from, to, connection, pair.now).unwrap();
+    let a = pair.a.connect(from, to, connection, pair.now).expect("a free port");
     pair.run(Duration::from_millis(100));
-    let b = pair.b.accept(listener).unwrap();
+    let b = pair.b.accept(listener).expect("open");
     pair.b.close(b, pair.now);
     pair.run(Duration::from_millis(100));
     pair.a.close(a, pair.now);
     pair.run(Duration::from_millis(100));
     assert_eq!(pair.b.time_waits(), 1);
-    let last = pair.log.iter().rfind(|flight| flight.from_a).unwrap().clone();
+    let last = pair.log.iter().rfind(|flight| flight.from_a).expect("A sent something").clone();
     let tcp = tcp_of(&last.octets);
     let value = tcp.options().map_while(Result::ok).find_map(|option| match option {
         wire::tcp::TcpOption::Timestamps { value, .. } => Some(value),
