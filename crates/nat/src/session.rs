@@ -200,6 +200,12 @@ impl Session {
         }
     }
 
+    /// Whether `flow` is the tuple of its packets, in the realm that `flow` names.
+    pub(crate) fn has(&self, flow: Flow) -> bool {
+        let realm = if flow.ports as u8 == Realm::Inside as u8 { Realm::Inside } else { Realm::Outside };
+        self.flow(realm) == flow
+    }
+
     /// What a packet of its from `realm` is rewritten to.
     #[inline(always)]
     pub(crate) fn rewrite(&self, realm: Realm) -> Rewrite {
