@@ -206,7 +206,7 @@ impl Engine {
             if !self.subscribers.has_room() || !self.hosts.has_room(hash) {
                 return Err(Limit::Subscribers.into());
             }
-            Subscriber::new(address, 0, &limits, tick).may_open(protocol, true, sessions, limits, tick)?;
+            Subscriber::new(address, 0, limits, tick).may_open(protocol, true, sessions, limits, tick)?;
             self.pool.choose_address(protocol, hash).ok_or(Limit::PortsExhausted)?
         };
         if !self.mappings.has_room() || !self.endpoints.has_room(self.key.endpoint(protocol, internal)) {
