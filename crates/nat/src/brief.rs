@@ -40,6 +40,8 @@ pub(crate) struct Brief {
     pub(crate) dont_fragment: bool,
     /// It is UDP: a checksum that comes out as 0 is sent as 0xffff.
     pub(crate) is_udp: bool,
+    /// It is an ICMP reply.
+    pub(crate) is_reply: bool,
 }
 
 impl Brief {
@@ -60,6 +62,7 @@ impl Brief {
             common: parsed.fragment == Fragment::Whole && !parsed.options.intersects(Options::SOURCE_ROUTE),
             dont_fragment: parsed.dont_fragment,
             is_udp: false,
+            is_reply: false,
         };
         match parsed.transport {
             Transport::Tcp { flags, header_len, .. } => {
@@ -76,7 +79,8 @@ impl Brief {
                 brief.is_udp = true;
                 brief.has_ports = true;
             }
-            Transport::IcmpQuery { .. } => {
+            Transport::IcmpQuery { request, .. } => {
+                brief.is_reply = !request;
                 brief.checksum_at = 2;
                 brief.has_identifier = true;
             }

@@ -3,8 +3,6 @@
 //! Making or ending a session touches a dozen lines of as many tables. Waiting for each in turn would
 //! cost a microsecond; nothing in here decides anything, it only lets the waiting happen at once.
 
-use core::net::Ipv4Addr;
-
 use crate::batch::Stages;
 use crate::brief::Brief;
 use crate::engine::Engine;
@@ -58,67 +56,100 @@ impl Engine {
     fn foresee_new(&self, stages: &Stages, new: u64) {
         let mut places = [None; BATCH];
         let mut count = 0;
-        for (_, stage) in stages.iter().enumerate().filter(|&(n, _)| new & 1 << n != 0) {
-            if let Some(newcomer) = stage.as_ref().ok().and_then(|brief| self.newcomer(brief)) {
-                places[count] = Some(newcomer);
+        let mut note = |newcomer: Option<Newcomer>| {
+            if let Some(newcomer) = newcomer
+                && let Some(place) = places.get_mut(count)
+            {
+                self.endpoints.prefetch(newcomer.endpoint_hash, 0);
+                self.hosts.prefetch(newcomer.host_hash, 0);
+                *place = Some(newcomer);
                 count += 1;
             }
+        };
+        for (n, stage) in stages.iter().enumerate() {
+            if let Ok(brief) = stage
+                && new & 1 << n != 0
+            {
+                note(self.newcomer(brief));
+            }
         }
-        let newcomers = &mut places[..count];
+        // One new session in thirty has found another's tag. Only here does it pay to look.
+        for brief in stages.iter().flatten() {
+            if let Some(index) = brief.guess
+                && !self.sessions.lines()[index as usize].has(brief.flow)
+            {
+                note(self.newcomer(brief));
+            }
+        }
         self.sessions.prefetch_free(count);
         self.mappings.prefetch_free(count);
-        for newcomer in newcomers.iter().flatten() {
-            self.endpoints.prefetch(newcomer.endpoint_hash, 0);
-            self.hosts.prefetch(newcomer.host_hash, 0);
-        }
+        let newcomers = &mut places[..count];
         for newcomer in newcomers.iter_mut().flatten() {
             if let Guess::Entry(index) = self.hosts.guess(newcomer.host_hash, 0) {
                 newcomer.host = Some(index);
                 prefetch(self.subscribers.lines(), index as usize);
             }
-        }
-        for newcomer in newcomers.iter_mut().flatten() {
-            match self.endpoints.guess(newcomer.endpoint_hash, 0) {
-                Guess::Entry(index) => prefetch(self.mappings.lines(), index as usize),
-                Guess::Further | Guess::None if self.config.ports.preserve => {
-                    // The port that it would like to keep.
-                    newcomer.port = newcomer.host.map(|host| Port {
-                        address: self.subscribers.get(host).external,
-                        protocol: newcomer.protocol,
-                        port: newcomer.internal.port,
-                    });
-                    newcomer.port.into_iter().for_each(|port| self.pool.prefetch(port));
-                }
-                Guess::Further | Guess::None => {}
+            if let Guess::Entry(index) = self.endpoints.guess(newcomer.endpoint_hash, 0) {
+                newcomer.mapping = Some(index);
+                prefetch(self.mappings.lines(), index as usize);
             }
         }
-        for newcomer in newcomers.iter().flatten() {
-            if let Some(Port { address, protocol, port }) = newcomer.port
-                && let Some(port) = self.pool.same_port(address, protocol, port)
+        for newcomer in newcomers.iter_mut().flatten() {
+            let (protocol, internal) = (newcomer.protocol, newcomer.internal);
+            let mapping = newcomer.mapping.map(|index| self.mappings.get(index));
+            if let Some(mapping) = mapping.filter(|mapping| mapping.is(protocol, internal)) {
+                self.prefetch_inbound(newcomer, mapping.external());
+            } else if self.config.ports.preserve
+                && let Some(host) = newcomer.host
             {
-                let external = self.pool.endpoint(port);
-                let inbound = Flow::new(Realm::Outside, protocol, newcomer.remote, external);
-                self.flows.prefetch(self.key.flow(inbound), 0);
+                // The port that it would like to keep.
+                let address = self.subscribers.get(host).external;
+                let port = Port { address, protocol, port: internal.port };
+                newcomer.port = Some(port);
+                self.pool.prefetch(port);
+            }
+        }
+        self.foresee_ports(newcomers);
+    }
+
+    /// Asks for what the ports that newcomers will get lead to.
+    fn foresee_ports(&self, newcomers: &[Option<Newcomer>]) {
+        // Draws from a copy are those that come later from the selector itself, for they have one order.
+        let mut selector = None;
+        for newcomer in newcomers.iter().flatten() {
+            let Some(Port { address, protocol, port }) = newcomer.port else { continue };
+            let port = self.pool.same_port(address, protocol, port).or_else(|| {
+                let selector = selector.get_or_insert_with(|| self.selector.clone());
+                let drawn = self.pool.choose_port(address, protocol, newcomer.internal, selector)?;
+                self.pool.prefetch(drawn);
+                Some(drawn)
+            });
+            if let Some(port) = port {
+                self.prefetch_inbound(newcomer, self.pool.endpoint(port));
             }
         }
     }
 
+    /// Asks for the bucket of what will come back to `external`.
+    fn prefetch_inbound(&self, newcomer: &Newcomer, external: Endpoint) {
+        let inbound = Flow::new(Realm::Outside, newcomer.protocol, newcomer.remote, external);
+        self.flows.prefetch(self.key.flow(inbound), 0);
+    }
+
     /// A packet from inside, as one that may open a session.
     fn newcomer(&self, brief: &Brief) -> Option<Newcomer> {
-        let Flow { addresses, ports } = brief.flow;
-        if !brief.common || ports as u8 != Realm::Inside as u8 {
+        if !brief.common || brief.flow.ports as u8 != Realm::Inside as u8 {
             return None;
         }
-        let end = |address: u64, port: u64| Endpoint::new(Ipv4Addr::from_bits(address as u32), port as u16);
-        let protocol = *Protocol::ALL.get(usize::from((ports >> 8) as u8))?;
-        let internal = end(addresses >> 32, ports >> 32);
+        let (protocol, internal, remote) = brief.flow.ends()?;
         Some(Newcomer {
             protocol,
             internal,
-            remote: end(addresses, ports >> 16),
+            remote,
             endpoint_hash: self.key.endpoint(protocol, internal),
             host_hash: self.key.address(internal.address.to_bits()),
             host: None,
+            mapping: None,
             port: None,
         })
     }
@@ -184,5 +215,8 @@ struct Newcomer {
     endpoint_hash: u64,
     host_hash: u64,
     host: Option<u32>,
+    /// Perhaps its mapping, perhaps one with the same tag.
+    mapping: Option<u32>,
+    /// The port that a new mapping would like to keep.
     port: Option<Port>,
 }

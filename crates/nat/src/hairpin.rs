@@ -5,8 +5,6 @@
 //! state machines see the packet, and it loses one hop. The two sessions know one another; where one
 //! ends first, the other finds or opens its successor.
 
-use wire::{Packet as Parsed, Trust};
-
 use crate::batch::{Arrival, Decision, Fit, Refusal, Route};
 use crate::brief::Brief;
 use crate::engine::Engine;
@@ -103,7 +101,7 @@ impl Engine {
             Other::Existing(partner) => partner,
             Other::New(target) => {
                 // The receiver's session ended: only what opens one may open another.
-                check_opens(&Parsed::parse(packet.data, Trust::Skip)?)?;
+                check_opens(brief)?;
                 let remote = Endpoint { port: remote_port(protocol, external), ..external };
                 let inbound = self.inbound_session(target, remote, true);
                 self.check_inbound(target, 1)?;

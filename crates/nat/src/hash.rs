@@ -1,6 +1,7 @@
 //! Keys of the tables and their hash.
 
 use core::hash::Hasher;
+use core::net::Ipv4Addr;
 
 use siphasher::sip::SipHasher13;
 
@@ -75,6 +76,15 @@ impl Flow {
                 | u64::from(protocol as u8) << 8
                 | realm as u64,
         }
+    }
+
+    /// What it was made of, but for the realm: protocol, source, destination.
+    #[inline(always)]
+    pub(crate) fn ends(self) -> Option<(Protocol, Endpoint, Endpoint)> {
+        let end = |address: u64, port: u64| Endpoint::new(Ipv4Addr::from_bits(address as u32), port as u16);
+        let protocol = *Protocol::ALL.get(usize::from((self.ports >> 8) as u8))?;
+        let source = end(self.addresses >> 32, self.ports >> 32);
+        Some((protocol, source, end(self.addresses, self.ports >> 16)))
     }
 }
 

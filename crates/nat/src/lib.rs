@@ -60,6 +60,7 @@ mod session;
 mod steering;
 mod subscriber;
 mod table;
+mod tags;
 mod timer;
 
 pub use config::{Config, ConfigError};

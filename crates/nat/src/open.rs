@@ -4,12 +4,13 @@
 //! then the limits from the subscriber's own to the engine's. Only then anything is written.
 
 use core::net::Ipv4Addr;
+use core::slice::from_ref;
 
 use rules::address::is_martian;
+use wire::Packet as Parsed;
 use wire::tcp::Flags;
-use wire::{Packet as Parsed, Transport, Trust};
 
-use crate::batch::{Arrival, Decision, Refusal, Route, ends};
+use crate::batch::{Arrival, Decision, Refusal, Route};
 use crate::brief::Brief;
 use crate::engine::Engine;
 use crate::event::{EventKind, Limit, MappingId, OpenedFrom};
@@ -38,12 +39,9 @@ impl Engine {
         packet: &Packet<'_>,
         brief: &Brief,
     ) -> Result<Decision, Refusal> {
-        let parsed = Parsed::parse(packet.data, Trust::Skip)?;
-        let Some((protocol, source, destination)) = ends(arrival.realm(), &parsed) else {
-            return Err(Reason::Protocol.into());
-        };
-        self.check_addresses(arrival, &parsed, source, destination)?;
-        check_opens(&parsed)?;
+        let (protocol, source, destination) = brief.flow.ends().ok_or(Reason::Protocol)?;
+        self.check_addresses(arrival, source, destination)?;
+        check_opens(brief)?;
         match arrival.realm() {
             Realm::Inside => {
                 self.undrawn = None;
@@ -64,25 +62,24 @@ impl Engine {
     pub(crate) fn check_addresses(
         &self,
         arrival: Arrival,
-        parsed: &Parsed,
         source: Endpoint,
         destination: Endpoint,
     ) -> Result<(), Reason> {
-        if is_martian(parsed.source) || is_martian(parsed.destination) {
+        if is_martian(source.address) || is_martian(destination.address) {
             return Err(Reason::Martian);
         }
         if source == destination {
             return Err(Reason::SourceIsDestination);
         }
         match arrival {
-            Arrival::From(Realm::Inside) if !self.inside.contain(parsed.source) => {
+            Arrival::From(Realm::Inside) if !self.inside.contain(source.address) => {
                 Err(Reason::SourceNotInside)
             }
-            Arrival::From(Realm::Inside) if self.inside.contain(parsed.destination) => {
+            Arrival::From(Realm::Inside) if self.inside.contain(destination.address) => {
                 Err(Reason::DestinationInside)
             }
             Arrival::From(Realm::Outside)
-                if self.inside.contain(parsed.source) || self.pool.owner(parsed.source).is_some() =>
+                if self.inside.contain(source.address) || self.pool.owner(source.address).is_some() =>
             {
                 Err(Reason::SpoofedInside)
             }
@@ -94,7 +91,7 @@ impl Engine {
     /// a destination of one address stand for one endpoint.
     pub(crate) fn check_later_addresses(&self, arrival: Arrival, parsed: &Parsed) -> Result<(), Reason> {
         let (source, destination) = (Endpoint::new(parsed.source, 0), Endpoint::new(parsed.destination, 0));
-        self.check_addresses(arrival, parsed, source, destination)?;
+        self.check_addresses(arrival, source, destination)?;
         match arrival.realm() {
             Realm::Inside => Ok(()),
             Realm::Outside => self.own_external(parsed.destination).map(drop),
@@ -126,7 +123,7 @@ impl Engine {
         }
         let mapping = self.plan_mapping(protocol, internal, 1)?;
         let new = self.new_session(protocol, internal, mapping, remote, OpenedFrom::Inside, target.is_some());
-        self.check_room(&[new])?;
+        self.check_room(from_ref(&new))?;
         let index = self.commit(mapping, new, brief)?;
         let rewrite = self.sessions.lines()[index as usize].rewrite(Realm::Inside);
         let route = match target {
@@ -151,7 +148,7 @@ impl Engine {
         let mapping = self.pool.mapping(port).ok_or(Reason::NoMapping)?;
         let new = self.inbound_session(mapping, remote, arrival == Arrival::Hairpin);
         self.check_inbound(mapping, 1)?;
-        self.check_room(&[new])?;
+        self.check_room(from_ref(&new))?;
         let index = self.commit(Use::Existing(mapping), new, brief)?;
         let rewrite = self.sessions.lines()[index as usize].rewrite(Realm::Outside);
         Ok(Decision { route: Route::To(Realm::Inside), rewrite, fit })
@@ -170,7 +167,9 @@ impl Engine {
             mapping,
             subscriber: line.subscriber,
             now: self.tick,
+            hashes: [0; 2],
         }
+        .hashed(self.key)
     }
 
     /// Whether the owner of `mapping` may have so many more sessions.
@@ -188,10 +187,10 @@ impl Engine {
         internal: Endpoint,
         sessions: u32,
     ) -> Result<Use, Refusal> {
-        let (limits, tick) = (self.config.limits, self.tick);
+        let (limits, tick) = (&self.config.limits, self.tick);
         if let Some(mapping) = self.find_mapping(protocol, internal) {
             let subscriber = self.subscribers.get(self.mappings.get(mapping).subscriber);
-            subscriber.may_open(protocol, false, sessions, &limits, tick)?;
+            subscriber.may_open(protocol, false, sessions, limits, tick)?;
             return Ok(Use::Existing(mapping));
         }
         let address = internal.address.to_bits();
@@ -200,14 +199,14 @@ impl Engine {
         let subscriber = self.hosts.find(hash, |index| lines[index as usize].address == address);
         let external = if let Some(index) = subscriber {
             let line = self.subscribers.get(index);
-            line.may_open(protocol, true, sessions, &limits, tick)?;
+            line.may_open(protocol, true, sessions, limits, tick)?;
             // Paired pooling: its external address or none (RFC 7857 4).
             line.external
         } else {
             if !self.subscribers.has_room() || !self.hosts.has_room(hash) {
                 return Err(Limit::Subscribers.into());
             }
-            Subscriber::new(address, 0, &limits, tick).may_open(protocol, true, sessions, &limits, tick)?;
+            Subscriber::new(address, 0, limits, tick).may_open(protocol, true, sessions, limits, tick)?;
             self.pool.choose_address(protocol, hash).ok_or(Limit::PortsExhausted)?
         };
         if !self.mappings.has_room() || !self.endpoints.has_room(self.key.endpoint(protocol, internal)) {
@@ -264,16 +263,14 @@ impl Engine {
             mapping,
             subscriber,
             now: self.tick,
+            hashes: [0; 2],
         }
+        .hashed(self.key)
     }
 
     /// Whether the engine has lines and places for these sessions.
     pub(crate) fn check_room(&self, new: &[NewSession]) -> Result<(), Limit> {
-        let places = new.iter().all(|new| {
-            [Realm::Inside, Realm::Outside]
-                .into_iter()
-                .all(|realm| self.flows.has_room(self.key.flow(new.flow(realm))))
-        });
+        let places = new.iter().flat_map(|new| &new.hashes).all(|&hash| self.flows.has_room(hash));
         if places && self.sessions.has_room(new.len() as u32) { Ok(()) } else { Err(Limit::Sessions) }
     }
 
@@ -328,8 +325,7 @@ impl Engine {
 
     fn create_session(&mut self, new: &NewSession, brief: &Brief) -> Option<u32> {
         let index = self.sessions.insert(Session::new(new))?;
-        let inside = self.key.flow(new.flow(Realm::Inside));
-        let outside = self.key.flow(new.flow(Realm::Outside));
+        let [inside, outside] = new.hashes;
         if self.flows.insert(inside, index).is_err() {
             self.sessions.remove(index);
             return None;
@@ -357,12 +353,10 @@ impl Engine {
 }
 
 /// Only a SYN opens a TCP session, and only a query an ICMP session (N10).
-pub(crate) fn check_opens(parsed: &Parsed) -> Result<(), Reason> {
-    match parsed.transport {
-        Transport::Tcp { flags, .. } if !flags.contains(Flags::SYN) || flags.contains(Flags::ACK) => {
-            Err(Reason::NotSyn)
-        }
-        Transport::IcmpQuery { request: false, .. } => Err(Reason::NotQuery),
-        _ => Ok(()),
+pub(crate) fn check_opens(brief: &Brief) -> Result<(), Reason> {
+    let is_tcp = brief.has_ports && !brief.is_udp;
+    if is_tcp && (!brief.flags.contains(Flags::SYN) || brief.flags.contains(Flags::ACK)) {
+        return Err(Reason::NotSyn);
     }
+    if brief.is_reply { Err(Reason::NotQuery) } else { Ok(()) }
 }

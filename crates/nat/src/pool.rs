@@ -21,6 +21,9 @@ const WORDS: usize = PORTS / 64;
 /// Words of the summary: a bit for each word that is all taken.
 const SUMMARY: usize = WORDS / 64;
 
+/// How many held ports ahead the bit of one to be let go is asked for.
+const AHEAD: usize = 8;
+
 /// All external addresses of this shard.
 #[derive(Debug)]
 pub(crate) struct Pool {
@@ -228,6 +231,9 @@ impl Pool {
                 break;
             }
             self.hold.queue.pop_front();
+            if let Some(&(_, ahead)) = self.hold.queue.get(AHEAD) {
+                prefetch(&self.taken, self.entry(ahead) / 64);
+            }
             self.set_free(port);
         }
     }

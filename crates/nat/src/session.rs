@@ -8,7 +8,7 @@ use zerocopy::FromZeros;
 
 use crate::event::{MappingId, OpenedFrom, SessionId};
 use crate::free::FreeList;
-use crate::hash::Flow;
+use crate::hash::{Flow, HashKey};
 use crate::memory::{Arena, prefetch};
 use crate::rewrite::Rewrite;
 use crate::{Endpoint, Protocol, Realm};
@@ -80,9 +80,18 @@ pub(crate) struct NewSession {
     pub(crate) mapping: u32,
     pub(crate) subscriber: u32,
     pub(crate) now: u32,
+    /// Of the tuple in each realm.
+    pub(crate) hashes: [u64; 2],
 }
 
 impl NewSession {
+    /// With the hashes of its tuples.
+    #[inline(always)]
+    pub(crate) fn hashed(mut self, key: HashKey) -> Self {
+        self.hashes = [Realm::Inside, Realm::Outside].map(|realm| key.flow(self.flow(realm)));
+        self
+    }
+
     /// What [`Session::flow`] will be.
     #[inline(always)]
     pub(crate) fn flow(&self, realm: Realm) -> Flow {
@@ -189,6 +198,12 @@ impl Session {
                 | u64::from(self.protocol) << 8
                 | realm as u64,
         }
+    }
+
+    /// Whether `flow` is the tuple of its packets, in the realm that `flow` names.
+    pub(crate) fn has(&self, flow: Flow) -> bool {
+        let realm = if flow.ports as u8 == Realm::Inside as u8 { Realm::Inside } else { Realm::Outside };
+        self.flow(realm) == flow
     }
 
     /// What a packet of its from `realm` is rewritten to.

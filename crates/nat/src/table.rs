@@ -10,9 +10,7 @@ use core::fmt;
 use zerocopy::FromZeros;
 
 use crate::memory::{Arena, prefetch};
-
-/// Entries of a bucket.
-const SLOTS: usize = 12;
+use crate::tags::{SLOTS, matches};
 
 /// How far from its own bucket an entry may end up. Bounds the time of every call whatever keys
 /// somebody manages to make collide.
@@ -202,33 +200,6 @@ fn buckets(entries: usize) -> usize {
 #[inline(always)]
 fn tag(hash: u64) -> u8 {
     (hash as u8).max(1)
-}
-
-/// The highest bit of each octet whose tag is `wanted`: twelve comparisons in a handful of operations.
-#[inline(always)]
-fn matches(tags: &[u8; SLOTS], wanted: u8) -> Hits {
-    const LOW: u128 = u128::from_le_bytes([0x7f; 16]);
-    const USED: u128 = (1 << (8 * SLOTS)) - 1;
-    let mut octets = [0; 16];
-    octets[..SLOTS].copy_from_slice(tags);
-    let differing = u128::from_le_bytes(octets) ^ u128::from_le_bytes([wanted; 16]);
-    // An octet is 0 exactly if neither its low bits carry into its highest nor that is set.
-    Hits(!(((differing & LOW) + LOW) | differing | LOW) & USED)
-}
-
-/// Slots, one bit in the octet of each.
-#[derive(Clone, Copy)]
-struct Hits(u128);
-
-impl Iterator for Hits {
-    type Item = usize;
-
-    #[inline(always)]
-    fn next(&mut self) -> Option<usize> {
-        let slot = (self.0.trailing_zeros() / 8) as usize;
-        self.0 &= self.0.wrapping_sub(1);
-        (slot < SLOTS).then_some(slot)
-    }
 }
 
 #[cfg(test)]

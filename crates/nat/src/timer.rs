@@ -29,7 +29,7 @@ pub(crate) fn tick_of(now: Instant) -> u32 {
 
 /// When `tick` begins.
 pub(crate) fn start_of(tick: u32) -> Instant {
-    Instant::ZERO + TICK * tick
+    Instant::from_nanos(TICK.as_nanos() as u64 * u64::from(tick))
 }
 
 /// `duration` in ticks, rounded up.
