@@ -12,6 +12,7 @@ use wire::craft;
 use wire::tcp::Flags;
 
 /// Gives A what A sends, until it is silent or `until`.
+#[allow(clippy::panic)]
 fn loop_back(pair: &mut Pair, until: Instant) {
     for _ in 0..1_000 {
         let packets = sent_by(&mut pair.a, pair.now);

@@ -21,8 +21,8 @@ fn run(a: bool, b: bool) -> (bool, Pair) {
     let data = octets(5_000);
     assert_eq!(pair.transfer(ids.0, ids.1, &data), data);
     pair.run(Duration::from_secs(1));
-    assert_eq!(pair.a.info(ids.0).unwrap().ecn, pair.b.info(ids.1).unwrap().ecn);
-    (pair.a.info(ids.0).unwrap().ecn, pair)
+    assert_eq!(pair.a.info(ids.0).expect("it is held").ecn, pair.b.info(ids.1).expect("it is held").ecn);
+    (pair.a.info(ids.0).expect("it is held").ecn, pair)
 }
 
 // covers: T9
