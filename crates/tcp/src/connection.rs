@@ -3,7 +3,6 @@
 //! What a segment does to it is in `input`, what it sends and when in `output`. Nothing here looks at a
 //! clock; nothing allocates but the buffers, from the endpoint's pool.
 
-use alloc::boxed::Box;
 use alloc::sync::Arc;
 
 use rules::Instant;
@@ -30,100 +29,103 @@ pub(crate) struct Context<'a> {
 }
 
 /// A connection that is not CLOSED, or has just become it.
+///
+/// In this order in memory: among many connections a segment costs what it has to fetch of its own. What the next
+/// text in order, its ACK and its reader look at comes first, in a few cache lines; what only sending needs, or what
+/// is rare, behind.
+#[repr(C)]
 pub(crate) struct Connection {
-    pub(crate) tuple: Tuple,
-    pub(crate) config: Arc<Config>,
     pub(crate) state: State,
-    /// Why it ended, once it did.
-    pub(crate) closed: Option<Reason>,
-    /// Whom it came in by, until it is accepted.
-    pub(crate) listener: Option<ListenerId>,
+    /// The application has let go of it.
+    pub(crate) released: bool,
+    /// The application reads no more: text is acknowledged and thrown away.
+    pub(crate) deaf: bool,
     /// It is in its listener's queue.
     pub(crate) announced: bool,
     /// It counts against `limits.half_open`.
     pub(crate) counted_half_open: bool,
-    /// The application has let go of it.
-    pub(crate) released: bool,
     pub(crate) events: Events,
     pub(crate) negotiated: Negotiated,
-
+    pub(crate) fin: Fin,
+    /// It was taken, in order: it is the octet before RCV.NXT.
+    pub(crate) peer_finished: bool,
+    /// The application has been told of it.
+    pub(crate) end_read: bool,
+    /// The SYN is to be sent (again).
+    pub(crate) syn_due: bool,
+    /// A probe was called for: by the persist timer, TLP or keep-alive.
+    pub(crate) due: Due,
+    /// The last octet before SND.NXT went out only to probe a closed window: it is not in flight.
+    pub(crate) probe_octet: bool,
+    /// ECN: CWR goes with the next new data.
+    pub(crate) cwr_due: bool,
+    /// ECN: CE was seen and no CWR since.
+    pub(crate) ece: bool,
+    /// Keep-alives sent since.
+    pub(crate) keep_alives: u8,
+    pub(crate) snd_shift: u8,
+    pub(crate) rcv_shift: u8,
+    /// The application wrote less than it wanted, and waits for room.
+    pub(crate) wants_room: bool,
+    pub(crate) tuple: Tuple,
+    /// Whom it came in by, until it is accepted.
+    pub(crate) listener: Option<ListenerId>,
     pub(crate) iss: SeqNumber,
     pub(crate) snd_una: SeqNumber,
     /// Behind the highest octet sent; an octet sent as a window probe is among them.
     pub(crate) snd_nxt: SeqNumber,
     pub(crate) snd_wnd: u32,
-    pub(crate) max_snd_wnd: u32,
     pub(crate) snd_wl1: SeqNumber,
     pub(crate) snd_wl2: SeqNumber,
     /// Largest segment to send, options included (RFC 9293 3.7.1: Eff.snd.MSS before options).
     pub(crate) snd_mss: u16,
     /// The peer's announced MSS, before the path had a say.
     pub(crate) peer_mss: u16,
-    pub(crate) snd_shift: u8,
-    /// The last octet before SND.NXT went out only to probe a closed window: it is not in flight.
-    pub(crate) probe_octet: bool,
-    pub(crate) fin: Fin,
-    /// SND.UP: the octet behind the urgent data, while it is not acknowledged.
-    pub(crate) snd_up: Option<SeqNumber>,
-    pub(crate) send: SendBuffer,
-    pub(crate) recovery: Recovery,
-    pub(crate) persist: Option<Persist>,
-    /// With pacing: no new text before then.
-    pub(crate) paced_until: Option<Instant>,
-    /// A probe was called for: by the persist timer, TLP or keep-alive.
-    pub(crate) due: Due,
-    /// The SYN is to be sent (again).
-    pub(crate) syn_due: bool,
-    /// The application wrote less than it wanted, and waits for room.
-    pub(crate) wants_room: bool,
-    /// ECN: CWR goes with the next new data.
-    pub(crate) cwr_due: bool,
-    /// ECN: CE was seen and no CWR since.
-    pub(crate) ece: bool,
-
-    pub(crate) irs: SeqNumber,
+    pub(crate) rcv_mss: u16,
     pub(crate) rcv_nxt: SeqNumber,
     /// Right edge of the window as announced: it never moves left (RFC 9293 3.8.6).
     pub(crate) rcv_adv: SeqNumber,
     /// Next octet for the application; up to RCV.NXT it is in the buffer.
     pub(crate) rcv_read: SeqNumber,
-    pub(crate) rcv_shift: u8,
-    pub(crate) rcv_mss: u16,
-    pub(crate) recv: RecvBuffer,
-    pub(crate) assembler: Assembler,
+    /// Octets taken since the last ACK went out.
+    pub(crate) unacked_octets: u32,
+    pub(crate) last_ack_sent: SeqNumber,
+    pub(crate) ts_offset: u32,
     /// Where the last text began that moved RCV.NXT: a probe's, perhaps (S9).
     pub(crate) last_text: Option<SeqNumber>,
     /// The FIN's sequence number, when it came.
     pub(crate) fin_at: Option<SeqNumber>,
-    /// It was taken, in order: it is the octet before RCV.NXT.
-    pub(crate) peer_finished: bool,
-    /// The application has been told of it.
-    pub(crate) end_read: bool,
-    /// The application reads no more: text is acknowledged and thrown away.
-    pub(crate) deaf: bool,
-    pub(crate) urgent: Receiver,
-    pub(crate) ts_recent: Option<TsRecent>,
-    pub(crate) ts_offset: u32,
-    pub(crate) last_ack_sent: SeqNumber,
-    pub(crate) ack: AckDue,
-    /// Octets taken since the last ACK went out.
-    pub(crate) unacked_octets: u32,
+    /// SND.UP: the octet behind the urgent data, while it is not acknowledged.
+    pub(crate) snd_up: Option<SeqNumber>,
     /// A duplicate to be reported (RFC 2883).
     pub(crate) dsack: Option<(SeqNumber, SeqNumber)>,
+    /// Why it ended, once it did.
+    pub(crate) closed: Option<Reason>,
+    pub(crate) config: Arc<Config>,
+    pub(crate) assembler: Assembler,
+    pub(crate) recv: RecvBuffer,
+    /// The last segment that the peer sent: for keep-alives.
+    pub(crate) heard: Instant,
+    pub(crate) ack: AckDue,
+    pub(crate) ts_recent: Option<TsRecent>,
+    pub(crate) urgent: Receiver,
+    pub(crate) send: SendBuffer,
+    pub(crate) persist: Option<Persist>,
+    /// With pacing: no new text before then.
+    pub(crate) paced_until: Option<Instant>,
+    /// When TIME-WAIT, or FIN-WAIT-2 of a closed application, is over.
+    pub(crate) linger_until: Option<Instant>,
 
+    pub(crate) recovery: Recovery,
+    pub(crate) max_snd_wnd: u32,
+    pub(crate) irs: SeqNumber,
     pub(crate) challenge: Challenge,
     /// When a segment outside the window that occupies no sequence space was answered last.
     pub(crate) empty_answered: Option<Instant>,
-    /// The last segment that the peer sent: for keep-alives.
-    pub(crate) heard: Instant,
-    /// Keep-alives sent since.
-    pub(crate) keep_alives: u8,
     /// When the last of them was.
     pub(crate) kept_alive: Instant,
     /// Since when data waits for an acknowledgment: for the user timeout.
     pub(crate) stalled_since: Option<Instant>,
-    /// When TIME-WAIT, or FIN-WAIT-2 of a closed application, is over.
-    pub(crate) linger_until: Option<Instant>,
 }
 
 /// What both sides agreed on.
@@ -227,12 +229,12 @@ impl Connection {
         ts_offset: u32,
         mtu: u16,
         now: Instant,
-    ) -> Box<Self> {
+    ) -> Self {
         let mss = config.mss.unwrap_or(mtu.saturating_sub(40)).clamp(64, mtu.saturating_sub(40).max(64));
         let rcv_shift = if config.window_scaling { shift_for(config.receive_buffer) } else { 0 };
         let recovery = Recovery::new(&config, mss, iss);
         let urgent = Receiver::default();
-        Box::new(Self {
+        Self {
             tuple,
             config,
             state,
@@ -292,7 +294,7 @@ impl Connection {
             kept_alive: now,
             stalled_since: None,
             linger_until: None,
-        })
+        }
     }
 
     /// The receive window as announced (RCV.NXT, RCV.WND).

@@ -3,7 +3,6 @@
 //! Finding a connection, arming a timer and picking the next sender cost the same whether there are ten
 //! connections or a hundred thousand. What the connections themselves do is in `input` and `output`.
 
-use alloc::boxed::Box;
 use alloc::collections::VecDeque;
 use alloc::sync::Arc;
 use alloc::vec::Vec;
@@ -406,6 +405,7 @@ impl Endpoint {
         self.time_waits.expire(now, &mut self.demux);
         let mut expired = core::mem::take(&mut self.expired);
         while let Some(index) = self.timers.pop(now) {
+            self.connections.set_wakes(index, None);
             expired.push(index);
         }
         for &index in &expired {
@@ -492,14 +492,23 @@ impl Endpoint {
                     self.ready.push_back(index);
                 }
             }
-            Next::Wait(time) => self.timers.set(index, time),
-            Next::Idle => self.timers.clear(index),
+            Next::Wait(time) => self.wake(index, Some(time)),
+            Next::Idle => self.wake(index, None),
         }
         if noticed {
             self.notice(index);
         }
         if !matches!(next, Next::Send(_)) {
             self.dispose(index, now);
+        }
+    }
+
+    fn wake(&mut self, index: u32, time: Option<Instant>) {
+        if self.connections.set_wakes(index, time) {
+            match time {
+                Some(time) => self.timers.set(index, time),
+                None => self.timers.clear(index),
+            }
         }
     }
 
@@ -527,7 +536,7 @@ impl Endpoint {
         if !unheld {
             return;
         }
-        self.timers.clear(index);
+        self.wake(index, None);
         if let Some(mut connection) = self.connections.remove(index) {
             connection.clear(&mut self.pool);
             self.counters.closed += 1;
@@ -558,6 +567,3 @@ impl Connection {
         known.then(|| (crate::output::reset_packet(self.tuple, reset), self.timestamps_alone(now)))
     }
 }
-
-/// Owned, so that a slot of the slab is small.
-type BoxedConnection = Box<Connection>;

@@ -1,47 +1,79 @@
 //! Where the connections are: a place each, with a generation, so that an id is never mistaken.
 
+use alloc::boxed::Box;
 use alloc::vec::Vec;
 
-use super::BoxedConnection;
+use rules::Instant;
+
 use crate::connection::Connection;
 use crate::{ConnectionId, ListenerId};
 
-/// The connections by index.
+/// Places that are allocated together: few enough that one connection does not cost much, and many enough that the
+/// table of them stays in the cache.
+const CHUNK: usize = 32;
+
+/// A connection that waits for nothing.
+const NEVER: Instant = Instant::from_nanos(u64::MAX);
+
+/// The connections by index. They lie in their places, not behind them: what is next to be fetched of a connection
+/// is next in memory. A place never moves.
 #[derive(Default)]
 pub(super) struct Slab {
-    slots: Vec<Slot>,
+    chunks: Vec<Box<[Slot]>>,
+    /// Places that were ever used.
+    used: u32,
     free: Vec<u32>,
 }
 
-#[derive(Default)]
+/// What is asked of every connection stands in front of it, in the same cache line.
+#[repr(C, align(64))]
 struct Slot {
-    connection: Option<BoxedConnection>,
+    /// When the timers have it woken.
+    wakes: Instant,
     /// Counts the ids that this place has had.
     generation: u32,
     /// It is in the queue of those that have something to send.
     ready: bool,
     /// It is in the queue of those that have something to tell.
     noticed: bool,
+    connection: Option<Connection>,
+}
+
+impl Default for Slot {
+    fn default() -> Self {
+        Self { wakes: NEVER, generation: 0, ready: false, noticed: false, connection: None }
+    }
 }
 
 impl Slab {
     pub(super) const fn len(&self) -> usize {
-        self.slots.len() - self.free.len()
+        self.used as usize - self.free.len()
     }
 
-    pub(super) fn insert(&mut self, connection: BoxedConnection) -> u32 {
+    fn slot(&self, index: u32) -> Option<&Slot> {
+        self.chunks.get(index as usize / CHUNK)?.get(index as usize % CHUNK)
+    }
+
+    fn slot_mut(&mut self, index: u32) -> Option<&mut Slot> {
+        self.chunks.get_mut(index as usize / CHUNK)?.get_mut(index as usize % CHUNK)
+    }
+
+    pub(super) fn insert(&mut self, connection: Connection) -> u32 {
         let index = self.free.pop().unwrap_or_else(|| {
-            self.slots.push(Slot::default());
-            (self.slots.len() - 1) as u32
+            if self.used as usize == self.chunks.len() * CHUNK {
+                self.chunks.push((0..CHUNK).map(|_| Slot::default()).collect());
+            }
+            self.used += 1;
+            self.used - 1
         });
-        if let Some(slot) = self.slots.get_mut(index as usize) {
+        if let Some(slot) = self.slot_mut(index) {
             slot.connection = Some(connection);
         }
         index
     }
 
-    pub(super) fn remove(&mut self, index: u32) -> Option<BoxedConnection> {
-        let slot = self.slots.get_mut(index as usize)?;
+    pub(super) fn remove(&mut self, index: u32) -> Option<Connection> {
+        let slot = self.slot_mut(index)?;
         let connection = slot.connection.take()?;
         slot.generation = slot.generation.wrapping_add(1);
         self.free.push(index);
@@ -50,7 +82,7 @@ impl Slab {
 
     /// The application's id of this connection is void; the connection itself may go on.
     pub(super) fn retire(&mut self, id: ConnectionId) {
-        if let Some(slot) = self.slots.get_mut(id.index as usize)
+        if let Some(slot) = self.slot_mut(id.index)
             && slot.generation == id.generation
         {
             slot.generation = slot.generation.wrapping_add(1);
@@ -58,22 +90,22 @@ impl Slab {
     }
 
     pub(super) fn get_mut(&mut self, index: u32) -> Option<&mut Connection> {
-        self.slots.get_mut(index as usize)?.connection.as_deref_mut()
+        self.slot_mut(index)?.connection.as_mut()
     }
 
     pub(super) fn id(&self, index: u32) -> Option<ConnectionId> {
-        let slot = self.slots.get(index as usize)?;
+        let slot = self.slot(index)?;
         slot.connection.is_some().then_some(ConnectionId { index, generation: slot.generation })
     }
 
     pub(super) fn index_of(&self, id: ConnectionId) -> Option<u32> {
-        let slot = self.slots.get(id.index as usize)?;
+        let slot = self.slot(id.index)?;
         (slot.connection.is_some() && slot.generation == id.generation).then_some(id.index)
     }
 
     pub(super) fn find(&self, id: ConnectionId) -> Option<&Connection> {
         let index = self.index_of(id)?;
-        self.slots.get(index as usize)?.connection.as_deref()
+        self.slot(index)?.connection.as_ref()
     }
 
     pub(super) fn find_mut(&mut self, id: ConnectionId) -> Option<&mut Connection> {
@@ -86,23 +118,39 @@ impl Slab {
         let of_listener = |slot: &Slot| {
             slot.connection.as_ref().is_some_and(|connection| connection.listener == Some(listener))
         };
-        (0..).zip(&self.slots).filter(|(_, slot)| of_listener(slot)).map(|(index, _)| index).collect()
+        (0..)
+            .zip(self.chunks.iter().flatten())
+            .filter(|(_, slot)| of_listener(slot))
+            .map(|(index, _)| index)
+            .collect()
     }
 
     pub(super) fn is_ready(&self, index: u32) -> bool {
-        self.slots.get(index as usize).is_some_and(|slot| slot.ready)
+        self.slot(index).is_some_and(|slot| slot.ready)
     }
 
     /// True if that is a change.
     pub(super) fn set_ready(&mut self, index: u32, ready: bool) -> bool {
-        self.slots
-            .get_mut(index as usize)
-            .is_some_and(|slot| core::mem::replace(&mut slot.ready, ready) != ready)
+        self.slot_mut(index).is_some_and(|slot| core::mem::replace(&mut slot.ready, ready) != ready)
     }
 
     /// True if that is a change.
     pub(super) fn set_noticed(&mut self, index: u32, noticed: bool) -> bool {
-        let slot = self.slots.get_mut(index as usize);
+        let slot = self.slot_mut(index);
         slot.is_some_and(|slot| core::mem::replace(&mut slot.noticed, noticed) != noticed)
+    }
+
+    /// The connection is to be woken at `time` (`None`: not at all). True if the timers have to be told: one that is
+    /// woken early says anew when its time is.
+    pub(super) fn set_wakes(&mut self, index: u32, time: Option<Instant>) -> bool {
+        let Some(slot) = self.slot_mut(index) else { return false };
+        let told = match time {
+            Some(time) => time < slot.wakes,
+            None => slot.wakes != NEVER,
+        };
+        if told {
+            slot.wakes = time.unwrap_or(NEVER);
+        }
+        told
     }
 }

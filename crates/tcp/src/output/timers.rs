@@ -33,7 +33,7 @@ impl Connection {
         };
         let timers = [
             ack,
-            self.recovery.deadline(),
+            self.recovery_deadline(),
             self.persist.map(|persist| persist.at),
             self.keep_alive_at(),
             self.user_timeout_at(),
@@ -41,6 +41,12 @@ impl Connection {
             self.paced_until,
         ];
         timers.into_iter().flatten().min()
+    }
+
+    /// When the timers of loss recovery want to be looked at. They rest while nothing is in flight: a connection that
+    /// only receives does not touch them.
+    fn recovery_deadline(&self) -> Option<Instant> {
+        if self.snd_una == self.snd_nxt { None } else { self.recovery.deadline() }
     }
 
     /// Time has come to `now`: what is due changes the connection, and [`Connection::next`] says what to send.
@@ -107,9 +113,10 @@ impl Connection {
     /// go (RFC 9293 3.8.6.1). To be called after every change.
     pub(crate) fn settle(&mut self, now: Instant, link: &Link) -> Next {
         let next = self.next(now, link);
+        let lost = || self.snd_una != self.snd_nxt && self.recovery.next_retransmission().is_some();
         let blocked = !matches!(next, Next::Send(_))
-            && (self.unsent() > 0 || self.recovery.next_retransmission().is_some())
-            && self.recovery.deadline().is_none()
+            && (self.unsent() > 0 || lost())
+            && self.recovery_deadline().is_none()
             && !matches!(self.state, State::Closed | State::SynSent | State::SynReceived)
             && self.paced_until.is_none();
         if !blocked {

@@ -13,7 +13,9 @@ use crate::buffer::{CHUNK, Chunk, Pool};
 /// who says, with [`clear`](Self::clear), that none are and that the last chunk can go: an idle
 /// connection holds none. Never dropped with chunks in it.
 pub(crate) struct RecvBuffer {
-    chunks: VecDeque<Option<Chunk>>,
+    /// The first chunk has its place here: most connections never have another, and then there is no queue to fetch.
+    first: Option<Chunk>,
+    rest: VecDeque<Option<Chunk>>,
     /// Where in the first chunk the base is; below [`CHUNK`].
     start: u32,
 }
@@ -21,7 +23,7 @@ pub(crate) struct RecvBuffer {
 impl RecvBuffer {
     /// An empty buffer. Allocates nothing.
     pub(crate) const fn new() -> Self {
-        Self { chunks: VecDeque::new(), start: 0 }
+        Self { first: None, rest: VecDeque::new(), start: 0 }
     }
 
     /// Puts `data` at `offset`. The caller has trimmed it to the window, which bounds what this allocates.
@@ -61,8 +63,8 @@ impl RecvBuffer {
         let mut rest = to;
         while !rest.is_empty() {
             let (piece, left) = rest.split_at_mut(rest.len().min(CHUNK - at));
-            match self.chunks.get(index) {
-                Some(Some(chunk)) => piece.copy_from_slice(&chunk[at..at + piece.len()]),
+            match self.chunk(index) {
+                Some(chunk) => piece.copy_from_slice(&chunk[at..at + piece.len()]),
                 _ => piece.fill(0),
             }
             (rest, index, at) = (left, index + 1, 0);
@@ -72,21 +74,38 @@ impl RecvBuffer {
     /// The base moves on by `octets`; the chunks before it go back.
     pub(crate) fn discard(&mut self, pool: &mut Pool, octets: usize) {
         let start = octets.saturating_add(self.start as usize);
-        let gone = (start / CHUNK).min(self.chunks.len());
-        for chunk in self.chunks.drain(..gone).flatten() {
-            pool.give(chunk);
+        for _ in 0..(start / CHUNK).min(1 + self.rest.len()) {
+            self.first.take().into_iter().for_each(|chunk| pool.give(chunk));
+            self.first = self.rest.pop_front().flatten();
         }
         // Without a chunk, any place for the base is as good as any other.
-        self.start = if self.chunks.is_empty() { 0 } else { (start % CHUNK) as u32 };
+        let none = self.first.is_none() && self.rest.is_empty();
+        self.start = if none { 0 } else { (start % CHUNK) as u32 };
     }
 
     /// Everything goes back: no octet from the base on is of use, or none has arrived.
     pub(crate) fn clear(&mut self, pool: &mut Pool) {
-        for chunk in self.chunks.drain(..).flatten() {
-            pool.give(chunk);
+        self.first.take().into_iter().chain(self.rest.drain(..).flatten()).for_each(|chunk| pool.give(chunk));
+        if self.rest.capacity() > 0 {
+            crate::buffer::shrink(&mut self.rest);
         }
-        crate::buffer::shrink(&mut self.chunks);
         self.start = 0;
+    }
+
+    #[inline]
+    fn chunk(&self, index: usize) -> Option<&Chunk> {
+        match index.checked_sub(1) {
+            None => self.first.as_ref(),
+            Some(index) => self.rest.get(index)?.as_ref(),
+        }
+    }
+
+    #[inline]
+    fn place_of(&mut self, index: usize) -> Option<&mut Option<Chunk>> {
+        match index.checked_sub(1) {
+            None => Some(&mut self.first),
+            Some(index) => self.rest.get_mut(index),
+        }
     }
 
     /// Calls `copy` for each chunk that `data` goes to: how far into `data` it is, from where, to where.
@@ -107,8 +126,7 @@ impl RecvBuffer {
         self.cover(pool, index, end.div_ceil(CHUNK))?;
         let mut rest = data;
         while !rest.is_empty() {
-            let Some(Some(chunk)) = self.chunks.get_mut(index) else { return None };
-            let to = chunk.get_mut(at..)?;
+            let to = self.place_of(index)?.as_mut()?.get_mut(at..)?;
             let (piece, left) = rest.split_at(rest.len().min(to.len()));
             copy(done, piece, &mut to[..piece.len()]);
             (rest, index, at, done) = (left, index + 1, 0, done + piece.len());
@@ -119,18 +137,22 @@ impl RecvBuffer {
     /// Sees to it that there are chunks from `first` to before `end`: all or, when the pool has too few, none.
     #[inline]
     fn cover(&mut self, pool: &mut Pool, first: usize, end: usize) -> Option<()> {
-        let missing = (first..end).filter(|&index| !matches!(self.chunks.get(index), Some(Some(_)))).count();
+        let missing = (first..end).filter(|&index| self.chunk(index).is_none()).count();
         if missing == 0 {
             return Some(());
         }
         if missing > pool.left() {
             return None;
         }
-        if self.chunks.len() < end {
-            self.chunks.resize_with(end, || None);
+        if self.rest.len() + 1 < end {
+            self.rest.resize_with(end - 1, || None);
         }
-        for slot in self.chunks.range_mut(first..end).filter(|slot| slot.is_none()) {
-            *slot = pool.take();
+        for index in first..end {
+            if let Some(place) = self.place_of(index)
+                && place.is_none()
+            {
+                *place = pool.take();
+            }
         }
         Some(())
     }
@@ -239,6 +261,6 @@ mod tests {
 
     #[test]
     fn an_empty_buffer_is_small() {
-        assert!(size_of::<RecvBuffer>() <= 40);
+        assert!(size_of::<RecvBuffer>() <= 48);
     }
 }
