@@ -71,6 +71,8 @@ pub(crate) struct Connection {
     /// Whom it came in by, until it is accepted.
     pub(crate) listener: Option<ListenerId>,
     pub(crate) iss: SeqNumber,
+    /// Our SYN was acknowledged: from then on SND.UNA may come to be ISS again, 2^32 octets later.
+    pub(crate) syn_acked: bool,
     pub(crate) snd_una: SeqNumber,
     /// Behind the highest octet sent; an octet sent as a window probe is among them.
     pub(crate) snd_nxt: SeqNumber,
@@ -246,6 +248,7 @@ impl Connection {
             events: Events::default(),
             negotiated: Negotiated::default(),
             iss,
+            syn_acked: false,
             snd_una: iss,
             snd_nxt: iss,
             snd_wnd: 0,
@@ -315,7 +318,7 @@ impl Connection {
 
     /// Sequence number of the first octet in the send buffer.
     pub(crate) fn data_start(&self) -> SeqNumber {
-        if self.snd_una == self.iss { self.iss.plus(1) } else { self.snd_una }
+        if self.syn_acked { self.snd_una } else { self.iss.plus(1) }
     }
 
     /// Where sending goes on: what went out only as a probe is sent again.
@@ -329,7 +332,7 @@ impl Connection {
         if self.fin == Fin::Sent || self.send.is_empty() {
             return 0;
         }
-        if self.snd_nxt == self.iss {
+        if self.snd_nxt == self.iss && !self.syn_acked {
             return self.send.len() as u32;
         }
         self.snd_end().distance_from(self.send_from())

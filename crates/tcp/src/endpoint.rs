@@ -67,6 +67,8 @@ pub struct Endpoint {
     pool: Pool,
     counters: Counters,
     half_open: u32,
+    /// When the last SYN cookie went out: without one no ACK is taken for its return.
+    cookie_sent: Option<Instant>,
     next_identification: u16,
     /// Where `handle_timeout` collects whose time has come.
     expired: Vec<u32>,
@@ -111,6 +113,7 @@ impl Endpoint {
             pool: Pool::new(config.limits.buffer_octets),
             counters: Counters::default(),
             half_open: 0,
+            cookie_sent: None,
             next_identification: 0,
             expired: Vec::new(),
             keys,

@@ -61,9 +61,9 @@ impl Connection {
             self.time_wait(cx.now);
         }
         let segment = self.trim(segment);
+        let segment = self.check_ack(segment, cx)?;
         self.heard = cx.now;
         self.keep_alives = 0;
-        let segment = self.check_ack(segment, cx)?;
         let segment = self.check_urgent(segment, cx)?;
         let segment = self.take_text(segment, cx)?;
         self.check_fin(segment, cx)

@@ -14,6 +14,8 @@ pub(crate) struct Segment<'a> {
     pub(crate) sent_at: SeqNumber,
     pub(crate) ack: SeqNumber,
     pub(crate) flags: Flags,
+    /// It bore a SYN as it was sent: its window is not scaled (RFC 7323 2.2).
+    pub(crate) was_syn: bool,
     /// Unscaled.
     pub(crate) window: u16,
     pub(crate) urgent: u16,
@@ -56,6 +58,7 @@ impl<'a> Segment<'a> {
             sent_at: tcp.seq(),
             ack: tcp.ack(),
             flags: tcp.flags(),
+            was_syn: tcp.flags().contains(Flags::SYN),
             window: tcp.window(),
             urgent: tcp.urgent(),
             options: Options::read(tcp),

@@ -116,3 +116,17 @@ fn initial_numbers_grow_with_the_clock_and_differ_from_one_tuple_to_the_next() {
     pair.now = pair.now + Duration::from_millis(4);
     assert_eq!(iss(&mut pair, 80), first.plus(1_000), "4 us a number");
 }
+
+// covers: S5, T2, T12
+#[test]
+fn an_octet_that_nobody_sent_does_not_make_both_ends_answer_one_another_for_ever() {
+    let mut pair = Pair::with(
+        EndpointConfig { connection: plain(), ..EndpointConfig::default() },
+        EndpointConfig { connection: plain(), ..EndpointConfig::default() },
+    );
+    let ids = pair.open(plain());
+    let before = pair.log.len();
+    forge(&mut pair, ids, false, b"x", |_| {});
+    pair.run(Duration::from_secs(4));
+    assert!(pair.log.len() - before < 60, "{} segments", pair.log.len() - before);
+}

@@ -21,6 +21,9 @@ const SIZES: [u16; 8] = [64, 256, 536, 966, 1_200, 1_400, 1_440, 1_460];
 /// A cookie's unit of time.
 const MINUTE: u64 = 64;
 
+/// How long a cookie may be good: the minute that it was made in, and the next.
+pub(super) const LIFETIME: core::time::Duration = core::time::Duration::from_secs(2 * MINUTE);
+
 /// Lowest bits of the timestamp: the peer's window scale (15: none), and SACK.
 const TIMESTAMP_BITS: u32 = 0b1_1111;
 const NO_SCALE: u32 = 15;
@@ -138,6 +141,14 @@ impl Offer {
             timestamps: segment.options.timestamps.filter(|_| self.timestamps),
             sacks: Sacks::default(),
         };
-        Segment { seq: irs, sent_at: irs, flags: Flags::SYN, options, payload: &[], ..*segment }
+        Segment {
+            seq: irs,
+            sent_at: irs,
+            flags: Flags::SYN,
+            was_syn: true,
+            options,
+            payload: &[],
+            ..*segment
+        }
     }
 }

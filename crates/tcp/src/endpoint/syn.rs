@@ -5,7 +5,7 @@ use rules::reset::Group;
 use wire::SeqNumber;
 use wire::tcp::Flags;
 
-use super::cookie::Offer;
+use super::cookie::{self, Offer};
 use super::{Context, Endpoint, context};
 use crate::output::{OptionOctets, Packet};
 use crate::segment::{Segment, Tuple};
@@ -88,14 +88,22 @@ impl Endpoint {
             identification: None,
         };
         self.counters.cookies_sent += 1;
+        self.cookie_sent = Some(now);
         self.replies.push_with(packet, options, &mut self.counters);
+    }
+
+    /// Cookies of ours may come back: else whoever sends 2^24 ACKs would have guessed one.
+    fn awaits_cookies(&self, now: Instant) -> bool {
+        self.cookie_sent.is_some_and(|sent| now.since(sent) <= cookie::LIFETIME)
     }
 
     /// An ACK to a listener: the third segment of a handshake that we did not remember, or a stray.
     fn handle_cookie(&mut self, listener: ListenerId, tuple: Tuple, segment: Segment<'_>, now: Instant) {
         let (iss, irs) = (segment.ack.minus(1), segment.seq.minus(1));
         let offer = match self.keys.check_cookie(&tuple, iss, irs, now) {
-            Some(mss) if !segment.has(Flags::SYN) => Offer::restored(mss, &segment),
+            Some(mss) if !segment.has(Flags::SYN) && self.awaits_cookies(now) => {
+                Offer::restored(mss, &segment)
+            }
             _ => {
                 self.counters.cookies_wrong += 1;
                 return self.reset(tuple, &segment, Group::Listen, now);

@@ -27,7 +27,8 @@ impl Connection {
             }
             AckVerdict::Future => {
                 cx.counters.ack_of_unsent += 1;
-                self.ack_now();
+                // Limited: a stranger who knows the numbers could make both ends answer one another for ever.
+                self.challenge_ack(cx);
                 return Err(Stop::Done);
             }
             AckVerdict::Old => {
@@ -57,8 +58,7 @@ impl Connection {
         self.events.add(if self.listener.is_some() { Events::INCOMING } else { Events::CONNECTED });
         self.snd_wl1 = segment.seq;
         self.snd_wl2 = segment.ack;
-        let shift = if segment.has(Flags::SYN) { 0 } else { self.snd_shift };
-        self.set_send_window(window_octets(segment.window, shift));
+        self.set_send_window(self.window_of(segment));
         self.heard = cx.now;
     }
 
@@ -99,7 +99,7 @@ impl Connection {
     }
 
     pub(super) fn window_of(&self, segment: &Segment<'_>) -> u32 {
-        window_octets(segment.window, if segment.has(Flags::SYN) { 0 } else { self.snd_shift })
+        window_octets(segment.window, if segment.was_syn { 0 } else { self.snd_shift })
     }
 
     fn set_send_window(&mut self, window: u32) {
@@ -117,7 +117,8 @@ impl Connection {
 
     /// New octets are acknowledged: SYN, text, FIN.
     fn advance_una(&mut self, segment: &Segment<'_>, cx: &mut Context<'_>) {
-        let syn = u32::from(self.snd_una == self.iss);
+        let syn = u32::from(!self.syn_acked);
+        self.syn_acked = true;
         let acked = segment.ack.distance_from(self.snd_una) - syn;
         let text = (acked as usize).min(self.send.len());
         let fin_acked = self.fin == Fin::Sent && segment.ack == self.snd_nxt && acked as usize > text;

@@ -50,11 +50,12 @@ impl Connection {
         let current = self.snd_mss.saturating_add(40);
         let told = if mtu == 0 { plateau_below(total_len) } else { mtu };
         // It must be about a packet that was too long for it, and make us smaller.
-        if !self.config.path_mtu_discovery || told >= total_len || told >= current {
+        let next = told.max(LEAST_MTU);
+        if !self.config.path_mtu_discovery || told >= total_len || next >= current {
             cx.counters.icmp_ignored += 1;
             return;
         }
-        self.set_mss(told.max(LEAST_MTU).min(current) - 40);
+        self.set_mss(next - 40);
         self.recovery.path_changed();
     }
 

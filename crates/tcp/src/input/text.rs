@@ -55,7 +55,7 @@ impl Connection {
     }
 
     /// The application has let go of the connection: what comes now can reach nobody, and the peer has
-    /// to know (RFC 9293 3.10.4 and MUST-... of RFC 1122 4.2.2.13).
+    /// to know (RFC 9293 3.10.4, RFC 1122 4.2.2.13).
     fn refuse_text(&mut self, segment: &Segment<'_>, cx: &mut Context<'_>) -> Stop {
         let reset = rules::reset::Reset { seq: self.snd_nxt, ack: Some(segment.end()) };
         self.end(Reason::Aborted, cx.pool);
