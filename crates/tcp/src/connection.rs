@@ -61,6 +61,8 @@ pub(crate) struct Connection {
     pub(crate) cwr_due: bool,
     /// ECN: CE was seen and no CWR since.
     pub(crate) ece: bool,
+    /// The network has said that there is no way there while the connection was being opened.
+    pub(crate) unreachable: bool,
     /// Keep-alives sent since.
     pub(crate) keep_alives: u8,
     pub(crate) snd_shift: u8,
@@ -293,6 +295,7 @@ impl Connection {
             challenge: Challenge { since: now, sent: 0 },
             empty_answered: None,
             heard: now,
+            unreachable: false,
             keep_alives: 0,
             kept_alive: now,
             stalled_since: None,

@@ -29,7 +29,7 @@ const LEAST_MTU: u16 = 552;
 
 impl Connection {
     /// An error is believed if it quotes what is in flight (RFC 5927 4.1); an established connection is never
-    /// ended by one (RFC 5927 section 5), one that is being opened is.
+    /// ended by one (RFC 5927 section 5), one that is being opened is when it is refused.
     pub(crate) fn icmp_error(&mut self, error: IcmpError, cx: &mut Context<'_>) {
         let in_flight = error.seq.distance_from(self.snd_una) < self.snd_nxt.distance_from(self.snd_una);
         if !in_flight || self.state == State::Closed {
@@ -42,7 +42,8 @@ impl Connection {
                 cx.counters.icmp_ignored += 1
             }
             IcmpKind::Refused => self.end(Reason::Refused, cx.pool),
-            IcmpKind::Unreachable => self.end(Reason::Unreachable, cx.pool),
+            // May pass: the SYN goes out again until it has been tried often enough (RFC 9293 3.9.2.2, MUST-56).
+            IcmpKind::Unreachable => self.unreachable = true,
         }
     }
 

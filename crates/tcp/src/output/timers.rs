@@ -82,7 +82,8 @@ impl Connection {
             Expired::Probe => self.due.tail_probe = true,
             Expired::Rto if matches!(self.state, State::SynSent | State::SynReceived) => {
                 if self.recovery.rto_count() > u32::from(self.config.syn_retries) {
-                    return self.end(Reason::TimedOut, cx.pool);
+                    let reason = if self.unreachable { Reason::Unreachable } else { Reason::TimedOut };
+                    return self.end(reason, cx.pool);
                 }
                 self.syn_due = true;
             }
