@@ -68,7 +68,7 @@ fn flow(number: usize) -> Flow {
 fn config(sessions: usize) -> Config {
     // A third of the ports will be in use.
     let last = Ipv4Addr::from_bits(Ipv4Addr::new(203, 0, 113, 0).to_bits() + (sessions / 40_000) as u32);
-    let pool = Pool { addresses: vec![Ipv4Addr::new(203, 0, 113, 0)..=last], ports: 1..=65_535 };
+    let pool = Pool::new(vec![Ipv4Addr::new(203, 0, 113, 0)..=last], 1..=65_535);
     let mut config = Config::new(vec!["100.64.0.0/10".parse().expect("a prefix")], vec![pool]);
     config.gateway.inside = Ipv4Addr::new(100, 127, 0, 1);
     config.limits.sessions = sessions as u32;

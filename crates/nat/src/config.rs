@@ -9,8 +9,13 @@ use core::time::Duration;
 
 use ipnet::Ipv4Net;
 
+mod behaviour;
 mod validate;
 
+pub use behaviour::{
+    Algs, Behaviour, Blocks, Filtering, MappingBehaviour, PoolKind, Pooling, RstPolicy, SharedPorts,
+    StaticMapping, TcpChecks, TimeWaitPolicy,
+};
 pub use validate::{MAX_EXTERNAL_ADDRESSES, Problem};
 
 /// The settings of an engine.
@@ -19,14 +24,26 @@ pub struct Config {
     /// The subscribers' prefixes. A packet from inside with another source is dropped; a packet
     /// from outside with a source in here is spoofed and dropped (RFC 7857 5, N10).
     pub inside: Vec<Ipv4Net>,
+    /// Addresses that agree in so many leading bits are one subscriber (B5). Default: 32, each its own.
+    pub subscriber_prefix: u8,
+    /// Destinations to which nothing is translated (B5, RFC 6888 REQ-6). Default: none.
+    pub bypass: Vec<Ipv4Net>,
     /// External addresses and ports.
     pub pools: Vec<Pool>,
+    /// Mappings that are always there (B5).
+    pub statics: Vec<StaticMapping>,
+    /// What a mapping depends on (N8, N14).
+    pub mapping: MappingBehaviour,
+    /// Who may use a mapping from outside (N10, N11).
+    pub filtering: Filtering,
     /// Source addresses of ICMP errors that the engine makes.
     pub gateway: Gateway,
     /// How external ports are chosen (N16, RFC 6056).
     pub ports: PortSelection,
     /// TCP timers (N2, RFC 5382 REQ-5).
     pub tcp: TcpTimeouts,
+    /// What is asked of a segment before it changes state (N3, N4, N6, N7).
+    pub tcp_checks: TcpChecks,
     /// UDP timer (RFC 4787 REQ-5).
     pub udp: Udp,
     /// Idle time after which an ICMP query session ends; at least 60 s (N18, RFC 5508 REQ-2).
@@ -41,6 +58,17 @@ pub struct Config {
     pub mss_clamp: Option<u16>,
     /// ICMP errors that the engine sends at most (RFC 1812 4.3.2.8).
     pub icmp_errors_per_second: u32,
+    /// Which realms get ICMP errors of the engine's own (RFC 5508 REQ-9). Default: both.
+    pub icmp_errors_to: [bool; 2],
+    /// An inbound SYN that nobody waits for is answered with ICMP 3/3 after 6 s, unless the subscriber
+    /// has sent one meanwhile (B2, RFC 5382 REQ-4). Default: `Some(4_096)`, so many wait at most; `None`:
+    /// silence for good (REQ-4a).
+    pub unsolicited_syns: Option<u32>,
+    /// The Identification of datagrams that may be fragmented is chosen anew (N17, RFC 6864 5.3.1).
+    /// Default: true.
+    pub rewrite_ip_id: bool,
+    /// Application gateways (B8).
+    pub algs: Algs,
     /// This engine's place among the shards.
     pub shard: Shard,
 }
@@ -52,6 +80,14 @@ pub struct Pool {
     pub addresses: Vec<RangeInclusive<Ipv4Addr>>,
     /// TCP and UDP ports of each address that may be given out; never 0.
     pub ports: RangeInclusive<u16>,
+    /// Addresses and ports, or whole addresses (Basic NAT). Default: NAPT.
+    pub kind: PoolKind,
+    /// Subscribers that use this pool; empty: all that no other pool names (B5).
+    pub subscribers: Vec<Ipv4Net>,
+    /// What happens when a subscriber's address has no port left (N9). Default: paired.
+    pub pooling: Pooling,
+    /// Ports are given to subscribers in blocks (N5, B9, RFC 6888 REQ-14). Default: singly.
+    pub blocks: Option<Blocks>,
 }
 
 /// The gateway's own addresses, sources of the ICMP errors it sends.
@@ -70,6 +106,12 @@ pub struct PortSelection {
     pub preserve: bool,
     /// Selection where the internal port is taken or not preserved (RFC 6056 3.3). Default: 3.
     pub algorithm: rules::port_selection::Algorithm,
+    /// An even internal port gets an even external one, an odd one an odd one (N15, RFC 4787 REQ-4).
+    /// Default: false.
+    pub preserve_parity: bool,
+    /// A well-known internal port gets a well-known external one, others others, while there are any
+    /// (RFC 4787 REQ-3a). Default: true.
+    pub preserve_range: bool,
     /// How long a freed UDP port or ICMP identifier is not given out again
     /// (RFC 6888 REQ-8). Default: 120 s. TCP ports are held by the state machine alone.
     pub hold: Duration,
@@ -95,12 +137,15 @@ pub struct TcpTimeouts {
 }
 
 /// UDP timer.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Udp {
     /// Idle time after which a session ends. Default: 5 min; at least 2 min (RFC 4787 REQ-5).
     pub timeout: Duration,
     /// A packet from outside counts as activity too (RFC 4787 REQ-6a). Default: true.
     pub inbound_refresh: bool,
+    /// Sessions to these ports below 1024 end after a time of their own, which may be shorter than
+    /// 2 min (RFC 4787 REQ-5a). Default: none. At most eight.
+    pub port_timeouts: Vec<(u16, Duration)>,
 }
 
 /// Limits (B10). What exceeds one is refused; nothing that lives is removed for it.
@@ -114,11 +159,24 @@ pub struct Limits {
     pub subscribers: u32,
     /// External ports that one subscriber may hold, for each protocol. Default: 2,048.
     pub ports_per_subscriber: u32,
+    /// The same for one protocol alone, in the order of [`crate::Protocol::ALL`] (RFC 6888 REQ-4b).
+    /// Default: none; the lower of the two counts.
+    pub ports_by_protocol: [Option<u32>; 3],
     /// Sessions that one subscriber may have. Default: 4,096.
     pub sessions_per_subscriber: u32,
     /// New sessions a second that one subscriber may open, with a burst of as many; 0: no limit.
     /// Default: 0.
     pub session_rate_per_subscriber: u32,
+    /// Sessions that the outside may have opened over one mapping; 0: no limit (N10). Default: 0.
+    pub inbound_sessions_per_mapping: u32,
+    /// Sessions that the outside may have opened to one subscriber; 0: no limit (N10). Default: 0.
+    pub inbound_sessions_per_subscriber: u32,
+    /// Sessions a second that the outside may open to one subscriber, with a burst of as many; 0: no
+    /// limit (N10). Default: 0.
+    pub inbound_rate_per_subscriber: u32,
+    /// TCP connections whose end is remembered for the next one on their tuple (N4, N6), at 64 octets
+    /// each. Default: 65,536.
+    pub tombstones: u32,
     /// A limit that keeps being hit is reported as an event once in this time, per subscriber and
     /// kind. Default: 60 s.
     pub report_interval: Duration,
@@ -160,10 +218,16 @@ impl Config {
     pub fn new(inside: Vec<Ipv4Net>, pools: Vec<Pool>) -> Self {
         Self {
             inside,
+            subscriber_prefix: 32,
+            bypass: Vec::new(),
             pools,
+            statics: Vec::new(),
+            mapping: MappingBehaviour::default(),
+            filtering: Filtering::default(),
             gateway: Gateway::default(),
             ports: PortSelection::default(),
             tcp: TcpTimeouts::default(),
+            tcp_checks: TcpChecks::default(),
             udp: Udp::default(),
             icmp_timeout: Duration::from_secs(60),
             limits: Limits::default(),
@@ -171,6 +235,10 @@ impl Config {
             mtu: Mtu::default(),
             mss_clamp: None,
             icmp_errors_per_second: 1_000,
+            icmp_errors_to: [true; 2],
+            unsolicited_syns: Some(4_096),
+            rewrite_ip_id: true,
+            algs: Algs::default(),
             shard: Shard { index: 0, count: 1 },
         }
     }
@@ -188,6 +256,12 @@ impl Config {
 }
 
 impl Pool {
+    /// A pool of these addresses and ports, and the defaults for the rest.
+    pub fn new(addresses: Vec<RangeInclusive<Ipv4Addr>>, ports: RangeInclusive<u16>) -> Self {
+        let (kind, pooling) = (PoolKind::default(), Pooling::default());
+        Self { addresses, ports, kind, subscribers: Vec::new(), pooling, blocks: None }
+    }
+
     /// Addresses in it.
     pub fn size(&self) -> u64 {
         self.addresses
@@ -211,6 +285,8 @@ impl Default for PortSelection {
     fn default() -> Self {
         Self {
             preserve: true,
+            preserve_parity: false,
+            preserve_range: true,
             algorithm: rules::port_selection::Algorithm::default(),
             hold: Duration::from_secs(120),
             hold_max: 1 << 20,
@@ -233,7 +309,7 @@ impl Default for TcpTimeouts {
 
 impl Default for Udp {
     fn default() -> Self {
-        Self { timeout: Duration::from_secs(300), inbound_refresh: true }
+        Self { timeout: Duration::from_secs(300), inbound_refresh: true, port_timeouts: Vec::new() }
     }
 }
 
@@ -244,8 +320,13 @@ impl Default for Limits {
             mappings: 1 << 20,
             subscribers: 1 << 16,
             ports_per_subscriber: 2_048,
+            ports_by_protocol: [None; 3],
             sessions_per_subscriber: 4_096,
             session_rate_per_subscriber: 0,
+            inbound_sessions_per_mapping: 0,
+            inbound_sessions_per_subscriber: 0,
+            inbound_rate_per_subscriber: 0,
+            tombstones: 1 << 16,
             report_interval: Duration::from_secs(60),
         }
     }

@@ -15,7 +15,7 @@
 //! use hairpin_nat::{Engine, Instant, Offload, Packet, Realm, Verdict};
 //! use wire::craft::{Header, udp};
 //!
-//! let pool = Pool { addresses: vec!["192.0.2.1".parse()?..="192.0.2.1".parse()?], ports: 1024..=65_535 };
+//! let pool = Pool::new(vec!["192.0.2.1".parse()?..="192.0.2.1".parse()?], 1024..=65_535);
 //! let config = Config::new(vec!["100.64.0.0/10".parse()?], vec![pool]);
 //! let mut engine = Engine::new(&config, [7; 32], Instant::ZERO)?;
 //!

@@ -48,7 +48,7 @@ mod tests {
     #[test]
     fn every_address_has_one_shard_and_every_shard_has_its_share() {
         let range = |a: [u8; 4], b: [u8; 4]| Ipv4Addr::from(a)..=Ipv4Addr::from(b);
-        let pool = |addresses| Pool { addresses, ports: 1024..=65_535 };
+        let pool = |addresses| Pool::new(addresses, 1024..=65_535);
         let mut config = Config::new(
             vec!["100.64.0.0/10".parse().expect("a prefix")],
             vec![

@@ -522,11 +522,11 @@ fn pools_may_have_gaps_and_ports_of_their_own() {
     let range = |first, last| addr(first)..=addr(last);
     let mut config = config();
     config.pools = vec![
-        nat::config::Pool {
-            addresses: vec![range("192.0.2.1", "192.0.2.2"), range("192.0.2.9", "192.0.2.9")],
-            ports: 2_000..=2_999,
-        },
-        nat::config::Pool { addresses: vec![range("198.18.0.5", "198.18.0.5")], ports: 5_000..=5_999 },
+        nat::config::Pool::new(
+            vec![range("192.0.2.1", "192.0.2.2"), range("192.0.2.9", "192.0.2.9")],
+            2_000..=2_999,
+        ),
+        nat::config::Pool::new(vec![range("198.18.0.5", "198.18.0.5")], 5_000..=5_999),
     ];
     let mut world = World::new(&config);
     let mut used = BTreeSet::new();

@@ -130,7 +130,7 @@ impl Reader {
 
     fn pool(&mut self, index: usize, value: &Spanned<DeValue<'_>>) {
         self.places.insert(format!("pool[{index}]"), value.span());
-        self.settings.engine.pools.push(Pool { addresses: Vec::new(), ports: super::DEFAULT_PORTS });
+        self.settings.engine.pools.push(Pool::new(Vec::new(), super::DEFAULT_PORTS));
         let Some(entries) = value.get_ref().as_table() else {
             self.unread.insert(format!("pool[{index}].addresses"));
             let problem = format!("a pool is a table, not {}", described(value.get_ref()));

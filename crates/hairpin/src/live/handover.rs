@@ -189,7 +189,7 @@ mod tests {
 
     fn two() -> (Vec<Arc<EventFd>>, Vec<Exchange>) {
         let first = Ipv4Addr::new(192, 0, 2, 0);
-        let pool = Pool { addresses: vec![first..=Ipv4Addr::new(192, 0, 2, 1)], ports: 1024..=65_535 };
+        let pool = Pool::new(vec![first..=Ipv4Addr::new(192, 0, 2, 1)], 1024..=65_535);
         let mut config = Config::new(vec!["10.0.0.0/8".parse().expect("a prefix")], vec![pool]);
         config.shard = Shard { index: 0, count: 2 };
         let wake = || Arc::new(EventFd::from_flags(EfdFlags::EFD_NONBLOCK).expect("an eventfd"));

@@ -443,7 +443,7 @@ mod tests {
     #[test]
     fn batches_go_through_in_order_and_short_frames_are_counted() {
         let first = std::net::Ipv4Addr::new(192, 0, 2, 1);
-        let pool = Pool { addresses: vec![first..=first], ports: 1_024..=65_535 };
+        let pool = Pool::new(vec![first..=first], 1_024..=65_535);
         let config = Config::new(vec!["10.0.0.0/8".parse().expect("a prefix")], vec![pool]);
         let engine = Engine::new(&config, [7; 32], Instant::ZERO).expect("settings that make sense");
         let control = Arc::new(Control::default());

@@ -52,10 +52,7 @@ impl Gateway for Wire {
 fn config() -> nat::Config {
     let inside = "10.0.0.0/8".parse().expect("a prefix");
     let pool = "192.0.2.1".parse().expect("an address");
-    nat::Config::new(
-        vec![inside],
-        vec![nat::config::Pool { addresses: vec![pool..=pool], ports: 1_024..=65_535 }],
-    )
+    nat::Config::new(vec![inside], vec![nat::config::Pool::new(vec![pool..=pool], 1_024..=65_535)])
 }
 
 /// What comes out of `file`, the totals, and why it ended early if it did.

@@ -403,7 +403,7 @@ mod tests {
     }
 
     fn pool(first: &str, last: &str) -> Pool {
-        Pool { addresses: vec![range(first, last)], ports: 1_024..=65_535 }
+        Pool::new(vec![range(first, last)], 1_024..=65_535)
     }
 
     fn good() -> Config {

@@ -45,7 +45,7 @@ pub fn config_with(addresses: &[&str], ports: std::ops::RangeInclusive<u16>) -> 
     let addresses = addresses.iter().map(|a| addr(a)..=addr(a)).collect();
     let mut config = Config::new(
         vec!["100.64.0.0/10".parse().expect("a prefix")],
-        vec![nat::config::Pool { addresses, ports }],
+        vec![nat::config::Pool::new(addresses, ports)],
     );
     config.limits.sessions = 1 << 12;
     config.limits.mappings = 1 << 12;

@@ -17,7 +17,7 @@ const REMOTE: Ipv4Addr = Ipv4Addr::new(203, 0, 113, 1);
 
 fn config() -> Config {
     let prefix = ipnet::Ipv4Net::new_assert(Ipv4Addr::new(10, 0, 0, 0), 24);
-    Config::new(vec![prefix], vec![Pool { addresses: vec![EXTERNAL..=EXTERNAL], ports: 1_024..=65_535 }])
+    Config::new(vec![prefix], vec![Pool::new(vec![EXTERNAL..=EXTERNAL], 1_024..=65_535)])
 }
 
 fn input(data: &[u8], from: Arrival) -> Input {

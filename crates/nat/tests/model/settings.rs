@@ -27,10 +27,10 @@ fn pools() -> impl Strategy<Value = Vec<Pool>> {
         &[1_020..=1_027, 5_000..=5_002, 1_024..=65_535, 1..=1_030, 1_022..=1_025];
     (1u32..=3, select(ports), any::<bool>()).prop_map(|(count, ports, split)| {
         let at = |n: u32| Ipv4Addr::from(EXTERNAL.to_bits() + n);
-        let mut pools = vec![Pool { addresses: vec![at(0)..=at(count - 1)], ports }];
+        let mut pools = vec![Pool::new(vec![at(0)..=at(count - 1)], ports)];
         if split && count > 1 {
             pools[0].addresses = vec![at(0)..=at(count - 2)];
-            pools.push(Pool { addresses: vec![at(count - 1)..=at(count - 1)], ports: 2_000..=2_003 });
+            pools.push(Pool::new(vec![at(count - 1)..=at(count - 1)], 2_000..=2_003));
         }
         pools
     })
@@ -44,6 +44,7 @@ fn ports() -> impl Strategy<Value = PortSelection> {
             algorithm: Algorithm::from_number(algorithm).unwrap_or_default(),
             hold,
             hold_max,
+            ..PortSelection::default()
         },
     )
 }
@@ -74,6 +75,7 @@ fn limits() -> impl Strategy<Value = Limits> {
             sessions_per_subscriber: of_subscriber,
             session_rate_per_subscriber: rate,
             report_interval,
+            ..Limits::default()
         },
     )
 }
@@ -121,7 +123,7 @@ pub(crate) fn config() -> impl Strategy<Value = Config> {
                 Gateway { inside: Ipv4Addr::new(10, 0, 0, 254), outside: Ipv4Addr::new(198, 51, 100, 200) };
             config.ports = ports;
             config.tcp = tcp;
-            config.udp = Udp { timeout: udp.0, inbound_refresh: udp.1 };
+            config.udp = Udp { timeout: udp.0, inbound_refresh: udp.1, ..Udp::default() };
             config.icmp_timeout = icmp_timeout;
             config.limits = limits;
             config.fragments = fragments;
