@@ -1,0 +1,292 @@
+//! What is told of a flow.
+
+use core::fmt::Write as _;
+use core::net::Ipv4Addr;
+
+use serde::Serialize;
+
+use crate::assembly::{Assembly, Policy};
+use crate::flow::Flow;
+use crate::fold::Kind;
+use crate::stream::Stream;
+use crate::views::{View, ViewName};
+use crate::war::War;
+
+/// Places of removed octets that a report names at most.
+const PLACES: usize = 64;
+/// Octets of a reading that the verdict shows.
+const SHOWN: usize = 40;
+
+/// One flow.
+#[derive(Clone, PartialEq, Debug, Serialize)]
+pub struct FlowReport {
+    /// Who opened it, or was seen first.
+    pub client: (Ipv4Addr, u16),
+    /// The other end.
+    pub server: (Ipv4Addr, u16),
+    /// First and last frame.
+    pub frames: (u64, u64),
+    /// Times of the first and the last segment, in nanoseconds of the capture's clock.
+    pub nanos: (u64, u64),
+    /// A RST was seen.
+    pub reset: bool,
+    /// What the client sent, and what the server sent.
+    pub streams: [StreamReport; 2],
+    /// Wars.
+    pub wars: Vec<War>,
+}
+
+/// One direction.
+#[derive(Clone, PartialEq, Debug, Serialize)]
+pub struct StreamReport {
+    /// Octets that arrived in order.
+    pub octets: u64,
+    /// Its beginning was not seen: offsets count from the first octet seen.
+    pub mid_stream: bool,
+    /// Its FIN was seen, and everything before it.
+    pub complete: bool,
+    /// Segments.
+    pub segments: u64,
+    /// Segments with URG.
+    pub urgent_segments: u64,
+    /// The frames of the first of them.
+    pub urgent_frames: Vec<u64>,
+    /// Segments that the receiver's window refused.
+    pub outside_window: u64,
+    /// Copies of an octet that differed.
+    pub contradictions: u64,
+    /// The frames of the first of them.
+    pub contradiction_frames: Vec<u64>,
+    /// Segments with an old timestamp that would have brought text.
+    pub old_timestamps: u64,
+    /// Readers that read the same, the largest group first. One group: all agree.
+    pub groups: Vec<Group>,
+    /// Offset of the first octet that not all read.
+    pub first_difference: Option<u64>,
+    /// Offset of the first octet of every [`Group::reading`].
+    pub reading_from: u64,
+    /// What was given up, in words; empty: nothing.
+    pub given_up: Vec<String>,
+    /// All of it in one line.
+    pub verdict: String,
+}
+
+/// Readers that read the same.
+#[derive(Clone, PartialEq, Debug, Serialize)]
+pub struct Group {
+    /// Who.
+    pub views: Vec<ViewName>,
+    /// What their hosts do where segments contradict one another, if that matters here.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub policies: Vec<&'static str>,
+    /// Octets that they read.
+    pub octets: u64,
+    /// How many octets of the stream they do not find in it...
+    pub removed: u64,
+    /// ... and the places of the first of them.
+    pub removed_at: Vec<u64>,
+    /// Of those hosts, octets that a reader of other habits might find or not: any choice among them is possible.
+    pub depends_on_timing: Vec<u64>,
+    /// What they read, as far as it is held, from [`StreamReport::reading_from`] on.
+    #[serde(serialize_with = "as_text")]
+    pub reading: Vec<u8>,
+}
+
+fn as_text<S: serde::Serializer>(octets: &[u8], serializer: S) -> Result<S::Ok, S::Error> {
+    serializer.serialize_str(&escaped(octets))
+}
+
+/// Printable ASCII as it is; everything else, and the backslash, as `\xHH`.
+pub fn escaped(octets: &[u8]) -> String {
+    let mut text = String::new();
+    for &octet in octets {
+        if (b' '..=b'~').contains(&octet) && octet != b'\\' {
+            text.push(char::from(octet));
+        } else {
+            let _ = write!(text, "\\x{octet:02x}");
+        }
+    }
+    text
+}
+
+impl FlowReport {
+    pub(crate) fn of(flow: &Flow, views: &[View]) -> Self {
+        let (client, server) = match flow.client {
+            0 => (flow.key.0, flow.key.1),
+            _ => (flow.key.1, flow.key.0),
+        };
+        let stream = |side: usize| StreamReport::of(&flow.streams[side & 1], views);
+        Self {
+            client,
+            server,
+            frames: flow.frames,
+            nanos: (flow.began.as_nanos(), flow.last_seen.as_nanos()),
+            reset: flow.reset,
+            streams: [stream(flow.client), stream(1 - flow.client)],
+            wars: flow.wars.clone(),
+        }
+    }
+
+    /// Whether anything in it is worth a look: a disagreement, a mark, a war, a contradiction.
+    pub fn is_remarkable(&self) -> bool {
+        let remarkable = |stream: &StreamReport| {
+            stream.urgent_segments > 0 || stream.contradictions > 0 || stream.groups.len() > 1
+        };
+        !self.wars.is_empty() || self.streams.iter().any(remarkable)
+    }
+}
+
+impl StreamReport {
+    fn of(stream: &Stream, views: &[View]) -> Self {
+        let groups = groups(stream, views);
+        let text_from = stream.assemblies.iter().map(|assembly| assembly.text.from()).max().unwrap_or(0);
+        let mut report = Self {
+            octets: stream.next(),
+            mid_stream: stream.mid_stream,
+            complete: stream.fin.is_some_and(|fin| stream.next() >= fin),
+            segments: stream.segments,
+            urgent_segments: stream.urgent_segments,
+            urgent_frames: stream.urgent_frames.clone(),
+            outside_window: stream.outside_window,
+            contradictions: stream.contradictions,
+            contradiction_frames: stream.contradiction_frames.clone(),
+            old_timestamps: stream.old_timestamps,
+            first_difference: first_difference(&groups, text_from),
+            reading_from: text_from,
+            given_up: given_up(stream),
+            groups,
+            verdict: String::new(),
+        };
+        report.verdict = verdict(&report);
+        report
+    }
+}
+
+/// Of each assembly and each kind of fold, what it reads.
+fn groups(stream: &Stream, views: &[View]) -> Vec<Group> {
+    let parted = stream.assemblies.len() > 1;
+    let mut groups: Vec<(Vec<u64>, Group)> = Vec::new();
+    for assembly in &stream.assemblies {
+        for kind in Kind::ALL {
+            let names: Vec<ViewName> =
+                views.iter().filter(|view| view.kind == kind).map(View::name).collect();
+            if names.is_empty() {
+                continue;
+            }
+            let (removed, reading, maybe) = read(assembly, kind);
+            let octets = assembly.next - removed.iter().filter(|&&at| at < assembly.next).count() as u64;
+            let same = |(others, group): &&mut (Vec<u64>, Group)| {
+                group.octets == octets
+                    && group.reading == reading
+                    && (*others == removed || assembly.text.from() == 0 && is_whole(assembly))
+            };
+            let policy = parted.then(|| policy_name(assembly.policy));
+            if let Some((_, group)) = groups.iter_mut().find(same) {
+                for name in names {
+                    if !group.views.contains(&name) {
+                        group.views.push(name);
+                    }
+                }
+                if let Some(policy) = policy.filter(|policy| !group.policies.contains(policy)) {
+                    group.policies.push(policy);
+                }
+                group.depends_on_timing.extend(&maybe);
+                group.depends_on_timing.sort_unstable();
+                group.depends_on_timing.dedup();
+                continue;
+            }
+            let group = Group {
+                views: names,
+                policies: policy.into_iter().collect(),
+                octets,
+                removed: removed.len() as u64,
+                removed_at: removed.iter().copied().take(PLACES).collect(),
+                depends_on_timing: maybe,
+                reading,
+            };
+            groups.push((removed, group));
+        }
+    }
+    let mut groups: Vec<Group> = groups.into_iter().map(|(_, group)| group).collect();
+    groups.sort_by_key(|group| core::cmp::Reverse(group.views.len()));
+    groups
+}
+
+fn read(assembly: &Assembly, kind: Kind) -> (Vec<u64>, Vec<u8>, Vec<u64>) {
+    let Some(fold) = assembly.fold(kind) else {
+        return (Vec::new(), assembly.text.without(&[]), Vec::new());
+    };
+    let removed = fold.removed(assembly.next);
+    let reading = assembly.text.without(&removed);
+    (removed, reading, fold.maybe().to_vec())
+}
+
+fn is_whole(assembly: &Assembly) -> bool {
+    assembly.text.from() == 0 && assembly.text.to() == assembly.next
+}
+
+fn policy_name(policy: Policy) -> &'static str {
+    match (policy.last_wins, policy.paws) {
+        (false, true) => "first copy wins, PAWS",
+        (false, false) => "first copy wins, no PAWS",
+        (true, true) => "last copy wins, PAWS",
+        (true, false) => "last copy wins, no PAWS",
+    }
+}
+
+/// Offset, in the reading, of the first octet in which groups differ.
+fn first_difference(groups: &[Group], from: u64) -> Option<u64> {
+    let (first, rest) = groups.split_first()?;
+    let differs = |other: &Group| {
+        let pairs = first.reading.iter().zip(&other.reading);
+        let same = pairs.take_while(|(a, b)| a == b).count();
+        let in_text = (same < first.reading.len() || same < other.reading.len()).then(|| from + same as u64);
+        in_text.or_else(|| first.removed_at.iter().chain(&other.removed_at).min().copied())
+    };
+    rest.iter().filter_map(differs).min()
+}
+
+fn given_up(stream: &Stream) -> Vec<String> {
+    let mut told = Vec::new();
+    for assembly in &stream.assemblies {
+        if assembly.given_up > 0 {
+            told.push(format!("{} octets that came too far ahead", assembly.given_up));
+        }
+        if assembly.waiting_octets() > 0 {
+            told.push(format!("{} octets behind a hole that was never filled", assembly.waiting_octets()));
+        }
+        let lost = Kind::ALL.iter().filter_map(|&kind| assembly.fold(kind)).map(|fold| fold.lost()).max();
+        if let Some(lost) = lost.filter(|&lost| lost > 0) {
+            told.push(format!("the places of {lost} urgent octets beyond the bound"));
+        }
+        if assembly.has_marks() && !is_whole(assembly) {
+            let (from, to, all) = (assembly.text.from(), assembly.text.to(), assembly.next);
+            told.push(format!("text but for octets {from} to {to} of {all}"));
+        }
+    }
+    told.dedup();
+    told
+}
+
+fn verdict(report: &StreamReport) -> String {
+    let octets = report.octets;
+    match report.groups.as_slice() {
+        [] | [_] if report.urgent_segments > 0 => {
+            format!("1 reading of {octets} octets, urgent indications included")
+        }
+        [] | [_] => format!("1 reading of {octets} octets"),
+        groups => {
+            let differs = report.first_difference.unwrap_or(0);
+            let start = differs.saturating_sub(report.reading_from).saturating_sub(SHOWN as u64 / 2) as usize;
+            let shown = groups.iter().take(4).map(|group| {
+                let end = group.reading.len().min(start + SHOWN);
+                let text = escaped(group.reading.get(start..end).unwrap_or_default());
+                let who = group.views.first().map_or_else(String::new, ToString::to_string);
+                let policy = group.policies.first().map_or_else(String::new, |policy| format!(", {policy}"));
+                format!("{who}{policy} reads `{text}`")
+            });
+            let shown: Vec<String> = shown.collect();
+            format!("{} readings from octet {differs} on; {}", groups.len(), shown.join(", "))
+        }
+    }
+}

@@ -1,0 +1,121 @@
+//! Wars: two endpoints that answer one another without end and without progress (L3).
+//!
+//! A segment of a war says what its sender has said before (SEQ, ACK, flags, no text), and it begins left of what
+//! the other side has acknowledged: to a host with the old sequence test it is not acceptable and must be answered
+//! ([draft-gont-tcpm-tcp-seq-validation] 3). *Both* sides send such segments, and nothing else in between. That
+//! tells a war from what is only like it: the answer to a keep-alive, a window probe or a retransmitted FIN begins
+//! at SND.NXT, duplicate ACKs do as well, and whatever brings text or acknowledges more is progress.
+
+use rules::Instant;
+use serde::Serialize;
+use wire::SeqNumber;
+use wire::tcp::Flags;
+
+use crate::segment::Segment;
+
+/// Segments of a war at least, both sides together; as in the simulator.
+pub const WAR: u64 = 8;
+
+/// Which of the draft's scenarios it is.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Debug, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Scenario {
+    /// Section 3.1: a failed simultaneous open.
+    SynAck,
+    /// Section 3.2: a connection to itself.
+    SelfConnect,
+    /// Section 3.3: a failed simultaneous close.
+    Fin,
+    /// Section 3.4: crossing window probes.
+    Ack,
+}
+
+/// A war.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize)]
+pub struct War {
+    /// What it is about.
+    pub scenario: Scenario,
+    /// Segments of it.
+    pub segments: u64,
+    /// Its first and its last frame.
+    pub frames: (u64, u64),
+    /// How long it took, in nanoseconds.
+    pub nanos: u64,
+    /// It was still going on when the flow was last seen.
+    pub unfinished: bool,
+}
+
+impl War {
+    /// Segments a second.
+    pub fn rate(&self) -> f64 {
+        if self.nanos == 0 { 0.0 } else { (self.segments - 1) as f64 * 1e9 / self.nanos as f64 }
+    }
+}
+
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+struct Said {
+    seq: SeqNumber,
+    ack: SeqNumber,
+    flags: Flags,
+}
+
+/// Looks for wars in one flow.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Detector {
+    last: [Option<Said>; 2],
+    /// Empty repetitions of each side since something else came.
+    counts: [u64; 2],
+    first: Option<(u64, Instant)>,
+    latest: Option<(u64, Instant, Scenario)>,
+}
+
+impl Detector {
+    /// A segment of side `side`; `acked` is the most that the other side has acknowledged. The answer is a war
+    /// that is over.
+    pub(crate) fn see(
+        &mut self,
+        side: usize,
+        segment: &Segment<'_>,
+        acked: Option<SeqNumber>,
+        to_itself: bool,
+    ) -> Option<War> {
+        let said = Said { seq: segment.seq, ack: segment.ack, flags: segment.flags };
+        let again = self.last[side & 1].replace(said) == Some(said);
+        let stale = acked.is_some_and(|acked| segment.seq.before(acked));
+        let empty = segment.text.is_empty() && segment.has(Flags::ACK) && !segment.has(Flags::RST);
+        if !(again && stale && empty) {
+            return self.over(to_itself, false);
+        }
+        self.counts[side & 1] += 1;
+        self.first.get_or_insert((segment.frame, segment.at));
+        self.latest = Some((segment.frame, segment.at, scenario(segment, to_itself)));
+        None
+    }
+
+    /// What went on until now is over, or the flow is.
+    pub(crate) fn over(&mut self, to_itself: bool, unfinished: bool) -> Option<War> {
+        let counts = core::mem::take(&mut self.counts);
+        let (first, latest) = (self.first.take(), self.latest.take());
+        let ((first, began), (last, ended, scenario)) = (first?, latest?);
+        let both = if to_itself { counts[0] } else { 2 * counts[0].min(counts[1]) };
+        (both >= WAR).then(|| War {
+            scenario,
+            segments: counts[0] + counts[1],
+            frames: (first, last),
+            nanos: ended.since(began).as_nanos() as u64,
+            unfinished,
+        })
+    }
+}
+
+fn scenario(segment: &Segment<'_>, to_itself: bool) -> Scenario {
+    if to_itself {
+        Scenario::SelfConnect
+    } else if segment.has(Flags::SYN) {
+        Scenario::SynAck
+    } else if segment.has(Flags::FIN) {
+        Scenario::Fin
+    } else {
+        Scenario::Ack
+    }
+}
