@@ -8,7 +8,7 @@ use wire::tcp::Flags;
 use crate::Limits;
 use crate::segment::Segment;
 use crate::stream::Stream;
-use crate::war::{Detector, War};
+use crate::war::{Detector, Standing, War};
 
 /// An address and a port.
 pub(crate) type End = (Ipv4Addr, u16);
@@ -90,7 +90,12 @@ impl Flow {
         let to_itself = self.key.is_to_itself();
         let [lower, upper] = &mut self.streams;
         let (own, other) = if side == 0 { (lower, upper) } else { (upper, lower) };
-        let acked = own.acked_seq();
+        let standing = Standing {
+            acked: own.acked_seq(),
+            edge: own.edge_seq(),
+            end: own.end_seq(),
+            ack: other.acked_seq(),
+        };
         own.sent(segment, limits);
         if to_itself {
             let scale = own.window_scale().unwrap_or(0);
@@ -102,7 +107,7 @@ impl Flow {
             other.answered(segment, known, scale);
         }
         self.reset |= segment.has(Flags::RST);
-        if let Some(war) = self.detector.see(side, segment, acked, to_itself) {
+        if let Some(war) = self.detector.see(side, segment, &standing, to_itself) {
             self.note(war);
         }
     }

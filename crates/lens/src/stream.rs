@@ -26,6 +26,8 @@ pub(crate) struct Stream {
     right_edge: Option<u64>,
     /// Of the windows that this side advertises.
     window_scale: Option<u8>,
+    /// Behind the last octet that was sent, as an offset.
+    sent_end: u64,
     ts_recent: Option<TsRecent>,
     /// Offset of the FIN.
     pub(crate) fin: Option<u64>,
@@ -51,6 +53,7 @@ impl Stream {
             acked: None,
             right_edge: None,
             window_scale: None,
+            sent_end: 0,
             ts_recent: None,
             fin: None,
             segments: 0,
@@ -73,6 +76,16 @@ impl Stream {
         Some(self.origin?.plus(self.acked? as u32))
     }
 
+    /// The right edge of its receiver's window.
+    pub(crate) fn edge_seq(&self) -> Option<SeqNumber> {
+        Some(self.origin?.plus(self.right_edge? as u32))
+    }
+
+    /// Behind the last octet that was sent.
+    pub(crate) fn end_seq(&self) -> Option<SeqNumber> {
+        Some(self.origin?.plus(self.sent_end as u32))
+    }
+
     /// Whether the stream is over and the receiver has said so.
     pub(crate) fn is_closed(&self) -> bool {
         self.fin.is_some_and(|fin| self.acked.is_some_and(|acked| acked > fin))
@@ -91,6 +104,8 @@ impl Stream {
             self.window_scale = segment.window_scale;
         }
         let Some(offset) = self.offset(text_seq) else { return };
+        let end = offset + segment.text.len() as i64;
+        self.sent_end = self.sent_end.max(end.max(0) as u64);
         self.take(segment, offset, limits);
     }
 

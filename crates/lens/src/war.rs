@@ -1,10 +1,11 @@
 //! Wars: two endpoints that answer one another without end and without progress (L3).
 //!
 //! A segment of a war says what its sender has said before (SEQ, ACK, flags, no text), and it begins left of what
-//! the other side has acknowledged: to a host with the old sequence test it is not acceptable and must be answered
-//! ([draft-gont-tcpm-tcp-seq-validation] 3). *Both* sides send such segments, and nothing else in between. That
+//! the other side has acknowledged, or right of its window: to a host with the old sequence test it is not
+//! acceptable and must be answered (draft-gont-tcpm-tcp-seq-validation 3). *Both* sides send such segments. That
 //! tells a war from what is only like it: the answer to a keep-alive, a window probe or a retransmitted FIN begins
-//! at SND.NXT, duplicate ACKs do as well, and whatever brings text or acknowledges more is progress.
+//! at SND.NXT and is acceptable, duplicate ACKs are as well, and whatever brings text or acknowledges more is
+//! progress. Text that was sent before (a timer's doing) neither ends a war nor belongs to it.
 
 use rules::Instant;
 use serde::Serialize;
@@ -52,6 +53,18 @@ impl War {
     }
 }
 
+/// How things stand before a segment: what its sender has sent and been told.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Standing {
+    /// The most that the other side has acknowledged, and the right edge of its window.
+    pub(crate) acked: Option<SeqNumber>,
+    pub(crate) edge: Option<SeqNumber>,
+    /// Behind the last octet that the sender has sent.
+    pub(crate) end: Option<SeqNumber>,
+    /// The most that the sender has acknowledged.
+    pub(crate) ack: Option<SeqNumber>,
+}
+
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 struct Said {
     seq: SeqNumber,
@@ -70,21 +83,20 @@ pub(crate) struct Detector {
 }
 
 impl Detector {
-    /// A segment of side `side`; `acked` is the most that the other side has acknowledged. The answer is a war
-    /// that is over.
+    /// A segment of side `side`. The answer is a war that is over.
     pub(crate) fn see(
         &mut self,
         side: usize,
         segment: &Segment<'_>,
-        acked: Option<SeqNumber>,
+        standing: &Standing,
         to_itself: bool,
     ) -> Option<War> {
         let said = Said { seq: segment.seq, ack: segment.ack, flags: segment.flags };
         let again = self.last[side & 1].replace(said) == Some(said);
-        let stale = acked.is_some_and(|acked| segment.seq.before(acked));
         let empty = segment.text.is_empty() && segment.has(Flags::ACK) && !segment.has(Flags::RST);
-        if !(again && stale && empty) {
-            return self.over(to_itself, false);
+        if !(again && empty && standing.refuses(segment)) {
+            let known = !segment.text.is_empty() && standing.knows(segment);
+            return if known { None } else { self.over(to_itself, false) };
         }
         self.counts[side & 1] += 1;
         self.first.get_or_insert((segment.frame, segment.at));
@@ -105,6 +117,21 @@ impl Detector {
             nanos: ended.since(began).as_nanos() as u64,
             unfinished,
         })
+    }
+}
+
+impl Standing {
+    /// Whether the other side takes the segment for unacceptable by the old test.
+    fn refuses(&self, segment: &Segment<'_>) -> bool {
+        self.acked.is_some_and(|acked| segment.seq.before(acked))
+            || self.edge.is_some_and(|edge| segment.seq.after(edge))
+    }
+
+    /// Whether the segment brings and acknowledges nothing new.
+    fn knows(&self, segment: &Segment<'_>) -> bool {
+        let end = segment.seq.plus(segment.text.len() as u32);
+        self.end.is_some_and(|sent| !end.after(sent))
+            && self.ack.is_some_and(|given| !segment.ack.after(given))
     }
 }
 
