@@ -41,7 +41,7 @@ impl Connection {
         self.established(&segment, cx);
         self.acknowledge(&segment, cx);
         self.ack_now();
-        let segment = self.trim(segment);
+        let segment = self.trim(segment, cx);
         let segment = self.check_urgent(segment, cx)?;
         let segment = self.take_text(segment, cx)?;
         self.check_fin(segment, cx)

@@ -69,7 +69,7 @@ impl Connection {
     ) -> Option<Transmit> {
         let options = self.options(out, cx);
         let mut packet = self.packet(out, cx);
-        packet.identification = (!self.config.path_mtu_discovery).then_some(identification);
+        packet.identification = (!self.sets_df()).then_some(identification);
         let (offset, len) = self.text_of(out);
         let text = |to: &mut [u8]| match out {
             Out::Poke { .. } => {
