@@ -579,6 +579,7 @@ impl Connection {
             unacknowledged: self.send.len(),
             unsent: self.unsent() as usize,
             urgent: self.urgent.remaining(self.rcv_read),
+            congestion: self.recovery.congestion(),
             cwnd: self.recovery.cwnd(),
             ssthresh: self.recovery.ssthresh(),
             srtt: rtt.srtt(),

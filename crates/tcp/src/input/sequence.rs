@@ -5,7 +5,7 @@ use wire::tcp::Flags;
 
 use super::{Step, Stop};
 use crate::State;
-use crate::connection::{Connection, Context};
+use crate::connection::{AckDue, Connection, Context};
 use crate::segment::Segment;
 
 impl Connection {
@@ -55,6 +55,10 @@ impl Connection {
     /// An ACK, unless one went out just before for the same reason. A keep-alive and an empty window probe get
     /// theirs, as whoever sends them waits longer; who sends thousands gets two a second.
     pub(super) fn answer_now_and_then(&mut self, cx: &mut Context<'_>) {
+        if self.ack == AckDue::Now {
+            // One goes out anyway: that of the SYN-ACK which opens a connection is not counted here.
+            return;
+        }
         let interval = cx.limits.empty_answer_interval;
         if self.empty_answered.is_some_and(|at| cx.now.since(at) < interval) {
             cx.counters.empty_answers_withheld += 1;

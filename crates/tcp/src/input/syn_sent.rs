@@ -43,6 +43,7 @@ impl Connection {
         self.ack_now();
         let segment = self.trim(segment, cx);
         let segment = self.check_urgent(segment, cx)?;
+        self.note_fin(&segment, cx);
         let segment = self.take_text(segment, cx)?;
         self.check_fin(segment, cx)
     }
