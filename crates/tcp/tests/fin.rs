@@ -14,7 +14,7 @@ fn the_reader_comes_to_the_end_although_text_was_held_beyond_the_fin() {
     // Where the held text lies, where the segment with the FIN begins, and its text; then what is missing.
     let rows: [(u32, &str, u32, &str, &str); 5] = [
         (3, "zzzzzz", 3, "", "abc"),
-        (2, "czzzzz", 3, "", "a"),
+        (2, "czzzzz", 3, "", "ab"),
         (4, "zzzzzz", 0, "abcd", ""),
         (3, "dzzzzz", 0, "abcd", ""),
         (9, "zzzzzz", 0, "abcd", ""),
