@@ -207,7 +207,6 @@ fn sums_of_parts_add_up_to_the_whole_wherever_it_is_cut() {
 }
 
 proptest! {
-    // covers: B6
     #[test]
     fn the_sum_of_words_is_the_sum_of_their_octets(words in proptest::collection::vec(any::<u32>(), 0..16)) {
         let octets: Vec<u8> = words.iter().flat_map(|word| word.to_be_bytes()).collect();
