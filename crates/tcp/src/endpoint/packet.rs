@@ -19,7 +19,9 @@ impl Endpoint {
     pub fn handle_packet(&mut self, packet: &[u8], checksum: Checksum, now: Instant) {
         self.counters.received += 1;
         // A segment is verified when it is known whose it is: its text may be copied in the same pass.
-        let Ok(header) = Packet::parse(packet, Trust::Skip) else {
+        // Looked at where it is: a copy would wait for its stores.
+        let parsed = Packet::parse(packet, Trust::Skip);
+        let Ok(header) = &parsed else {
             self.counters.malformed += 1;
             return;
         };
@@ -32,8 +34,8 @@ impl Endpoint {
             return;
         }
         match header.transport {
-            Transport::Tcp { .. } => self.handle_tcp(packet, &header, checksum, now),
-            Transport::IcmpError { .. } => self.handle_icmp_error(packet, &header, checksum, now),
+            Transport::Tcp { .. } => self.handle_tcp(packet, header, checksum, now),
+            Transport::IcmpError { .. } => self.handle_icmp_error(packet, header, checksum, now),
             _ => self.counters.not_tcp += 1,
         }
     }
