@@ -7,16 +7,18 @@ use rules::Instant;
 use rules::port_selection::Selector;
 use rules::tracking::Timer;
 
-use crate::config::{Config, ConfigError};
+use crate::config::{Config, ConfigError, TimeWaitPolicy};
 use crate::event::{MappingId, SessionId};
 use crate::fragment::Followed;
 use crate::hash::HashKey;
+use crate::memory::Arena;
 use crate::mapping::Mappings;
 use crate::output::Output;
 use crate::pool::Pool;
 use crate::session::{ICMP_TIMER, Sessions, Timers, UDP_TIMER};
 use crate::subscriber::Subscribers;
 use crate::table::Table;
+use crate::tcp::Line;
 use crate::timer::{Wheel, start_of, tick_of, ticks};
 use crate::{Counters, Event, Transmit};
 
@@ -39,6 +41,12 @@ pub struct Engine {
     /// Both directions of every session, by their tuples.
     pub(crate) flows: Table,
     pub(crate) sessions: Sessions,
+    /// What is followed of TCP sessions, by the session's index.
+    pub(crate) lines: Arena<Line>,
+    /// Some segment may be refused for its numbers.
+    pub(crate) judges: bool,
+    /// Sessions that the packet under way ends.
+    pub(crate) resets: Vec<u32>,
     /// Mappings by protocol and internal endpoint.
     pub(crate) endpoints: Table,
     pub(crate) mappings: Mappings,
@@ -87,6 +95,9 @@ impl Engine {
             tick,
             flows: Table::new(limits.sessions as usize * 2).map_err(sessions)?,
             sessions: Sessions::new(limits.sessions).map_err(sessions)?,
+            lines: Arena::hot(limits.sessions as usize).map_err(sessions)?,
+            judges: config.tcp_checks.paws || config.tcp_checks.time_wait == TimeWaitPolicy::Rfc6191,
+            resets: Vec::new(),
             endpoints: Table::new(limits.mappings as usize).map_err(mappings)?,
             mappings: Mappings::new(limits.mappings).map_err(mappings)?,
             hosts: Table::new(limits.subscribers as usize).map_err(subscribers)?,
@@ -163,13 +174,13 @@ impl Engine {
 pub(crate) fn memory_bound(config: &Config) -> u64 {
     /// Of each engine: its wheel and stages (0.1 MiB); what one call may leave to be polled, which are
     /// the events of so many ended sessions (1 MiB) and a batch of the longest packets cut into pieces
-    /// (6 MiB); the unused part of the last huge page of each hot table (12 MiB).
-    const FIXED: u64 = 20 << 20;
+    /// (6 MiB); the unused part of the last huge page of each hot table (14 MiB).
+    const FIXED: u64 = 22 << 20;
     let limits = &config.limits;
     let (sessions, mappings) = (u64::from(limits.sessions), u64::from(limits.mappings));
     let subscribers = u64::from(limits.subscribers);
     FIXED * u64::from(config.shard.count.max(1))
-        + sessions * Sessions::OCTETS
+        + sessions * (Sessions::OCTETS + size_of::<Line>() as u64)
         + Table::octets(sessions * 2)
         + mappings * Mappings::OCTETS
         + Table::octets(mappings)

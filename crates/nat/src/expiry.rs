@@ -54,6 +54,8 @@ impl Engine {
             }
             session.set_state(next);
             session.last_seen = deadline;
+            // The time for which they were silent is forgotten with this.
+            self.lines[index as usize].forget_timestamps();
         }
     }
 

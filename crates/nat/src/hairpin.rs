@@ -83,6 +83,7 @@ impl Engine {
         let address = match self.pool.owner(session.remote().address) {
             Some(Owner::Here(address)) => address,
             Some(Owner::Shard(shard)) => {
+                self.judge(index, Realm::Inside, brief)?;
                 self.touch(index, Realm::Inside, brief);
                 let rewrite = session.rewrite(Realm::Inside);
                 return Ok(Decision { route: Route::Shard(shard), rewrite, fit });
@@ -92,6 +93,8 @@ impl Engine {
         if let Some(partner) = session.partner()
             && self.settle(partner)
         {
+            self.judge(index, Realm::Inside, brief)?;
+            self.judge(partner, Realm::Outside, brief)?;
             self.touch(index, Realm::Inside, brief);
             return Ok(self.join(index, partner, brief, fit));
         }

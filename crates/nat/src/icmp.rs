@@ -59,7 +59,7 @@ impl Engine {
             .map(|partner| self.sessions.lines()[partner as usize]);
         let route = self.error_route(realm, &session, partner.as_ref())?;
         let to = if let Route::To(to) = route { to } else { Realm::Inside };
-        let brief = Brief::new(parsed, realm, packet.offload.checksum);
+        let brief = Brief::new(parsed, packet.data, realm, packet.offload.checksum);
         let fit = self.fit(arrival, packet, &brief, to)?;
         let translation = ErrorTranslation::new(realm, protocol, &session, partner.as_ref());
         translation.apply(packet.data, parsed, quote, arrival.age());

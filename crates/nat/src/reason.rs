@@ -101,6 +101,11 @@ reasons! {
     FragmentOverlap = "fragment-overlap",
     /// Its external address is another shard's: the datapath steered it wrongly.
     WrongShard = "wrong-shard",
+    /// A TCP segment older than what its receiver has taken already, by its timestamp or its sequence
+    /// number (`tcp.paws`).
+    OldDuplicate = "old-duplicate",
+    /// A SYN that does not end TIME-WAIT (RFC 6191, `tcp.time_wait`).
+    TimeWaitSyn = "time-wait-syn",
 }
 
 impl Reason {

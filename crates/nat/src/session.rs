@@ -239,6 +239,15 @@ impl Session {
         }
     }
 
+    /// It begins anew on the same tuple.
+    pub(crate) fn reopen(&mut self, from: OpenedFrom) {
+        self.flags &= !OPENED_OUTSIDE;
+        if from == OpenedFrom::Outside {
+            self.flags |= OPENED_OUTSIDE;
+        }
+        self.set_state(State::Closed);
+    }
+
     pub(crate) fn state(&self) -> State {
         State::from_number(self.state).unwrap_or(State::Closed)
     }
