@@ -44,6 +44,9 @@ impl Engine {
         let other = self.other(protocol, external, remote, address)?;
         let new = self.new_session(protocol, internal, mapping, remote, OpenedFrom::Inside, true);
         let Other::New(target) = other else {
+            if let Other::Existing(partner) = other {
+                self.judge(partner, Realm::Outside, brief)?;
+            }
             self.check_room(&[new])?;
             let index = self.commit(mapping, new, brief)?;
             let partner = match other {
@@ -99,7 +102,9 @@ impl Engine {
             return Ok(self.join(index, partner, brief, fit));
         }
         let (protocol, external) = (session.protocol(), session.external());
-        let partner = match self.other(protocol, external, session.remote(), address)? {
+        let other = self.other(protocol, external, session.remote(), address)?;
+        self.judge(index, Realm::Inside, brief)?;
+        let partner = match other {
             Other::Itself => index,
             Other::Existing(partner) => partner,
             Other::New(target) => {
@@ -115,6 +120,7 @@ impl Engine {
                 return Ok(self.decision(index, partner, fit));
             }
         };
+        self.judge(partner, Realm::Outside, brief)?;
         self.touch(index, Realm::Inside, brief);
         Ok(self.join(index, partner, brief, fit))
     }

@@ -335,7 +335,9 @@ impl Engine {
             self.sessions.remove(index);
             return None;
         }
-        self.lines[index as usize].clear();
+        if new.protocol == Protocol::Tcp {
+            self.lines[index as usize].clear();
+        }
         self.mappings.get_mut(new.mapping).sessions += 1;
         self.subscribers.get_mut(new.subscriber).open_session(&self.config.limits, self.tick);
         let session = &self.sessions.lines()[index as usize];

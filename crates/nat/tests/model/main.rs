@@ -8,6 +8,7 @@
 mod failing;
 mod fragments;
 mod icmp;
+mod judge;
 mod nat;
 mod octets;
 mod plan;

@@ -12,6 +12,7 @@ use wire::tcp::Flags;
 use wire::{Fragment, Options, Packet as Parsed, Transport, Trust};
 
 use crate::fragments::Datagrams;
+use crate::judge::{Conn, Numbers};
 use crate::octets::{self, Ends};
 use crate::tcp::{Phase, Timer};
 
@@ -40,6 +41,10 @@ pub(crate) struct Model {
     pub(crate) choices: VecDeque<MappingId>,
     /// Sessions that the engine has ended in this call, in its order.
     pub(crate) ended: Vec<SessionId>,
+    /// The numbers of the segment under way.
+    pub(crate) numbers: Option<Numbers>,
+    /// Sessions that it ends.
+    pub(crate) doomed: Vec<SessionId>,
     /// Why the engine has refused the packet under way.
     pub(crate) refused: Option<Reason>,
     /// What the engine did that is not allowed.
@@ -51,6 +56,8 @@ pub(crate) struct Session {
     pub(crate) id: SessionId,
     /// Of a TCP session.
     pub(crate) phase: Option<Phase>,
+    /// Its numbers.
+    pub(crate) conn: Conn,
     pub(crate) last_seen: u64,
 }
 
@@ -151,6 +158,8 @@ impl Model {
             sent: Vec::new(),
             choices: VecDeque::new(),
             ended: Vec::new(),
+            numbers: None,
+            doomed: Vec::new(),
             refused: None,
             fault: None,
         }
@@ -208,10 +217,16 @@ impl Model {
         if let Some(next) = session.phase.and_then(Phase::timed_out) {
             session.phase = Some(next);
             session.last_seen = tick;
+            // How long they were silent is no longer known.
+            session.conn.iter_mut().for_each(|side| side.tsval = None);
             return;
         }
+        self.delete_session(index, tick, DeleteReason::Idle);
+    }
+
+    pub(crate) fn delete_session(&mut self, index: usize, tick: u64, reason: DeleteReason) {
         let id = self.sessions.remove(index).id;
-        self.event(tick, EventKind::SessionDeleted(id, DeleteReason::Idle));
+        self.event(tick, EventKind::SessionDeleted(id, reason));
         // RFC 7857 11: a mapping ends with its last session.
         if !self.sessions.iter().any(|other| other.id.mapping == id.mapping) {
             self.delete_mapping(id.mapping, tick);
@@ -255,6 +270,7 @@ impl Model {
                 return Verdict::Drop(malformed.into());
             }
         };
+        self.numbers = Numbers::of(&parsed, data);
         let outcome = match (parsed.transport, parsed.fragment) {
             // RFC 6274 3.13.2: before everything else.
             _ if parsed.options.intersects(Options::SOURCE_ROUTE) => Err(Reason::SourceRoute.into()),
@@ -269,6 +285,7 @@ impl Model {
             _ if Protocol::from_number(parsed.protocol).is_none() => Err(Reason::Protocol.into()),
             _ => self.fragment(data, offload, &parsed, from),
         };
+        self.end_doomed();
         match outcome {
             Ok(verdict) => verdict,
             Err(refusal) => Verdict::Drop(self.refuse(data, &parsed, from, refusal)),
@@ -327,6 +344,7 @@ impl Model {
         };
         let own = SessionId { mapping, remote, opened_from: OpenedFrom::Inside };
         let Some(other) = hairpin.then(|| self.other_side(mapping, remote)) else {
+            self.judge(own, Realm::Inside)?;
             if session.is_none() {
                 self.check_room(1)?;
                 self.open(own);
@@ -339,6 +357,8 @@ impl Model {
         }
         // RFC 4787 REQ-9: out by the sender's session, in by the receiver's, all at once.
         let other = other?;
+        self.judge(own, Realm::Inside)?;
+        self.judge(other, Realm::Outside)?;
         let both_new = [session.is_none().then_some(own), self.session(other).is_none().then_some(other)];
         let news: Vec<_> = if same_session(own, other) {
             both_new[0].into_iter().collect()
@@ -387,6 +407,7 @@ impl Model {
             self.check_room(1)?;
             self.open(id);
         }
+        self.judge(id, Realm::Outside)?;
         self.touch(id, Realm::Outside, parsed);
         let ends = Ends { source: None, destination: Some(mapping.internal) };
         Ok(Passage { route: Route::To(Realm::Inside), ends })
@@ -461,7 +482,7 @@ impl Model {
             subscriber.credit = credit;
         }
         let phase = (mapping.protocol == Protocol::Tcp).then_some(Phase::Opening);
-        self.sessions.push(Session { id, phase, last_seen: self.tick });
+        self.sessions.push(Session { id, phase, conn: Conn::default(), last_seen: self.tick });
         self.event(self.tick, EventKind::SessionCreated(id));
     }
 
@@ -470,9 +491,13 @@ impl Model {
         let tick = self.tick;
         let udp_refreshes = realm == Realm::Inside || self.config.udp.inbound_refresh;
         let Some(index) = self.session(id) else { return };
-        let session = &mut self.sessions[index];
-        match (parsed.transport, session.phase) {
+        match (parsed.transport, self.sessions[index].phase) {
             (Transport::Tcp { flags, .. }, Some(phase)) => {
+                if !self.hear(index, realm, flags, phase) {
+                    return;
+                }
+                let session = &mut self.sessions[index];
+                let phase = session.phase.unwrap_or(phase);
                 let client = session.id.opened_from == OpenedFrom::from(realm);
                 if let Some(next) = phase.segment(client, flags) {
                     session.phase = Some(next);
@@ -481,7 +506,7 @@ impl Model {
             }
             // RFC 4787 REQ-6: what goes out refreshes, what comes in may.
             (Transport::Udp { .. }, _) if !udp_refreshes => {}
-            _ => session.last_seen = tick,
+            _ => self.sessions[index].last_seen = tick,
         }
     }
 

@@ -35,6 +35,8 @@ pub(crate) struct Plan {
     /// Which IP options.
     pub(crate) options: u8,
     pub(crate) size: Size,
+    /// Of a TCP segment its numbers.
+    pub(crate) numbers: Numbers,
     /// Which offloads.
     pub(crate) offload: u8,
     pub(crate) damage: Damage,
@@ -73,6 +75,19 @@ pub(crate) enum Body {
     Other { protocol: u8 },
     /// Octets.
     Raw(Vec<u8>),
+}
+
+/// Numbers of a segment, as far from those that would come next as this says.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Numbers {
+    pub(crate) seq: i64,
+    pub(crate) ack: i64,
+    pub(crate) tsval: i64,
+    /// How timestamps are written: 0 never, others in several ways.
+    pub(crate) options: u8,
+    pub(crate) window: u16,
+    /// A RST takes what its receiver acknowledged last.
+    pub(crate) answers: bool,
 }
 
 #[derive(Clone, Debug)]
@@ -158,6 +173,22 @@ fn kind() -> impl Strategy<Value = u8> {
     select(vec![3u8, 3, 3, 11, 11, 12, 4, 5])
 }
 
+fn numbers() -> impl Strategy<Value = Numbers> {
+    let far = || {
+        prop_oneof![
+            12 => Just(0i64),
+            4 => -2i64..3,
+            2 => select(vec![-65_537i64, -65_536, -65_535, -70_000, 65_535, 65_536, 65_537, 200_000]),
+            1 => select(vec![(1i64 << 31) - 1, 1 << 31, (1 << 31) + 1, -(1i64 << 30) - 1]),
+        ]
+    };
+    let tsval = prop_oneof![8 => 0i64..3, 2 => -3i64..0, 1 => select(vec![1i64 << 31, (1 << 31) + 1, 7_000])];
+    let window = select(vec![65_535u16, 65_535, 0, 1, 1_000, 40_000]);
+    (far(), far(), tsval, 0u8..5, window, any::<bool>()).prop_map(
+        |(seq, ack, tsval, options, window, answers)| Numbers { seq, ack, tsval, options, window, answers },
+    )
+}
+
 fn plan() -> impl Strategy<Value = Plan> {
     let size = prop_oneof![
         8 => select(vec![0u16, 1, 7, 8, 33, 100]).prop_map(Size::Payload),
@@ -174,14 +205,15 @@ fn plan() -> impl Strategy<Value = Plan> {
     let ttl = prop_oneof![12 => Just(64u8), 1 => 0u8..4, 1 => Just(255)];
     let options = prop_oneof![16 => Just(0u8), 2 => 1u8..8];
     let offload = prop_oneof![6 => Just(0u8), 3 => 1u8..8];
-    (flow(), body(), ttl, any::<bool>(), options, size, offload, damage).prop_map(
-        |(flow, body, ttl, dont_fragment, options, size, offload, damage)| Plan {
+    (flow(), body(), ttl, any::<bool>(), options, size, (offload, numbers()), damage).prop_map(
+        |(flow, body, ttl, dont_fragment, options, size, (offload, numbers), damage)| Plan {
             flow,
             body,
             ttl,
             dont_fragment,
             options,
             size,
+            numbers,
             offload,
             damage,
         },

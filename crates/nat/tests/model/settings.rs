@@ -5,7 +5,10 @@ use std::ops::RangeInclusive;
 use std::time::Duration;
 
 use hairpin_nat::Config;
-use hairpin_nat::config::{Fragments, Gateway, Limits, Mtu, Pool, PortSelection, Shard, TcpTimeouts, Udp};
+use hairpin_nat::config::{
+    Fragments, Gateway, Limits, Mtu, Pool, PortSelection, RstPolicy, Shard, TcpChecks, TcpTimeouts,
+    TimeWaitPolicy, Udp,
+};
 use proptest::prelude::*;
 use proptest::sample::select;
 use rules::port_selection::Algorithm;
@@ -63,6 +66,16 @@ fn tcp() -> impl Strategy<Value = TcpTimeouts> {
     )
 }
 
+fn checks() -> impl Strategy<Value = TcpChecks> {
+    let policies = (any::<bool>(), any::<bool>(), any::<bool>());
+    policies.prop_map(|(delete, rfc6191, paws)| TcpChecks {
+        rst: if delete { RstPolicy::Delete } else { RstPolicy::Hold },
+        time_wait: if rfc6191 { TimeWaitPolicy::Rfc6191 } else { TimeWaitPolicy::Keep },
+        paws,
+        ..TcpChecks::default()
+    })
+}
+
 fn limits() -> impl Strategy<Value = Limits> {
     let rate = prop_oneof![3 => Just(0), 1 => select(&[1u32, 2, 3][..])];
     let of_engine = (limit(&[2, 5, 8]), limit(&[2, 5, 8]), limit(&[1, 2]));
@@ -107,11 +120,11 @@ pub(crate) fn config() -> impl Strategy<Value = Config> {
         errors,
         shard,
     );
-    (pools(), ports(), tcp(), limits(), fragments(), rest).prop_map(
+    (pools(), ports(), (tcp(), checks()), limits(), fragments(), rest).prop_map(
         |(
             pools,
             ports,
-            tcp,
+            (tcp, tcp_checks),
             limits,
             fragments,
             (udp, icmp_timeout, inside, outside, mss_clamp, errors, shard),
@@ -123,6 +136,7 @@ pub(crate) fn config() -> impl Strategy<Value = Config> {
                 Gateway { inside: Ipv4Addr::new(10, 0, 0, 254), outside: Ipv4Addr::new(198, 51, 100, 200) };
             config.ports = ports;
             config.tcp = tcp;
+            config.tcp_checks = tcp_checks;
             config.udp = Udp { timeout: udp.0, inbound_refresh: udp.1, ..Udp::default() };
             config.icmp_timeout = icmp_timeout;
             config.limits = limits;
