@@ -264,7 +264,7 @@ impl Engine {
         }
         let session = &mut self.sessions.lines_mut()[index as usize];
         if session.track(realm, Segment::from_flags(brief.flags), self.tick) {
-            self.hasten(index);
+            self.moved(index);
         }
     }
 
@@ -304,6 +304,10 @@ impl Engine {
             && let Some(limit) = self.config.mss_clamp
         {
             crate::mss::clamp(packet.data, brief, packet.offload.checksum, limit);
+        }
+        if decision.rewrite.shift != 0 && brief.has_ports && !brief.is_udp {
+            let (checksum, realm) = (packet.offload.checksum, arrival.realm());
+            self.apply_shift(packet.data, brief, checksum, realm, decision.rewrite.shift);
         }
         decision.rewrite.apply(packet.data, brief, packet.offload.checksum, arrival.age());
         match decision.fit {

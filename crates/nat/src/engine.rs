@@ -18,7 +18,7 @@ use crate::pool::Pool;
 use crate::session::{ICMP_TIMER, Sessions, Timers, UDP_TIMER};
 use crate::subscriber::Subscribers;
 use crate::table::Table;
-use crate::tcp::Line;
+use crate::tcp::{Line, Resting, Shifts, Tombstones};
 use crate::timer::{Wheel, start_of, tick_of, ticks};
 use crate::{Counters, Event, Transmit};
 
@@ -45,6 +45,12 @@ pub struct Engine {
     pub(crate) lines: Arena<Line>,
     /// Some segment may be refused for its numbers.
     pub(crate) judges: bool,
+    /// The ends of connections are remembered.
+    pub(crate) remembers: bool,
+    pub(crate) tombstones: Tombstones,
+    pub(crate) shifts: Shifts,
+    /// Who may lose a port.
+    pub(crate) resting: Resting,
     /// Sessions that the packet under way ends.
     pub(crate) resets: Vec<u32>,
     /// Mappings by protocol and internal endpoint.
@@ -84,6 +90,7 @@ impl Engine {
         let (sessions, mappings) = (out_of_memory("limits.sessions"), out_of_memory("limits.mappings"));
         let subscribers = out_of_memory("limits.subscribers");
         let tick = tick_of(now);
+        let pool = Pool::new(config, ticks(config.ports.hold)).map_err(out_of_memory("pool"))?;
         Ok(Self {
             inside: Prefixes::new(&config.inside),
             timers: timers(config),
@@ -97,12 +104,16 @@ impl Engine {
             sessions: Sessions::new(limits.sessions).map_err(sessions)?,
             lines: Arena::hot(limits.sessions as usize).map_err(sessions)?,
             judges: config.tcp_checks.paws || config.tcp_checks.time_wait == TimeWaitPolicy::Rfc6191,
+            remembers: remembered(config) > 0,
+            tombstones: Tombstones::new(remembered(config)).map_err(out_of_memory("limits.tombstones"))?,
+            shifts: Shifts::new(shifted(config)).map_err(out_of_memory("limits.tombstones"))?,
+            resting: Resting::new(shifted(config), pool.addresses()),
             resets: Vec::new(),
             endpoints: Table::new(limits.mappings as usize).map_err(mappings)?,
             mappings: Mappings::new(limits.mappings).map_err(mappings)?,
             hosts: Table::new(limits.subscribers as usize).map_err(subscribers)?,
             subscribers: Subscribers::new(limits.subscribers).map_err(subscribers)?,
-            pool: Pool::new(config, ticks(config.ports.hold)).map_err(out_of_memory("pool"))?,
+            pool,
             wheel: Wheel::new(tick),
             fragments: Followed::new(config.fragments),
             reported: [0; 7],
@@ -189,6 +200,23 @@ pub(crate) fn memory_bound(config: &Config) -> u64 {
         + config.external_addresses() * Pool::OCTETS
         + u64::from(config.ports.hold_max) * Pool::HELD_OCTETS
         + Followed::octets(&config.fragments)
+        + Tombstones::octets(remembered(config).into())
+        + u64::from(shifted(config)) * Shifts::OCTETS
+        + match shifted(config) {
+            0 => 0,
+            tombstones => Resting::octets(tombstones.into(), config.external_addresses()),
+        }
+}
+
+/// Connections whose end is remembered.
+fn remembered(config: &Config) -> u32 {
+    let checks = &config.tcp_checks;
+    if checks.resend_last_ack || checks.monotonic_rewrite { config.limits.tombstones } else { 0 }
+}
+
+/// Connections whose numbers can be changed at one time.
+fn shifted(config: &Config) -> u32 {
+    if config.tcp_checks.monotonic_rewrite { config.limits.tombstones } else { 0 }
 }
 
 fn timers(config: &Config) -> Timers {

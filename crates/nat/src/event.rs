@@ -85,6 +85,9 @@ pub enum DeleteReason {
     Reset,
     /// A SYN has ended TIME-WAIT (`tcp.time_wait`); the session that begins with it is told next.
     Reopened,
+    /// In TIME-WAIT; its port was given to another session because no other was free
+    /// (`tcp.monotonic_rewrite`).
+    Reused,
 }
 
 /// A limit that refused something.

@@ -69,6 +69,8 @@ impl Engine {
         if let Some(partner) = session.partner() {
             self.sessions.lines_mut()[partner as usize].set_partner(None);
         }
+        self.bury(index, &session, tick, reason);
+        self.shifts.remove(session.shift());
         self.sessions.remove(index);
         self.subscribers.get_mut(session.subscriber).sessions -= 1;
         self.output.event(tick, EventKind::SessionDeleted(session.id(), reason));

@@ -176,6 +176,8 @@ impl Engine {
                 destination: back.destination,
                 ip: out.ip.and(back.ip),
                 transport: out.transport.and(back.transport),
+                // Between subscribers no numbers are changed.
+                shift: 0,
             },
             fit,
         }

@@ -4,7 +4,10 @@
 //! *followed*: it moves the connection's line, and says whether it may move the state.
 
 mod line;
+mod reuse;
 mod seen;
+pub(crate) mod shift;
+mod tombstone;
 
 use rules::middlebox::{Rst, RstEffect, rst_effect};
 use rules::time_wait::{Ended, NewSyn, SynInTimeWait, time_wait_syn};
@@ -16,10 +19,13 @@ use crate::config::{RstPolicy, TimeWaitPolicy};
 use crate::engine::Engine;
 use crate::event::{DeleteReason, EventKind};
 use crate::timer::start_of;
-use crate::{Realm, Reason};
+use crate::{Protocol, Realm, Reason};
 
 pub(crate) use line::Line;
+pub(crate) use reuse::Resting;
 pub(crate) use seen::Seen;
+pub(crate) use shift::Shifts;
+pub(crate) use tombstone::Tombstones;
 
 /// What is rare enough to be looked at apart.
 const RARE: Flags = Flags(Flags::SYN.0 | Flags::RST.0);
@@ -43,10 +49,20 @@ impl Engine {
             return if asks && !ends_time_wait(line, realm, brief) { Err(Reason::TimeWaitSyn) } else { Ok(()) };
         }
         let last = start_of(session.last_seen);
-        if checks.paws && line.is_old(realm, &brief.seen, brief.flags, last, self.now) {
+        let seen = self.restored(session.shift(), realm, &brief.seen);
+        if checks.paws && line.is_old(realm, &seen, brief.flags, last, self.now) {
             return Err(Reason::OldDuplicate);
         }
         Ok(())
+    }
+
+    /// A segment's numbers as the subscriber knows them.
+    fn restored(&self, shift: u32, realm: Realm, seen: &Seen) -> Seen {
+        let mut seen = *seen;
+        if shift != 0 && realm == Realm::Outside {
+            seen.ack = seen.ack.wrapping_sub(self.shifts.get(shift).seq);
+        }
+        seen
     }
 
     /// A segment from `realm` moves the line of session `index`. `true`: it may move the state too.
@@ -56,8 +72,14 @@ impl Engine {
             return self.follow_rare(index, realm, brief);
         }
         if brief.is_tcp {
-            let last = start_of(self.sessions.lines()[index as usize].last_seen);
-            self.lines[index as usize].feed(realm, &brief.seen, brief.flags, last, self.now);
+            let session = &self.sessions.lines()[index as usize];
+            let last = start_of(session.last_seen);
+            if session.shift() == 0 {
+                self.lines[index as usize].feed(realm, &brief.seen, brief.flags, last, self.now);
+            } else {
+                let seen = self.restored(session.shift(), realm, &brief.seen);
+                self.lines[index as usize].feed(realm, &seen, brief.flags, last, self.now);
+            }
         }
         true
     }
@@ -65,9 +87,11 @@ impl Engine {
     /// A SYN or a RST. Of one that comes in fragments the length is not known: it is not measured.
     #[cold]
     fn follow_rare(&mut self, index: u32, realm: Realm, brief: &Brief) -> bool {
+        let shift = self.sessions.lines()[index as usize].shift();
+        let seen = self.restored(shift, realm, &brief.seen);
         if brief.flags.contains(Flags::RST) {
             if brief.is_tcp {
-                self.reset(index, realm, &brief.seen, brief.flags);
+                self.reset(index, realm, &seen, brief.flags);
             }
             return false;
         }
@@ -80,8 +104,17 @@ impl Engine {
             self.reopen(index, realm);
         }
         let running = matches!(state, State::Established | State::ClientFin | State::ServerFin);
-        self.lines[index as usize].feed_syn(realm, &brief.seen, brief.flags, !running);
+        self.lines[index as usize].feed_syn(realm, &seen, brief.flags, !running);
         true
+    }
+
+    /// Session `index` has another timer than before.
+    pub(crate) fn moved(&mut self, index: u32) {
+        self.hasten(index);
+        let session = &self.sessions.lines()[index as usize];
+        if session.protocol() == Protocol::Tcp && session.state() == State::TimeWait {
+            self.rest(index);
+        }
     }
 
     /// A RST passes; what it does is settled here.
