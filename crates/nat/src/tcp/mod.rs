@@ -161,9 +161,12 @@ impl Engine {
         let session = &mut self.sessions.lines_mut()[index as usize];
         let old = session.id();
         session.reopen(realm.into());
+        session.last_seen = self.tick;
         let new = session.id();
         self.output.event(self.tick, EventKind::SessionDeleted(old, DeleteReason::Reopened));
         self.output.event(self.tick, EventKind::SessionCreated(new));
+        // Its time may be shorter than TIME-WAIT's was.
+        self.hasten(index);
     }
 }
 

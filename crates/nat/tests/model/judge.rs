@@ -22,6 +22,8 @@ pub(crate) struct Numbers {
     pub(crate) window: u32,
     pub(crate) tsval: Option<u32>,
     pub(crate) scale: Option<u32>,
+    /// It has an MD5 or TCP-AO option.
+    pub(crate) signed: bool,
 }
 
 /// What one side has shown of itself.
@@ -78,6 +80,9 @@ impl Numbers {
             window: u32::from(segment.window()),
             tsval,
             scale,
+            signed: options
+                .iter()
+                .any(|option| matches!(option, TcpOption::Md5(_) | TcpOption::Authentication { .. })),
         })
     }
 }
@@ -136,7 +141,7 @@ fn segment(conn: &mut Conn, own: usize, numbers: &Numbers, silence: u64) {
 }
 
 /// Half a circle away is neither before nor after.
-fn ts_before(a: u32, b: u32) -> bool {
+pub(crate) fn ts_before(a: u32, b: u32) -> bool {
     (-(1i64 << 31) + 1..0).contains(&ahead(a, b))
 }
 
@@ -157,12 +162,15 @@ fn is_old(conn: &Conn, own: usize, numbers: &Numbers, silence: u64) -> bool {
     !one.lost && behind > peer.window() && behind < 1 << 31
 }
 
+/// On the half of the circle before it.
+pub(crate) fn sequence_after(a: u32, b: u32) -> bool {
+    ahead(a, b) > 0
+}
+
 /// RFC 6191 section 2: whether a SYN may end TIME-WAIT.
-fn ends_time_wait(conn: &Conn, own: usize, numbers: &Numbers) -> bool {
-    let Some(end) = conn[own].end else { return true };
-    let greater = ahead(numbers.seq, end.wrapping_sub(1));
-    let greater = greater > 0 && greater < 1 << 31;
-    let accepted = match (conn[own].tsval, numbers.tsval) {
+pub(crate) fn ends_time_wait(end: u32, tsval: Option<u32>, numbers: &Numbers) -> bool {
+    let greater = sequence_after(numbers.seq, end.wrapping_sub(1));
+    let accepted = match (tsval, numbers.tsval) {
         (Some(old), Some(new)) => ts_before(old, new) || old == new && greater,
         (Some(_), None) | (None, None) => greater,
         (None, Some(_)) => true,
@@ -186,10 +194,11 @@ impl Model {
         let (Some(index), Some(numbers)) = (self.session(id), self.numbers) else { return Ok(()) };
         let (session, checks) = (&self.sessions[index], &self.config.tcp_checks);
         let own = realm as usize;
+        let numbers = numbers.restored(session.shift, realm);
         if numbers.flags.contains(Flags::SYN)
             && session.phase == Some(Phase::TimeWait)
             && checks.time_wait == TimeWaitPolicy::Rfc6191
-            && !ends_time_wait(&session.conn, own, &numbers)
+            && session.conn[own].end.is_some_and(|end| !ends_time_wait(end, session.conn[own].tsval, &numbers))
         {
             return Err(Reason::TimeWaitSyn);
         }
@@ -207,6 +216,7 @@ impl Model {
     /// A TCP packet with `flags` passes from `realm`; the answer is whether the phase may still move.
     pub(crate) fn hear(&mut self, index: usize, realm: Realm, flags: Flags, phase: Phase) -> bool {
         let Some(numbers) = self.numbers else { return !flags.contains(Flags::RST) };
+        let numbers = numbers.restored(self.sessions[index].shift, realm);
         let own = realm as usize;
         if flags.contains(Flags::RST) {
             self.reset(index, realm, phase, &numbers);

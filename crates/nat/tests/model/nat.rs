@@ -15,6 +15,7 @@ use crate::fragments::Datagrams;
 use crate::judge::{Conn, Numbers};
 use crate::octets::{self, Ends};
 use crate::tcp::{Phase, Timer};
+use crate::tombs::{Change, Tomb};
 
 /// Nanoseconds of a tick.
 const TICK: u64 = 100_000_000;
@@ -41,6 +42,13 @@ pub(crate) struct Model {
     pub(crate) choices: VecDeque<MappingId>,
     /// Sessions that the engine has ended in this call, in its order.
     pub(crate) ended: Vec<SessionId>,
+    /// Connections that are over.
+    pub(crate) tombs: Vec<Tomb>,
+    /// As `errors`, for last ACKs.
+    pub(crate) acks: (u64, Instant),
+    /// How often a session came to TIME-WAIT, and lost its port there.
+    pub(crate) rests: u64,
+    pub(crate) reused: u64,
     /// The numbers of the segment under way.
     pub(crate) numbers: Option<Numbers>,
     /// Sessions that it ends.
@@ -58,6 +66,10 @@ pub(crate) struct Session {
     pub(crate) phase: Option<Phase>,
     /// Its numbers.
     pub(crate) conn: Conn,
+    /// What is added to them on their way out: to sequence numbers, to timestamps.
+    pub(crate) shift: (u32, u32),
+    /// Its turn among those in TIME-WAIT.
+    pub(crate) rested: u64,
     pub(crate) last_seen: u64,
 }
 
@@ -97,6 +109,8 @@ pub(crate) enum Route {
 pub(crate) struct Passage {
     pub(crate) route: Route,
     pub(crate) ends: Ends,
+    /// How its numbers change.
+    pub(crate) change: Option<Change>,
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -158,6 +172,10 @@ impl Model {
             sent: Vec::new(),
             choices: VecDeque::new(),
             ended: Vec::new(),
+            tombs: Vec::new(),
+            acks: (u64::from(config.icmp_errors_per_second) * 1_000_000_000, now),
+            rests: 0,
+            reused: 0,
             numbers: None,
             doomed: Vec::new(),
             refused: None,
@@ -225,7 +243,9 @@ impl Model {
     }
 
     pub(crate) fn delete_session(&mut self, index: usize, tick: u64, reason: DeleteReason) {
+        self.bury(index, tick, reason);
         let id = self.sessions.remove(index).id;
+        self.reused += u64::from(reason == DeleteReason::Reused);
         self.event(tick, EventKind::SessionDeleted(id, reason));
         // RFC 7857 11: a mapping ends with its last session.
         if !self.sessions.iter().any(|other| other.id.mapping == id.mapping) {
@@ -338,19 +358,36 @@ impl Model {
         if hairpin && session.is_none() && protocol != Protocol::Icmp {
             self.mapping_at(protocol, remote).ok_or(Reason::NoMapping)?;
         }
-        let mapping = match session {
-            Some(index) => self.sessions[index].id.mapping,
-            None => self.plan_mapping(protocol, internal)?,
+        let (mapping, victim) = match session {
+            Some(index) => (self.sessions[index].id.mapping, None),
+            None => match self.plan_mapping(protocol, internal) {
+                Err(Refusal::Limit(Limit::PortsExhausted)) if owner.is_none() => {
+                    let (mapping, victim) = self.plan_reuse(protocol, internal)?;
+                    (mapping, Some(victim))
+                }
+                other => (other?, None),
+            },
         };
         let own = SessionId { mapping, remote, opened_from: OpenedFrom::Inside };
         let Some(other) = hairpin.then(|| self.other_side(mapping, remote)) else {
             self.judge(own, Realm::Inside)?;
             if session.is_none() {
                 self.check_room(1)?;
+                let hairpin = owner.is_some();
+                let shift = if hairpin { (0, 0) } else { self.plan_shift(mapping.external, remote, victim)? };
+                if let Some(victim) = victim {
+                    self.vacate(victim, internal.address);
+                }
                 self.open(own);
+                self.counters.sessions_shifted += u64::from(shift != (0, 0));
+                if let Some(index) = self.session(own) {
+                    self.sessions[index].shift = shift;
+                }
             }
             self.touch(own, Realm::Inside, parsed);
-            return Ok(Passage { route, ends: Ends { source: Some(mapping.external), destination: None } });
+            let change = self.change(own, Realm::Inside);
+            let ends = Ends { source: Some(mapping.external), destination: None };
+            return Ok(Passage { route, ends, change });
         };
         if protocol == Protocol::Icmp && session.is_none() && self.may_miss(mapping, remote) {
             return Err(self.believed());
@@ -376,7 +413,7 @@ impl Model {
         self.touch(own, Realm::Inside, parsed);
         self.touch(other, Realm::Outside, parsed);
         let ends = Ends { source: Some(mapping.external), destination: Some(other.mapping.internal) };
-        Ok(Passage { route, ends })
+        Ok(Passage { route, ends, change: None })
     }
 
     pub(crate) fn inbound(
@@ -393,7 +430,12 @@ impl Model {
         });
         if session.is_none() {
             self.check_addresses(parsed, from, remote, external)?;
-            check_opens(parsed)?;
+            if let Err(reason) = check_opens(parsed) {
+                if from == Arrival::Outside {
+                    self.answer_fin(remote, external);
+                }
+                return Err(reason.into());
+            }
         } else if from == Arrival::Outside && self.owner(remote.address).is_some() {
             return Err(Reason::SpoofedInside.into());
         }
@@ -410,7 +452,8 @@ impl Model {
         self.judge(id, Realm::Outside)?;
         self.touch(id, Realm::Outside, parsed);
         let ends = Ends { source: None, destination: Some(mapping.internal) };
-        Ok(Passage { route: Route::To(Realm::Inside), ends })
+        let change = self.change(id, Realm::Outside);
+        Ok(Passage { route: Route::To(Realm::Inside), ends, change })
     }
 
     /// Without the identifier that the engine drew, which of these refused the packet is its word.
@@ -482,7 +525,7 @@ impl Model {
             subscriber.credit = credit;
         }
         let phase = (mapping.protocol == Protocol::Tcp).then_some(Phase::Opening);
-        self.sessions.push(Session { id, phase, conn: Conn::default(), last_seen: self.tick });
+        self.sessions.push(Session { id, phase, conn: Conn::default(), shift: (0, 0), rested: 0, last_seen: self.tick });
         self.event(self.tick, EventKind::SessionCreated(id));
     }
 
@@ -500,6 +543,9 @@ impl Model {
                 let phase = session.phase.unwrap_or(phase);
                 let client = session.id.opened_from == OpenedFrom::from(realm);
                 if let Some(next) = phase.segment(client, flags) {
+                    let rests = next == Phase::TimeWait && phase != next;
+                    self.rests += u64::from(rests);
+                    session.rested = if rests { self.rests } else { session.rested };
                     session.phase = Some(next);
                     session.last_seen = tick;
                 }
@@ -520,6 +566,9 @@ impl Model {
         passage: Passage,
     ) -> Result<Verdict, Refusal> {
         let cut = self.fit(parsed, *offload, from, passage.route.realm())?;
+        if let (Some(change), Transport::Tcp { .. }) = (passage.change, parsed.transport) {
+            *data = octets::renumber(data, change, offload.checksum);
+        }
         *data = octets::translate(data, passage.ends, offload.checksum, from.age(), self.config.mss_clamp);
         Ok(self.emit(data, offload, parsed, from, passage.route, cut))
     }
@@ -553,6 +602,11 @@ impl Model {
     }
 
     // --- look-ups ---
+
+    /// How the numbers of a packet of session `id` from `realm` change.
+    pub(crate) fn change(&self, id: SessionId, realm: Realm) -> Option<Change> {
+        self.session(id).and_then(|index| Change::of(self.sessions[index].shift, realm, false))
+    }
 
     pub(crate) fn find(&self, is_it: impl Fn(&SessionId) -> bool) -> Option<usize> {
         self.sessions.iter().position(|session| is_it(&session.id))

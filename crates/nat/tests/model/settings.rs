@@ -67,12 +67,13 @@ fn tcp() -> impl Strategy<Value = TcpTimeouts> {
 }
 
 fn checks() -> impl Strategy<Value = TcpChecks> {
-    let policies = (any::<bool>(), any::<bool>(), any::<bool>());
-    policies.prop_map(|(delete, rfc6191, paws)| TcpChecks {
+    let policies = (any::<bool>(), any::<bool>(), any::<bool>(), any::<bool>(), any::<bool>());
+    policies.prop_map(|(delete, rfc6191, paws, resend_last_ack, rewrite)| TcpChecks {
         rst: if delete { RstPolicy::Delete } else { RstPolicy::Hold },
         time_wait: if rfc6191 { TimeWaitPolicy::Rfc6191 } else { TimeWaitPolicy::Keep },
         paws,
-        ..TcpChecks::default()
+        resend_last_ack,
+        monotonic_rewrite: rfc6191 && rewrite,
     })
 }
 

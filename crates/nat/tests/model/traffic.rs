@@ -12,6 +12,7 @@ use crate::octets::{fill_ip_checksum, get16, put16};
 use crate::judge::Shown;
 use crate::plan::{Body, Damage, Flow, Numbers, Plan, Size};
 use crate::settings::EXTERNAL;
+use crate::tombs::Tomb;
 use crate::world::{Input, Sample};
 
 const PORTS: [u16; 9] = [1_022, 1_023, 1_024, 1_025, 5_000, 5_001, 40_000, 1, 65_535];
@@ -74,6 +75,38 @@ impl Ends {
             Flow::Known { pick, back } => match model.sessions.len() {
                 0 => outbound(Protocol::Tcp, pick, pick, Endpoint::new(remote(pick), 80)),
                 count => Self::of_session(model, usize::from(pick) % count, back),
+            },
+            Flow::Tcp { pick, back } => {
+                let is_tcp = |index: &usize| model.sessions[*index].phase.is_some();
+                let all: Vec<_> = (0..model.sessions.len()).filter(is_tcp).collect();
+                match all.len() {
+                    0 => outbound(Protocol::Tcp, pick, pick, Endpoint::new(remote(pick), 80)),
+                    count => Self::of_session(model, all[usize::from(pick) % count], back),
+                }
+            }
+            Flow::Pair { ends: (from, from_port, to), back } => {
+                let new = outbound(Protocol::Tcp, from, from_port, Endpoint::new(remote(to), 80));
+                let is_it = |index: &usize| {
+                    let id = model.sessions[*index].id;
+                    id.mapping.protocol == Protocol::Tcp
+                        && (id.mapping.internal, id.remote) == (new.source, new.destination)
+                };
+                match (0..model.sessions.len()).find(is_it) {
+                    Some(index) => Self::of_session(model, index, back),
+                    None => new,
+                }
+            }
+            Flow::Grave { pick } => match model.tombs.len() {
+                0 => outbound(Protocol::Tcp, pick, pick, Endpoint::new(remote(pick), 80)),
+                count => {
+                    let tomb = &model.tombs[usize::from(pick) % count];
+                    Self {
+                        from: Arrival::Outside,
+                        protocol: Protocol::Tcp,
+                        source: tomb.remote,
+                        destination: tomb.external,
+                    }
+                }
             },
             Flow::Inbound { pick, remote: from, remote_port: from_port } => match mapping(pick) {
                 Some(id) => Self {
@@ -253,7 +286,8 @@ fn transport(
             let mut segment = Segment { urgent: 3, ..Segment::new(source, destination, flags) };
             let mut all = options.to_vec();
             if let Some((model, numbers)) = numbers {
-                all.extend(number(&mut segment, ends, model, numbers));
+                let len = payload.len() as u32;
+                all.extend(number(&mut segment, ends, model, numbers, len));
             }
             craft::tcp(buffer, header, &Segment { options: &all, ..segment }, payload)
         }
@@ -262,13 +296,18 @@ fn transport(
 
 /// Gives a segment numbers that follow those of its connection, give or take what the plan says; the
 /// answer is its timestamps option.
-fn number(segment: &mut Segment<'_>, ends: &Ends, model: &Model, plan: &Numbers) -> Vec<u8> {
+fn number(segment: &mut Segment<'_>, ends: &Ends, model: &Model, plan: &Numbers, len: u32) -> Vec<u8> {
     let conn = ends.conn(model);
     let [own, peer] = conn.unwrap_or_default();
     let add = |base: u32, more: i64| base.wrapping_add(more as u32);
     // Connections begin on both sides of where the numbers wrap.
     let begin = 0u32.wrapping_sub(u32::from(ends.source.port) % 7 * 20_000);
-    let next = own.end.unwrap_or(begin);
+    let grave = || {
+        let of = |tomb: &&Tomb| (tomb.remote, tomb.external) == (ends.source, ends.destination);
+        let tomb = model.tombs.iter().find(of).filter(|_| conn.is_none())?;
+        Some(tomb.remote_end.wrapping_sub(len + 1))
+    };
+    let next = own.end.or_else(grave).unwrap_or(begin);
     let answer = peer.acked.filter(|_| plan.answers && segment.flags.contains(Flags::RST));
     segment.seq = SeqNumber(add(answer.unwrap_or(next), plan.seq));
     if segment.flags.contains(Flags::ACK) {
@@ -281,7 +320,12 @@ fn number(segment: &mut Segment<'_>, ends: &Ends, model: &Model, plan: &Numbers)
         (0, _) | (1, false) => vec![],
         (1 | 2, _) => vec![1, 1, 8, 10, a, b, c, d, 0, 0, 0, 9],
         (3, _) => vec![8, 10, a, b, c, d, 0, 0, 0, 9, 3, 3, 4, 0, 0, 0],
-        _ => vec![1, 3, 3, 1],
+        (4, _) => vec![1, 3, 3, 1],
+        (5, _) => [&[19u8, 18][..], &[7; 16], &[1, 1]].concat(),
+        _ => {
+            let edge = segment.ack.0.wrapping_add(500).to_be_bytes();
+            [&[1u8, 5, 10][..], &edge, &edge, &[8, 10, a, b, c, d, 0, 0, 2, 9, 0]].concat()
+        }
     }
 }
 
