@@ -142,7 +142,16 @@ mod tests {
                     }
                     let answers_syn = is_opening(state) && ack == Some(SeqNumber(base).plus(1_000));
                     let answers_nothing = is_opening(state) && ack == Some(SeqNumber(base).plus(999));
-                    assert_eq!(exact, if answers_syn { 140_000 } else if answers_nothing { 0 } else { 2 });
+                    assert_eq!(
+                        exact,
+                        if answers_syn {
+                            140_000
+                        } else if answers_nothing {
+                            0
+                        } else {
+                            2
+                        }
+                    );
                 }
             }
         }

@@ -46,7 +46,11 @@ impl Engine {
         let checks = &self.config.tcp_checks;
         if brief.flags.contains(Flags::SYN) {
             let asks = checks.time_wait == TimeWaitPolicy::Rfc6191 && session.state() == State::TimeWait;
-            return if asks && !ends_time_wait(line, realm, brief) { Err(Reason::TimeWaitSyn) } else { Ok(()) };
+            return if asks && !ends_time_wait(line, realm, brief) {
+                Err(Reason::TimeWaitSyn)
+            } else {
+                Ok(())
+            };
         }
         let last = start_of(session.last_seen);
         let seen = self.restored(session.shift(), realm, &brief.seen);

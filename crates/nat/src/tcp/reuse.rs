@@ -71,7 +71,8 @@ impl Engine {
             self.resting.queues.get_mut(address as usize)?.pop_front();
         }
         let places = self.resting.queues.get(address as usize)?.iter().take(LOOKS);
-        let alone = |index: u32| self.mappings.get(self.sessions.lines()[index as usize].mapping).sessions == 1;
+        let alone =
+            |index: u32| self.mappings.get(self.sessions.lines()[index as usize].mapping).sessions == 1;
         places.copied().find(|&place| self.still_rests(place) && alone(place.0)).map(|(index, _)| index)
     }
 

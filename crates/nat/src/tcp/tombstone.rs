@@ -125,8 +125,7 @@ impl Tombstones {
 impl Engine {
     /// What is to be remembered of session `index` if it ends at `tick`.
     pub(crate) fn tombstone_of(&self, index: u32, session: &Session, tick: u32) -> Option<Tombstone> {
-        let over =
-            matches!(session.state(), State::TimeWait | State::ClientFinLast | State::ServerFinLast);
+        let over = matches!(session.state(), State::TimeWait | State::ClientFinLast | State::ServerFinLast);
         if session.protocol() != Protocol::Tcp || session.is_hairpin() || !over {
             return None;
         }
@@ -238,9 +237,9 @@ fn last_ack(tombstone: &Tombstone, packet: &Packet<'_>, brief: &Brief) -> Option
     let [remote, external] = [0, 1].map(|n| Endpoint::new(tombstone.addresses[n].into(), tombstone.ports[n]));
     let mut options = [1, 1, 8, 10, 0, 0, 0, 0, 0, 0, 0, 0];
     let header = packet.data.get(usize::from(brief.header_len)..).unwrap_or_default();
-    let tsecr = wire::tcp::OptionsIter::new(options_of(header)).map_while(Result::ok).find_map(|option| {
-        if let TcpOption::Timestamps { value, .. } = option { Some(value) } else { None }
-    });
+    let tsecr = wire::tcp::OptionsIter::new(options_of(header))
+        .map_while(Result::ok)
+        .find_map(|option| if let TcpOption::Timestamps { value, .. } = option { Some(value) } else { None });
     let used = match (tombstone.tsval(), tsecr) {
         (Some(tsval), Some(tsecr)) => {
             options[4..8].copy_from_slice(&tsval.to_be_bytes());

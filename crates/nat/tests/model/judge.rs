@@ -60,7 +60,9 @@ fn ahead(a: u32, b: u32) -> i64 {
 impl Numbers {
     /// Of anything that is no whole segment there are none.
     pub(crate) fn of(parsed: &Parsed, data: &[u8]) -> Option<Self> {
-        let (Transport::Tcp { .. }, Fragment::Whole) = (parsed.transport, parsed.fragment) else { return None };
+        let (Transport::Tcp { .. }, Fragment::Whole) = (parsed.transport, parsed.fragment) else {
+            return None;
+        };
         let segment = Tcp::new(&data[usize::from(parsed.header_len)..usize::from(parsed.total_len)]).ok()?;
         let flags = segment.flags();
         let options: Vec<_> = segment.options().map_while(Result::ok).collect();
@@ -89,12 +91,8 @@ impl Numbers {
 
 /// A SYN in a connection that is not running, or of which nothing was acknowledged yet.
 fn syn(conn: &mut Conn, own: usize, numbers: &Numbers) {
-    conn[own] = Shown {
-        end: Some(numbers.end),
-        tsval: numbers.tsval,
-        scale: numbers.scale,
-        ..Shown::default()
-    };
+    conn[own] =
+        Shown { end: Some(numbers.end), tsval: numbers.tsval, scale: numbers.scale, ..Shown::default() };
     conn[1 - own].acked = None;
     acknowledgment(conn, own, numbers, false);
 }
@@ -198,7 +196,9 @@ impl Model {
         if numbers.flags.contains(Flags::SYN)
             && session.phase == Some(Phase::TimeWait)
             && checks.time_wait == TimeWaitPolicy::Rfc6191
-            && session.conn[own].end.is_some_and(|end| !ends_time_wait(end, session.conn[own].tsval, &numbers))
+            && session.conn[own]
+                .end
+                .is_some_and(|end| !ends_time_wait(end, session.conn[own].tsval, &numbers))
         {
             return Err(Reason::TimeWaitSyn);
         }

@@ -525,7 +525,14 @@ impl Model {
             subscriber.credit = credit;
         }
         let phase = (mapping.protocol == Protocol::Tcp).then_some(Phase::Opening);
-        self.sessions.push(Session { id, phase, conn: Conn::default(), shift: (0, 0), rested: 0, last_seen: self.tick });
+        self.sessions.push(Session {
+            id,
+            phase,
+            conn: Conn::default(),
+            shift: (0, 0),
+            rested: 0,
+            last_seen: self.tick,
+        });
         self.event(self.tick, EventKind::SessionCreated(id));
     }
 

@@ -24,7 +24,11 @@ pub(crate) enum Step {
     Poll(u8),
     Rekey(u8),
     /// A TCP session is opened and closed as hosts do it; so many of the segments.
-    Life { ends: (u8, u8, u8), segments: u8, plan: Box<Plan> },
+    Life {
+        ends: (u8, u8, u8),
+        segments: u8,
+        plan: Box<Plan>,
+    },
 }
 
 /// One packet, or the fragments of one.

@@ -4,9 +4,9 @@ use std::net::Ipv4Addr;
 
 use hairpin_nat::event::{DeleteReason, Limit, MappingId, SessionId};
 use hairpin_nat::{Endpoint, Offload, Protocol, Realm, Reason};
+use wire::SeqNumber;
 use wire::craft::{self, Header, Segment};
 use wire::tcp::Flags;
-use wire::SeqNumber;
 
 use crate::judge::{Numbers, ends_time_wait, sequence_after, ts_before};
 use crate::nat::{Model, Refusal, Route, Sent, Session, ticks};
@@ -61,7 +61,8 @@ impl Model {
     /// N6: the FIN that is sent again to nobody is answered, once in a second.
     pub(crate) fn answer_fin(&mut self, remote: Endpoint, external: Endpoint) {
         let Some(numbers) = self.numbers else { return };
-        let only_fin = numbers.flags.contains(Flags::FIN) && !numbers.flags.intersects(Flags::SYN | Flags::RST);
+        let only_fin =
+            numbers.flags.contains(Flags::FIN) && !numbers.flags.intersects(Flags::SYN | Flags::RST);
         if !only_fin || !self.config.tcp_checks.resend_last_ack {
             return;
         }
@@ -152,9 +153,10 @@ impl Model {
         let living = of_victim
             .and_then(|id| self.session(id))
             .and_then(|index| self.tomb_of(&self.sessions[index], self.tick));
-        let dead = self.tombs.iter().find(|tomb| {
-            (tomb.external, tomb.remote) == (external, remote) && tomb.expires > self.tick
-        });
+        let dead = self
+            .tombs
+            .iter()
+            .find(|tomb| (tomb.external, tomb.remote) == (external, remote) && tomb.expires > self.tick);
         // A port that the engine drew and did not tell: any that would have been refused.
         let drawn = external.port == 0 && self.refused == Some(Reason::TimeWaitSyn);
         let may = |tomb: &&Tomb| {

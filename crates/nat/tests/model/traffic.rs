@@ -3,13 +3,13 @@
 use std::net::Ipv4Addr;
 
 use hairpin_nat::{Checksum, Endpoint, Offload, Protocol, Realm};
-use wire::craft::{self, Header, Segment};
 use wire::SeqNumber;
+use wire::craft::{self, Header, Segment};
 use wire::tcp::Flags;
 
+use crate::judge::Shown;
 use crate::nat::{Arrival, Model, Route};
 use crate::octets::{fill_ip_checksum, get16, put16};
-use crate::judge::Shown;
 use crate::plan::{Body, Damage, Flow, Numbers, Plan, Size};
 use crate::settings::EXTERNAL;
 use crate::tombs::Tomb;
