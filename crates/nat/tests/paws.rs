@@ -54,7 +54,7 @@ fn an_older_timestamp_is_an_old_duplicate_up_to_half_a_circle_back() {
 #[test]
 fn a_rst_and_a_syn_are_exempt() {
     let mut world = stamped(100);
-    world.inside(tcp(A, S).rst().timestamps(5, 9)).out();
+    world.inside(tcp(A, S).rst().seq(5).timestamps(5, 9)).out();
     world.inside(tcp(A, S).syn().timestamps(5, 9)).out();
     world.refuses(Inside, tcp(A, S).timestamps(5, 9), Reason::OldDuplicate);
 }

@@ -73,7 +73,7 @@ fn the_oldest_connection_in_time_wait_gives_its_port_and_numbers_go_on_above_it(
             .collect();
         let stamps = [8u32.to_be_bytes(), stamp.to_be_bytes()].concat();
         // Timestamps and edges at odd octets.
-        [&[1u8, 8, 10][..], &stamps, &[5, 26], &edges, &[1]].concat()
+        [&[1u8, 8, 10][..], &stamps, &[5, 26], &edges, &[1, 1, 1]].concat()
     };
     world
         .outside(tcp(S, X).acks(ISN + 1 + SEQ_SHIFT).tcp_options(&sack(SEQ_SHIFT, 30 + ts_shift)))
@@ -109,7 +109,8 @@ fn quoted_headers_are_put_back_in_both_directions() {
     // What went out, whole and cut behind eight octets.
     let inner = tcp(B, S).seq(ISN + 1).timestamps(21, 0).len(30).one_hop_less();
     let outer = tcp(X, S).seq(ISN + 1 + SEQ_SHIFT).timestamps(21 + ts_shift, 0).len(30).one_hop_less();
-    for len in [28, 29, 36, 38, 40, 52, 82] {
+    // Where the checksum is quoted and the options are not, nobody can know what the timestamp did to it.
+    for len in [28, 29, 36, 52, 82] {
         let quote = |packet: &Pkt| packet.octets()[..len].to_vec();
         let (outer, inner) = (quote(&outer), quote(&inner));
         let error = world.outside(icmp_error(router, addr("192.0.2.1"), 3, 1, &outer));
