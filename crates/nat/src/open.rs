@@ -362,8 +362,11 @@ impl Engine {
         }
         self.mappings.get_mut(new.mapping).sessions += 1;
         self.subscribers.get_mut(new.subscriber).open_session(&self.config.limits, self.tick);
-        self.note_opening(new);
-        let session = &self.sessions.lines()[index as usize];
+        if new.opened_from == OpenedFrom::Outside {
+            self.subscribers.get_mut(new.subscriber).pay_inbound(&self.config.limits, self.tick);
+        }
+        let session = self.sessions.lines()[index as usize];
+        self.note_opening(&session);
         self.output.event(self.tick, EventKind::SessionCreated(session.id()));
         let deadline = session.deadline(&self.timers);
         self.wheel.file(self.sessions.lines_mut(), index, deadline);

@@ -162,11 +162,14 @@ impl Engine {
     /// Session `index` is over and begins anew, opened from `realm`, on the same tuple.
     fn reopen(&mut self, index: u32, realm: Realm) {
         self.lines[index as usize].clear();
-        let session = &mut self.sessions.lines_mut()[index as usize];
+        let mut session = self.sessions.lines()[index as usize];
         let old = session.id();
+        self.forget_opening(&session);
         session.reopen(realm.into());
         session.last_seen = self.tick;
         let new = session.id();
+        self.sessions.lines_mut()[index as usize] = session;
+        self.note_opening(&session);
         self.output.event(self.tick, EventKind::SessionDeleted(old, DeleteReason::Reopened));
         self.output.event(self.tick, EventKind::SessionCreated(new));
         // Its time may be shorter than TIME-WAIT's was.
