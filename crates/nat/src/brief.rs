@@ -93,4 +93,10 @@ impl Brief {
         }
         brief
     }
+
+    /// It is a SYN that may open a session.
+    pub(crate) fn opens_tcp(&self) -> bool {
+        let is_tcp = self.has_ports && !self.is_udp;
+        is_tcp && self.flags.contains(Flags::SYN) && !self.flags.contains(Flags::ACK)
+    }
 }

@@ -14,10 +14,11 @@ use crate::hash::HashKey;
 use crate::mapping::Mappings;
 use crate::output::Output;
 use crate::pool::Pool;
-use crate::session::{ICMP_TIMER, Sessions, Timers, UDP_TIMER};
+use crate::session::{ICMP_TIMER, OTHER_TIMER, PORT_TIMERS, Sessions, Timers, UDP_TIMER};
 use crate::subscriber::Subscribers;
 use crate::table::Table;
 use crate::timer::{Wheel, start_of, tick_of, ticks};
+use crate::unsolicited::Unsolicited;
 use crate::{Counters, Event, Transmit};
 
 /// One shard of the gateway.
@@ -48,6 +49,7 @@ pub struct Engine {
     pub(crate) pool: Pool,
     pub(crate) wheel: Wheel,
     pub(crate) fragments: Followed,
+    pub(crate) unsolicited: Unsolicited,
     /// When each limit was last reported for somebody who is no subscriber yet.
     pub(crate) reported: [u32; 7],
     pub(crate) output: Output,
@@ -94,6 +96,7 @@ impl Engine {
             pool: Pool::new(config, ticks(config.ports.hold)).map_err(out_of_memory("pool"))?,
             wheel: Wheel::new(tick),
             fragments: Followed::new(config.fragments),
+            unsolicited: Unsolicited::new(config.unsolicited_syns.unwrap_or(0)),
             reported: [0; 7],
             output: Output::new(config.icmp_errors_per_second, now),
             stages: Default::default(),
@@ -109,7 +112,7 @@ impl Engine {
 
     /// When [`Self::handle_timeout`] wants to be called next. A moment in the past: at once.
     pub fn poll_timeout(&self) -> Option<Instant> {
-        let due = [self.wheel.next_tick(), self.fragments.next_tick()];
+        let due = [self.wheel.next_tick(), self.fragments.next_tick(), self.unsolicited.next_tick()];
         due.into_iter().flatten().min().map(start_of)
     }
 
@@ -155,6 +158,7 @@ impl Engine {
         self.expire(EXPIRIES);
         self.pool.release(self.tick);
         self.fragments.expire(self.tick, &mut self.output);
+        self.answer_unsolicited();
     }
 }
 
@@ -178,6 +182,7 @@ pub(crate) fn memory_bound(config: &Config) -> u64 {
         + config.external_addresses() * Pool::OCTETS
         + u64::from(config.ports.hold_max) * Pool::HELD_OCTETS
         + Followed::octets(&config.fragments)
+        + u64::from(config.unsolicited_syns.unwrap_or(0)) * Unsolicited::OCTETS
 }
 
 fn timers(config: &Config) -> Timers {
@@ -189,6 +194,10 @@ fn timers(config: &Config) -> Timers {
     timers[Timer::Transitory as usize] = ticks(config.tcp.transitory);
     timers[usize::from(UDP_TIMER)] = ticks(config.udp.timeout);
     timers[usize::from(ICMP_TIMER)] = ticks(config.icmp_timeout);
+    timers[usize::from(OTHER_TIMER)] = ticks(config.other_timeout);
+    for (timer, (_, timeout)) in timers[usize::from(PORT_TIMERS)..].iter_mut().zip(&config.udp.port_timeouts) {
+        *timer = ticks(*timeout);
+    }
     timers
 }
 

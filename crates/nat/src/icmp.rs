@@ -4,6 +4,8 @@
 //! comes from. The quoted header is put back first, then the outer one. No timer and no state is
 //! touched: anybody can send an ICMP error.
 
+use core::net::Ipv4Addr;
+
 use rules::address::is_martian;
 use wire::checksum::{Delta, Sum};
 use wire::{Fragment, Packet as Parsed, Quote, Transport, Trust};
@@ -21,7 +23,8 @@ use crate::subscriber::report;
 use crate::{Endpoint, Offload, Packet, Protocol, Realm, Reason, Verdict};
 
 /// Destination unreachable and its codes (RFC 792, RFC 1191).
-const UNREACHABLE: u8 = 3;
+pub(crate) const UNREACHABLE: u8 = 3;
+pub(crate) const PORT_UNREACHABLE: u8 = 3;
 const HOST_UNREACHABLE: u8 = 1;
 const FRAGMENTATION_NEEDED: u8 = 4;
 /// Time exceeded in transit.
@@ -141,10 +144,12 @@ impl Engine {
         }
         // The packets of another shard's subscriber were rewritten already: no quote would be right.
         if let (Some((kind, code, mtu)), Arrival::From(realm)) = (error, arrival)
+            && self.config.icmp_errors_to[realm as usize]
             && may_be_answered(&parsed)
             && self.output.may_send_error(self.now)
         {
-            let error = self.error(realm, packet.data, &parsed, kind, code, mtu);
+            let quoted = &packet.data[..usize::from(parsed.total_len).min(packet.data.len())];
+            let error = self.error(realm, quoted, parsed.source, kind, code, mtu);
             self.output.send(Route::To(realm), Offload::default(), error);
         }
         reason
@@ -181,12 +186,20 @@ impl Engine {
     }
 
     /// An ICMP error about the packet in `data`, to its sender.
-    fn error(&self, realm: Realm, data: &[u8], parsed: &Parsed, kind: u8, code: u8, mtu: u16) -> Vec<u8> {
+    pub(crate) fn error(
+        &self,
+        realm: Realm,
+        data: &[u8],
+        to: Ipv4Addr,
+        kind: u8,
+        code: u8,
+        mtu: u16,
+    ) -> Vec<u8> {
         let source = match realm {
             Realm::Inside => self.config.gateway.inside,
             Realm::Outside => self.config.gateway.outside,
         };
-        let quoted = &data[..usize::from(parsed.total_len).min(ERROR_LEN - HEADERS).min(data.len())];
+        let quoted = &data[..data.len().min(ERROR_LEN - HEADERS)];
         let total_len = (HEADERS + quoted.len()) as u16;
         let mut error = Vec::with_capacity(HEADERS + quoted.len());
         // Precedence "internetwork control" (RFC 1812 4.3.2.5); atomic, so its ID says nothing.
@@ -194,7 +207,7 @@ impl Engine {
         error.extend(total_len.to_be_bytes());
         error.extend([0, 0, 0x40, 0, 64, Protocol::Icmp.number(), 0, 0]);
         error.extend(source.octets());
-        error.extend(parsed.source.octets());
+        error.extend(to.octets());
         error.extend([kind, code, 0, 0, 0, 0]);
         error.extend(mtu.to_be_bytes());
         error.extend(quoted);

@@ -62,6 +62,7 @@ mod subscriber;
 mod table;
 mod tags;
 mod timer;
+mod unsolicited;
 
 pub use config::{Config, ConfigError};
 pub use counters::Counters;

@@ -8,7 +8,6 @@ use core::slice::from_ref;
 
 use rules::address::is_martian;
 use wire::Packet as Parsed;
-use wire::tcp::Flags;
 
 use crate::batch::{Arrival, Decision, Refusal, Route};
 use crate::brief::Brief;
@@ -16,7 +15,7 @@ use crate::engine::Engine;
 use crate::event::{EventKind, Limit, MappingId, OpenedFrom};
 use crate::mapping::Mapping;
 use crate::pool::{Owner, Port};
-use crate::session::{NewSession, Session};
+use crate::session::{NewSession, PORT_TIMERS, Session};
 use crate::subscriber::Subscriber;
 use crate::{Endpoint, Packet, Protocol, Realm, Reason};
 
@@ -145,7 +144,10 @@ impl Engine {
         let address = self.own_external(external.address)?;
         let fit = self.fit(arrival, packet, brief, Realm::Inside)?;
         let port = Port { address, protocol, port: external.port };
-        let mapping = self.pool.mapping(port).ok_or(Reason::NoMapping)?;
+        let Some(mapping) = self.pool.mapping(port) else {
+            self.note_unsolicited(arrival, packet, brief, remote, external);
+            return Err(Reason::NoMapping.into());
+        };
         let new = self.inbound_session(mapping, remote, arrival == Arrival::Hairpin);
         self.check_inbound(mapping, 1)?;
         self.check_room(from_ref(&new))?;
@@ -325,6 +327,9 @@ impl Engine {
 
     fn create_session(&mut self, new: &NewSession, brief: &Brief) -> Option<u32> {
         let index = self.sessions.insert(Session::new(new))?;
+        if let Some(timer) = self.port_timer(new) {
+            self.sessions.lines_mut()[index as usize].set_timer(timer);
+        }
         let [inside, outside] = new.hashes;
         if self.flows.insert(inside, index).is_err() {
             self.sessions.remove(index);
@@ -335,6 +340,7 @@ impl Engine {
             self.sessions.remove(index);
             return None;
         }
+        self.forgive_unsolicited(new.protocol, new.remote, new.external);
         self.mappings.get_mut(new.mapping).sessions += 1;
         self.subscribers.get_mut(new.subscriber).open_session(&self.config.limits, self.tick);
         let session = &self.sessions.lines()[index as usize];
@@ -352,10 +358,22 @@ impl Engine {
     }
 }
 
+impl Engine {
+    /// The timer of a UDP session that its subscriber opened to a port with one of its own (RFC 4787
+    /// REQ-5a). Where the outside opened it, the port is what the remote chose and says nothing.
+    fn port_timer(&self, new: &NewSession) -> Option<u8> {
+        if new.protocol != Protocol::Udp || new.opened_from != OpenedFrom::Inside {
+            return None;
+        }
+        let place = self.config.udp.port_timeouts.iter().position(|&(port, _)| port == new.remote.port)?;
+        Some(PORT_TIMERS + place as u8)
+    }
+}
+
 /// Only a SYN opens a TCP session, and only a query an ICMP session (N10).
 pub(crate) fn check_opens(brief: &Brief) -> Result<(), Reason> {
     let is_tcp = brief.has_ports && !brief.is_udp;
-    if is_tcp && (!brief.flags.contains(Flags::SYN) || brief.flags.contains(Flags::ACK)) {
+    if is_tcp && !brief.opens_tcp() {
         return Err(Reason::NotSyn);
     }
     if brief.is_reply { Err(Reason::NotQuery) } else { Ok(()) }

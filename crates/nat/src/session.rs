@@ -59,14 +59,18 @@ pub(crate) struct Session {
 
 const _: () = assert!(size_of::<Session>() == 64);
 
-/// The idle times, in ticks: the five of `tracking::Timer`, UDP, ICMP, and one that is never used, so
-/// that a mask is all that an index needs.
-pub(crate) type Timers = [u32; 8];
+/// The idle times, in ticks: the five of `tracking::Timer`, UDP, ICMP, other protocols, and those of
+/// single UDP ports. A mask is all that an index needs.
+pub(crate) type Timers = [u32; 16];
 
 /// Where [`Timers`] holds UDP's.
 pub(crate) const UDP_TIMER: u8 = 5;
 /// Where [`Timers`] holds ICMP's.
 pub(crate) const ICMP_TIMER: u8 = 6;
+/// Where [`Timers`] holds that of protocols without ports.
+pub(crate) const OTHER_TIMER: u8 = 7;
+/// Where [`Timers`] holds that of the first of `udp.port_timeouts`.
+pub(crate) const PORT_TIMERS: u8 = 8;
 
 /// What a new session is made of.
 #[derive(Clone, Copy, Debug)]
@@ -243,6 +247,11 @@ impl Session {
         State::from_number(self.state).unwrap_or(State::Closed)
     }
 
+    /// Another timer than its protocol's runs.
+    pub(crate) fn set_timer(&mut self, timer: u8) {
+        self.timer = timer;
+    }
+
     pub(crate) fn set_state(&mut self, state: State) {
         self.state = state as u8;
         self.timer = state.timer() as u8;
@@ -269,7 +278,7 @@ impl Session {
     /// tick, hence the one more: no session ever ends before its time.
     #[inline(always)]
     pub(crate) fn deadline(&self, timers: &Timers) -> u32 {
-        self.last_seen.saturating_add(timers[usize::from(self.timer & 7)]).saturating_add(1)
+        self.last_seen.saturating_add(timers[usize::from(self.timer & 15)]).saturating_add(1)
     }
 }
 

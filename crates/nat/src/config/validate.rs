@@ -20,6 +20,9 @@ pub const MAX_EXTERNAL_ADDRESSES: u64 = 65_536;
 /// session. So many sessions are 25 GiB.
 const MAX_ENTRIES: u32 = 1 << 28;
 
+/// UDP ports that may have a time of their own.
+const PORT_TIMEOUTS: usize = 8;
+
 /// The longest time that any timer may be set to: the clock of the timers is a coarse 32-bit one.
 const LONGEST: Duration = Duration::from_secs(30 * 86_400);
 
@@ -240,8 +243,30 @@ impl Findings {
         );
         self.time("udp.timeout", config.udp.timeout, minutes(2), Some("RFC 4787 REQ-5"));
         self.time("icmp.timeout", config.icmp_timeout, minutes(1), Some("RFC 5508 REQ-2"));
+        self.time("other.timeout", config.other_timeout, second, None);
+        self.port_timeouts(&config.udp.port_timeouts);
         self.time("ports.hold", config.ports.hold, Duration::ZERO, None);
         self.time("limits.report_interval", config.limits.report_interval, second, None);
+    }
+
+    /// RFC 4787 REQ-5a speaks of single well-known ports alone.
+    fn port_timeouts(&mut self, timeouts: &[(u16, Duration)]) {
+        let setting = "udp.port_timeouts";
+        if timeouts.len() > PORT_TIMEOUTS {
+            let problem = format!("{} ports have a time of their own", timeouts.len());
+            self.add(setting, problem, format!("name {PORT_TIMEOUTS} ports or less"));
+        }
+        for (index, &(port, timeout)) in timeouts.iter().enumerate() {
+            let place = format!("{setting}[{index}]");
+            if port == 0 || port > 1_023 {
+                let problem = format!("{port} is no well-known port (RFC 4787 REQ-5a)");
+                self.add(place.clone(), problem, "name ports from 1 to 1023");
+            }
+            if timeouts[..index].iter().any(|&(other, _)| other == port) {
+                self.add(place.clone(), format!("port {port} has two times"), "name each port once");
+            }
+            self.time(&place, timeout, Duration::from_secs(1), None);
+        }
     }
 
     /// A time from `least` (set by `rfc`, or by sense) to a month.
@@ -273,6 +298,9 @@ impl Findings {
         self.count("limits.ports_per_subscriber", limits.ports_per_subscriber, 1, 65_535);
         self.count("limits.sessions_per_subscriber", limits.sessions_per_subscriber, 1, MAX_ENTRIES);
         self.count("icmp.errors_per_second", config.icmp_errors_per_second, 1, 1_000_000);
+        if let Some(syns) = config.unsolicited_syns {
+            self.count("tcp.unsolicited_syns", syns, 1, 1 << 20);
+        }
     }
 
     fn fragments(&mut self, config: &Config) {
