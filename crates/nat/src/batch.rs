@@ -180,6 +180,11 @@ impl Engine {
         if parsed.options.intersects(Options::SOURCE_ROUTE) {
             return Err(Reason::SourceRoute.into());
         }
+        if !self.bypass.is_empty()
+            && let Some(verdict) = self.pass_bypass(packet, arrival, &parsed)?
+        {
+            return Ok(verdict);
+        }
         match (parsed.fragment, parsed.transport) {
             (_, Transport::Other) => Err(Reason::Protocol.into()),
             (Fragment::Whole, Transport::IcmpError { quote }) => {
@@ -299,6 +304,9 @@ impl Engine {
             crate::mss::clamp(packet.data, brief, packet.offload.checksum, limit);
         }
         decision.rewrite.apply(packet.data, brief, packet.offload.checksum, arrival.age());
+        if brief.needs_id && self.config.rewrite_ip_id {
+            self.identify(packet, brief, decision);
+        }
         match decision.fit {
             Fit::Whole => {}
             Fit::Segment(size) => packet.offload.gso_size = size,

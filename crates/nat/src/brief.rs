@@ -38,6 +38,8 @@ pub(crate) struct Brief {
     /// It is TCP, UDP or an ICMP query, whole and without a source route.
     pub(crate) common: bool,
     pub(crate) dont_fragment: bool,
+    /// It is whole, from inside and may be fragmented on its way: its Identification must be unique.
+    pub(crate) needs_id: bool,
     /// It is UDP: a checksum that comes out as 0 is sent as 0xffff.
     pub(crate) is_udp: bool,
     /// It is an ICMP reply.
@@ -61,6 +63,9 @@ impl Brief {
             has_identifier: false,
             common: parsed.fragment == Fragment::Whole && !parsed.options.intersects(Options::SOURCE_ROUTE),
             dont_fragment: parsed.dont_fragment,
+            needs_id: parsed.fragment == Fragment::Whole
+                && !parsed.dont_fragment
+                && realm as u8 == Realm::Inside as u8,
             is_udp: false,
             is_reply: false,
         };

@@ -23,6 +23,9 @@ pub struct Counters {
     pub mappings_created: u64,
     /// Mappings that have ended.
     pub mappings_deleted: u64,
+    /// Datagrams sent on with an Identification that may have been used within the maximum datagram
+    /// lifetime, because 16 bits are too few for their rate (N17).
+    pub ip_ids_reused: u64,
 }
 
 impl Default for Counters {
@@ -37,6 +40,7 @@ impl Default for Counters {
             sessions_deleted: 0,
             mappings_created: 0,
             mappings_deleted: 0,
+            ip_ids_reused: 0,
         }
     }
 }

@@ -11,6 +11,7 @@ use crate::config::{Config, ConfigError};
 use crate::event::{MappingId, SessionId};
 use crate::fragment::Followed;
 use crate::hash::HashKey;
+use crate::ip_id::Identifications;
 use crate::mapping::Mappings;
 use crate::output::Output;
 use crate::pool::Pool;
@@ -26,6 +27,8 @@ use crate::{Counters, Event, Transmit};
 pub struct Engine {
     pub(crate) config: Config,
     pub(crate) inside: Prefixes,
+    /// Destinations to which nothing is translated.
+    pub(crate) bypass: Prefixes,
     pub(crate) timers: Timers,
     /// `limits.report_interval` in ticks.
     pub(crate) report_interval: u32,
@@ -50,6 +53,7 @@ pub struct Engine {
     pub(crate) wheel: Wheel,
     pub(crate) fragments: Followed,
     pub(crate) unsolicited: Unsolicited,
+    pub(crate) ids: Identifications,
     /// When each limit was last reported for somebody who is no subscriber yet.
     pub(crate) reported: [u32; 7],
     pub(crate) output: Output,
@@ -80,6 +84,7 @@ impl Engine {
         let tick = tick_of(now);
         Ok(Self {
             inside: Prefixes::new(&config.inside),
+            bypass: Prefixes::new(&config.bypass),
             timers: timers(config),
             report_interval: ticks(limits.report_interval),
             key: HashKey::new(seed),
@@ -96,6 +101,7 @@ impl Engine {
             pool: Pool::new(config, ticks(config.ports.hold)).map_err(out_of_memory("pool"))?,
             wheel: Wheel::new(tick),
             fragments: Followed::new(config.fragments),
+            ids: Identifications::new(),
             unsolicited: Unsolicited::new(config.unsolicited_syns.unwrap_or(0)),
             reported: [0; 7],
             output: Output::new(config.icmp_errors_per_second, now),
@@ -172,7 +178,7 @@ pub(crate) fn memory_bound(config: &Config) -> u64 {
     let limits = &config.limits;
     let (sessions, mappings) = (u64::from(limits.sessions), u64::from(limits.mappings));
     let subscribers = u64::from(limits.subscribers);
-    FIXED * u64::from(config.shard.count.max(1))
+    (FIXED + Identifications::OCTETS) * u64::from(config.shard.count.max(1))
         + sessions * Sessions::OCTETS
         + Table::octets(sessions * 2)
         + mappings * Mappings::OCTETS
@@ -208,6 +214,10 @@ pub(crate) struct Prefixes(Vec<(u32, u32)>);
 impl Prefixes {
     fn new(nets: &[Ipv4Net]) -> Self {
         Self(nets.iter().map(|net| (net.network().to_bits(), net.netmask().to_bits())).collect())
+    }
+
+    pub(crate) fn is_empty(&self) -> bool {
+        self.0.is_empty()
     }
 
     #[inline(always)]

@@ -14,6 +14,7 @@ use crate::batch::{Arrival, Decision, Refusal, Route};
 use crate::brief::Brief;
 use crate::config::Fragments;
 use crate::engine::Engine;
+use crate::ip_id::write_id;
 use crate::output::Output;
 use crate::rewrite::Rewrite;
 use crate::timer::ticks;
@@ -60,6 +61,8 @@ pub(crate) struct Followed {
 struct Passage {
     route: Route,
     rewrite: Rewrite,
+    /// The new Identification.
+    id: Option<u16>,
 }
 
 #[derive(Debug)]
@@ -284,9 +287,10 @@ impl Engine {
         match parsed.fragment {
             Fragment::Later { .. } => {
                 match self.fragments.datagrams.get(&key).and_then(|datagram| datagram.decided) {
-                    Some(Passage { route, rewrite }) => {
+                    Some(Passage { route, rewrite, id }) => {
                         let fit = self.fit(arrival, packet, &brief, realm_of(route))?;
                         self.see(key, first, last, is_last);
+                        write_new_id(packet.data, id);
                         self.carry_out(packet, arrival, &brief, &Decision { route, rewrite, fit })
                     }
                     None => self.pen(key, packet, brief, (first, last, is_last)),
@@ -295,10 +299,12 @@ impl Engine {
             Fragment::First | Fragment::Whole => {
                 brief.hash = self.key.flow(brief.flow);
                 let decision = self.decide(arrival, packet, &brief)?;
-                let passage = Passage { route: decision.route, rewrite: decision.rewrite };
+                let id = self.fragment_id(arrival.realm(), &brief, &decision, parsed.protocol);
+                let passage = Passage { route: decision.route, rewrite: decision.rewrite, id };
                 self.fragments.decide(key, passage, self.tick);
+                write_new_id(packet.data, id);
                 let verdict = self.carry_out(packet, arrival, &brief, &decision)?;
-                self.release(key, arrival, decision);
+                self.release(key, arrival, decision, id);
                 self.see(key, first, last, is_last);
                 Ok(verdict)
             }
@@ -333,7 +339,7 @@ impl Engine {
     }
 
     /// The first fragment has come: those that waited go out behind it.
-    fn release(&mut self, key: Key, arrival: Arrival, decision: Decision) {
+    fn release(&mut self, key: Key, arrival: Arrival, decision: Decision, id: Option<u16>) {
         let Some(mut datagram) = self.fragments.datagrams.remove(&key) else { return };
         let waiting = self.fragments.take_waiting(key, &mut datagram);
         self.fragments.datagrams.insert(key, datagram);
@@ -342,6 +348,7 @@ impl Engine {
                 Packet { data: &mut fragment.data, from: arrival.realm(), offload: fragment.offload };
             let outcome =
                 self.fit(arrival, &packet, &fragment.brief, realm_of(decision.route)).and_then(|fit| {
+                    write_new_id(packet.data, id);
                     self.carry_out(&mut packet, arrival, &fragment.brief, &Decision { fit, ..decision })
                 });
             match outcome {
@@ -392,6 +399,12 @@ impl Engine {
             self.output.send(route, Offload::default(), data);
         }
         Ok(Verdict::Held)
+    }
+}
+
+fn write_new_id(data: &mut [u8], id: Option<u16>) {
+    if let Some(id) = id {
+        write_id(data, id);
     }
 }
 

@@ -50,6 +50,19 @@ impl HashKey {
         )
     }
 
+    /// Of what an Identification must be unique for.
+    pub(crate) fn datagram(self, (source, destination, protocol): (Ipv4Addr, Ipv4Addr, u8)) -> u64 {
+        let addresses = u64::from(source.to_bits()) << 32 | u64::from(destination.to_bits());
+        self.hash(addresses, u64::from(protocol) | 1 << 61)
+    }
+
+    /// Where counter `number` begins. The outside sees this one, so it is a hash that hides its key.
+    pub(crate) fn start(self, number: usize) -> u16 {
+        let mut hasher = SipHasher13::new_with_keys(self.0[0], self.0[1]);
+        hasher.write_u64(number as u64);
+        hasher.finish() as u16
+    }
+
     /// Of a subscriber's address.
     #[inline(always)]
     pub(crate) fn address(self, address: u32) -> u64 {

@@ -16,6 +16,7 @@ use crate::engine::Engine;
 use crate::event::{EventKind, Limit};
 use crate::fragment::verdict_of;
 use crate::hash::Flow;
+use crate::ip_id::write_id;
 use crate::pool::{Owner, Port};
 use crate::rewrite::{Rewrite, change, write_ip};
 use crate::session::Session;
@@ -66,6 +67,11 @@ impl Engine {
         let fit = self.fit(arrival, packet, &brief, to)?;
         let translation = ErrorTranslation::new(realm, protocol, &session, partner.as_ref());
         translation.apply(packet.data, parsed, quote, arrival.age());
+        if brief.needs_id && self.config.rewrite_ip_id {
+            let source = translation.quoted.destination.address;
+            let id = self.new_id(source, translation.quoted.source.address, parsed.protocol, 1);
+            write_id(packet.data, id);
+        }
         if let Fit::Split(mtu) = fit {
             return self.split(packet, arrival, &brief, route, mtu);
         }
@@ -73,7 +79,7 @@ impl Engine {
     }
 
     /// The sender of an error may be any router of its realm, but of its realm.
-    fn check_error_source(&self, arrival: Arrival, parsed: &Parsed) -> Result<(), Reason> {
+    pub(crate) fn check_error_source(&self, arrival: Arrival, parsed: &Parsed) -> Result<(), Reason> {
         if is_martian(parsed.source) {
             return Err(Reason::Martian);
         }

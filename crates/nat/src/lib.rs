@@ -36,6 +36,7 @@
 
 mod batch;
 mod brief;
+mod bypass;
 pub mod config;
 pub mod counters;
 mod engine;
@@ -47,6 +48,7 @@ mod free;
 mod hairpin;
 mod hash;
 mod icmp;
+mod ip_id;
 mod mapping;
 mod memory;
 mod mss;

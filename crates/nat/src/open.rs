@@ -40,6 +40,11 @@ impl Engine {
     ) -> Result<Decision, Refusal> {
         let (protocol, source, destination) = brief.flow.ends().ok_or(Reason::Protocol)?;
         self.check_addresses(arrival, source, destination)?;
+        if !self.bypass.is_empty()
+            && let Some(decision) = self.decide_bypass(arrival, source, destination, packet, brief)?
+        {
+            return Ok(decision);
+        }
         check_opens(brief)?;
         match arrival.realm() {
             Realm::Inside => {

@@ -101,6 +101,8 @@ reasons! {
     FragmentOverlap = "fragment-overlap",
     /// Its external address is another shard's: the datapath steered it wrongly.
     WrongShard = "wrong-shard",
+    /// From outside, from a bypass address to an external one: the answer would not be translated.
+    BypassSource = "bypass-source",
 }
 
 impl Reason {

@@ -6,8 +6,6 @@
 use core::net::Ipv4Addr;
 use core::ops::RangeInclusive;
 
-use ipnet::Ipv4Net;
-
 use crate::{Endpoint, Protocol};
 
 /// What a mapping or a filter depends on (RFC 4787 4.1 and 5).

@@ -54,6 +54,7 @@ impl Config {
         findings.inside(&self.inside);
         findings.pools(&self.pools);
         findings.overlaps(&self.inside, &self.pools);
+        findings.bypass(self);
         findings.gateway("inside.address", self.gateway.inside);
         findings.gateway("outside.address", self.gateway.outside);
         findings.timers(self);
@@ -182,14 +183,7 @@ impl Findings {
 
     /// Pool against pool, and pool against inside: each pair once, at the later place.
     fn overlaps(&mut self, inside: &[Ipv4Net], pools: &[Pool]) {
-        let ranges: Vec<(usize, usize, &RangeInclusive<Ipv4Addr>)> = pools
-            .iter()
-            .enumerate()
-            .flat_map(|(pool, p)| {
-                p.addresses.iter().enumerate().map(move |(part, range)| (pool, part, range))
-            })
-            .filter(|(_, _, range)| range.start() <= range.end())
-            .collect();
+        let ranges: Vec<_> = ranges_of(pools).collect();
         for (first, last) in overlapping_pairs(&ranges) {
             let ((pool, part, range), (other_pool, other_part, other)) = (ranges[last], ranges[first]);
             self.clash(
@@ -212,6 +206,49 @@ impl Findings {
                     format!("inside.prefixes[{prefix}]"),
                     "the inside prefix".into(),
                 );
+            }
+        }
+    }
+
+    /// What is not translated is neither a subscriber nor an external address.
+    fn bypass(&mut self, config: &Config) {
+        for (index, prefix) in config.bypass.iter().enumerate() {
+            let place = format!("inside.bypass[{index}]");
+            if prefix.trunc() != *prefix {
+                self.add(
+                    place.clone(),
+                    format!("{prefix} has bits set behind its prefix length"),
+                    format!("write {}, or {}/32 for the one address", prefix.trunc(), prefix.addr()),
+                );
+            }
+            if let Some(what) = not_unicast(prefix.network(), prefix.broadcast()) {
+                self.add(
+                    place.clone(),
+                    format!("{prefix} has addresses that no host can have ({what})"),
+                    "write prefixes of unicast addresses",
+                );
+            }
+            if let Some(inside) = config.inside.iter().position(|net| nets_overlap(prefix, net)) {
+                self.clash(
+                    place.clone(),
+                    format!("{prefix} and the inside prefix {} have addresses in common", config.inside[inside]),
+                    "packets between subscribers are not for this gateway: name destinations outside",
+                    format!("inside.prefixes[{inside}]"),
+                    "the inside prefix".into(),
+                );
+            }
+            let (first, last) = (prefix.network(), prefix.broadcast());
+            for (pool, part, range) in ranges_of(&config.pools) {
+                if first <= *range.end() && *range.start() <= last {
+                    self.clash(
+                        place.clone(),
+                        format!("{prefix} and the external addresses {} overlap", show(range)),
+                        "an external address is always translated: take it out of one of the two",
+                        format!("pool[{pool}].addresses[{part}]"),
+                        "the external addresses".into(),
+                    );
+                    break;
+                }
             }
         }
     }
@@ -361,6 +398,15 @@ impl Findings {
             self.add(setting, format!("{value} is too large"), format!("write {most} or less"));
         }
     }
+}
+
+/// All ranges that do not run backwards, with their pool and their place in it.
+fn ranges_of(pools: &[Pool]) -> impl Iterator<Item = (usize, usize, &RangeInclusive<Ipv4Addr>)> {
+    pools
+        .iter()
+        .enumerate()
+        .flat_map(|(pool, p)| p.addresses.iter().enumerate().map(move |(part, range)| (pool, part, range)))
+        .filter(|(_, _, range)| range.start() <= range.end())
 }
 
 /// Indices of ranges that overlap, the earlier first. Each range is compared with the one that
