@@ -186,13 +186,22 @@ impl Engine {
             return Ok(verdict);
         }
         match (parsed.fragment, parsed.transport) {
-            (_, Transport::Other) => Err(Reason::Protocol.into()),
+            _ if Protocol::from_number(parsed.protocol).is_none()
+                && !self.passes_other(arrival, parsed.source, parsed.destination) =>
+            {
+                Err(Reason::Protocol.into())
+            }
+            (Fragment::Whole, Transport::Other) => {
+                let mut brief = Brief::new(&parsed, arrival.realm(), packet.offload.checksum);
+                brief.hash = self.key.flow(brief.flow);
+                let decision = self.decide(arrival, packet, &brief)?;
+                self.carry_out(packet, arrival, &brief, &decision)
+            }
             (Fragment::Whole, Transport::IcmpError { quote }) => {
                 self.handle_icmp_error(packet, arrival, &parsed, &quote)
             }
             (_, Transport::IcmpError { .. }) => Err(Reason::QuoteRefused.into()),
             (_, Transport::IcmpOther) => Err(Reason::IcmpType.into()),
-            _ if Protocol::from_number(parsed.protocol).is_none() => Err(Reason::Protocol.into()),
             _ => self.handle_fragment(packet, arrival, &parsed),
         }
     }
@@ -356,6 +365,10 @@ pub(crate) fn ends(realm: Realm, parsed: &Parsed) -> Option<(Protocol, Endpoint,
         Transport::IcmpQuery { identifier, .. } => match realm {
             Realm::Inside => (Protocol::Icmp, identifier, 0),
             Realm::Outside => (Protocol::Icmp, 0, identifier),
+        },
+        Transport::Other => match realm {
+            Realm::Inside => (Protocol::Other, parsed.protocol.into(), 0),
+            Realm::Outside => (Protocol::Other, 0, parsed.protocol.into()),
         },
         _ => return None,
     };

@@ -14,6 +14,10 @@ use crate::{Checksum, Realm};
 /// There is no such field.
 pub(crate) const NONE: u8 = u8::MAX;
 
+/// Protocol numbers.
+pub(crate) const DCCP: u8 = 33;
+pub(crate) const UDP_LITE: u8 = 136;
+
 /// A packet in brief.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Brief {
@@ -89,7 +93,17 @@ impl Brief {
                 brief.checksum_at = 2;
                 brief.has_identifier = true;
             }
-            Transport::IcmpError { .. } | Transport::IcmpOther | Transport::None | Transport::Other => {
+            Transport::Other => {
+                brief.common = false;
+                brief.transport_len = 0;
+                // Checksums that cover a pseudo-header: DCCP's (RFC 4340 5.1) and UDP-Lite's, which is
+                // never 0 (RFC 3828 3.1).
+                if matches!(parsed.protocol, DCCP | UDP_LITE) {
+                    brief.checksum_at = 6;
+                }
+                brief.is_udp = parsed.protocol == UDP_LITE;
+            }
+            Transport::IcmpError { .. } | Transport::IcmpOther | Transport::None => {
                 brief.common = false;
             }
         }

@@ -7,6 +7,7 @@ use rules::Instant;
 use rules::port_selection::Selector;
 use rules::tracking::Timer;
 
+use crate::basic::Basic;
 use crate::config::{Config, ConfigError};
 use crate::event::{MappingId, SessionId};
 use crate::fragment::Followed;
@@ -50,6 +51,7 @@ pub struct Engine {
     pub(crate) hosts: Table,
     pub(crate) subscribers: Subscribers,
     pub(crate) pool: Pool,
+    pub(crate) basic: Basic,
     pub(crate) wheel: Wheel,
     pub(crate) fragments: Followed,
     pub(crate) unsolicited: Unsolicited,
@@ -99,6 +101,7 @@ impl Engine {
             hosts: Table::new(limits.subscribers as usize).map_err(subscribers)?,
             subscribers: Subscribers::new(limits.subscribers).map_err(subscribers)?,
             pool: Pool::new(config, ticks(config.ports.hold)).map_err(out_of_memory("pool"))?,
+            basic: Basic::new(config),
             wheel: Wheel::new(tick),
             fragments: Followed::new(config.fragments),
             ids: Identifications::new(),
@@ -185,7 +188,7 @@ pub(crate) fn memory_bound(config: &Config) -> u64 {
         + Table::octets(mappings)
         + subscribers * Subscribers::OCTETS
         + Table::octets(subscribers)
-        + config.external_addresses() * Pool::OCTETS
+        + config.external_addresses() * (Pool::OCTETS + Basic::OCTETS)
         + u64::from(config.ports.hold_max) * Pool::HELD_OCTETS
         + Followed::octets(&config.fragments)
         + u64::from(config.unsolicited_syns.unwrap_or(0)) * Unsolicited::OCTETS

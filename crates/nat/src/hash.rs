@@ -95,7 +95,7 @@ impl Flow {
     #[inline(always)]
     pub(crate) fn ends(self) -> Option<(Protocol, Endpoint, Endpoint)> {
         let end = |address: u64, port: u64| Endpoint::new(Ipv4Addr::from_bits(address as u32), port as u16);
-        let protocol = *Protocol::ALL.get(usize::from((self.ports >> 8) as u8))?;
+        let protocol = Protocol::from_index((self.ports >> 8) as u8);
         let source = end(self.addresses >> 32, self.ports >> 32);
         Some((protocol, source, end(self.addresses, self.ports >> 16)))
     }

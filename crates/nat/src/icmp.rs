@@ -11,7 +11,7 @@ use wire::checksum::{Delta, Sum};
 use wire::{Fragment, Packet as Parsed, Quote, Transport, Trust};
 
 use crate::batch::{Arrival, Fit, Refusal, Route, ends};
-use crate::brief::Brief;
+use crate::brief::{Brief, DCCP, UDP_LITE};
 use crate::engine::Engine;
 use crate::event::{EventKind, Limit};
 use crate::fragment::verdict_of;
@@ -45,8 +45,12 @@ impl Engine {
         parsed: &Parsed,
         quote: &Quote,
     ) -> Result<Verdict, Refusal> {
-        let protocol = quoted_protocol(quote)?;
         let realm = arrival.realm();
+        let protocol = match quoted_protocol(quote) {
+            // What is quoted went the other way.
+            Err(_) if is_other(quote) && self.quotes_basic(realm, quote) => Protocol::Other,
+            protocol => protocol?,
+        };
         if parsed.destination != quote.source {
             // It goes to somebody else than who sent what it quotes.
             return Err(Reason::QuoteUnknown.into());
@@ -78,6 +82,11 @@ impl Engine {
         Ok(verdict_of(route))
     }
 
+    /// Whether the packet that is quoted is of an address that is translated whole.
+    fn quotes_basic(&self, realm: Realm, quote: &Quote) -> bool {
+        self.passes_other(Arrival::From(realm), quote.destination, quote.source)
+    }
+
     /// The sender of an error may be any router of its realm, but of its realm.
     pub(crate) fn check_error_source(&self, arrival: Arrival, parsed: &Parsed) -> Result<(), Reason> {
         if is_martian(parsed.source) {
@@ -95,6 +104,10 @@ impl Engine {
         let mut destination = Endpoint::new(quote.source, quote.source_port);
         if protocol == Protocol::Icmp && realm == Realm::Inside {
             (source.port, destination.port) = (destination.port, 0);
+        }
+        if protocol == Protocol::Other {
+            let number = u16::from(quote.protocol);
+            (source.port, destination.port) = if realm == Realm::Inside { (number, 0) } else { (0, number) };
         }
         let flow = Flow::new(realm, protocol, source, destination);
         let lines = self.sessions.lines();
@@ -187,8 +200,11 @@ impl Engine {
     fn addressee(&self, parsed: &Parsed) -> Option<Endpoint> {
         let (protocol, _, external) = ends(Realm::Outside, parsed)?;
         let Owner::Here(address) = self.pool.owner(external.address)? else { return None };
-        let mapping = self.pool.mapping(Port { address, protocol, port: external.port })?;
-        Some(self.mappings.get(mapping).internal())
+        let port = Port { address, protocol, port: external.port };
+        match self.mapping_at(port) {
+            Some(mapping) => Some(self.mappings.get(mapping).internal()),
+            None => self.basic_target(port),
+        }
     }
 
     /// An ICMP error about the packet in `data`, to its sender.
@@ -235,6 +251,11 @@ fn quoted_protocol(quote: &Quote) -> Result<Protocol, Reason> {
         return Err(Reason::QuoteUnknown);
     }
     Ok(protocol)
+}
+
+/// It quotes a protocol without a port space, and all of its beginning.
+fn is_other(quote: &Quote) -> bool {
+    Protocol::from_number(quote.protocol).is_none() && !quote.later_fragment
 }
 
 /// Never an error about an error, a later fragment (RFC 1812 4.3.2.7), or about something whose
@@ -302,6 +323,8 @@ impl ErrorTranslation {
         fields.change(header + 10, |field| self.quoted.ip.apply(field));
         let transport = header + usize::from(quote.header_len);
         let checksum = match self.protocol {
+            Protocol::Other if !matches!(quote.protocol, DCCP | UDP_LITE) => return fields.delta,
+            Protocol::Other => 6,
             Protocol::Tcp | Protocol::Udp => {
                 fields.change(transport, |_| self.quoted.source.port);
                 fields.change(transport + 2, |_| self.quoted.destination.port);
@@ -315,7 +338,7 @@ impl ErrorTranslation {
         fields.change(transport + checksum, |field| match self.protocol {
             Protocol::Udp if field == 0 => 0,
             Protocol::Udp => self.quoted.transport.apply_udp(field),
-            Protocol::Tcp | Protocol::Icmp => self.quoted.transport.apply(field),
+            Protocol::Tcp | Protocol::Icmp | Protocol::Other => self.quoted.transport.apply(field),
         });
         fields.delta
     }

@@ -50,7 +50,7 @@ impl Mapping {
     }
 
     pub(crate) fn protocol(&self) -> Protocol {
-        Protocol::ALL[usize::from(self.protocol).min(2)]
+        Protocol::from_index(self.protocol)
     }
 
     pub(crate) fn internal(&self) -> Endpoint {

@@ -149,7 +149,10 @@ impl Engine {
         let address = self.own_external(external.address)?;
         let fit = self.fit(arrival, packet, brief, Realm::Inside)?;
         let port = Port { address, protocol, port: external.port };
-        let Some(mapping) = self.pool.mapping(port) else {
+        let Some(mapping) = self.mapping_at(port) else {
+            if let Some(internal) = self.basic_target(port) {
+                return self.open_inbound_basic(arrival, (protocol, internal), remote, brief, fit);
+            }
             self.note_unsolicited(arrival, packet, brief, remote, external);
             return Err(Reason::NoMapping.into());
         };
@@ -214,10 +217,17 @@ impl Engine {
                 return Err(Limit::Subscribers.into());
             }
             Subscriber::new(address, 0, limits, tick).may_open(protocol, true, sessions, limits, tick)?;
-            self.pool.choose_address(protocol, hash).ok_or(Limit::PortsExhausted)?
+            match self.basic.address_for(internal.address, tick)? {
+                Some(whole) => whole,
+                None => self.pool.choose_address(protocol, hash).ok_or(Limit::PortsExhausted)?,
+            }
         };
         if !self.mappings.has_room() || !self.endpoints.has_room(self.key.endpoint(protocol, internal)) {
             return Err(Limit::Mappings.into());
+        }
+        if self.basic.is(external) {
+            let port = Port { address: external, protocol, port: internal.port };
+            return Ok(Use::New { subscriber, port });
         }
         let port = self.choose_port(external, protocol, internal).ok_or(Limit::PortsExhausted)?;
         Ok(Use::New { subscriber, port })
@@ -234,7 +244,7 @@ impl Engine {
         self.pool.choose_port(address, protocol, internal, &mut self.selector)
     }
 
-    fn find_mapping(&self, protocol: Protocol, internal: Endpoint) -> Option<u32> {
+    pub(crate) fn find_mapping(&self, protocol: Protocol, internal: Endpoint) -> Option<u32> {
         let lines = self.mappings.lines();
         let hash = self.key.endpoint(protocol, internal);
         self.endpoints.find(hash, |index| lines[index as usize].is(protocol, internal))
@@ -318,13 +328,16 @@ impl Engine {
                 let line = Subscriber::new(address, port.address, &self.config.limits, self.tick);
                 let index = self.subscribers.insert(line)?;
                 self.hosts.insert(self.key.address(address), index).ok()?;
+                self.basic.claim(port.address, address);
                 index
             }
         };
         let id = MappingId { protocol, internal, external: self.pool.endpoint(port) };
         let index = self.mappings.insert(Mapping::new(id, subscriber, port.address))?;
         self.endpoints.insert(self.key.endpoint(protocol, internal), index).ok()?;
-        self.pool.take(port, index);
+        if !self.basic.is(port.address) {
+            self.pool.take(port, index);
+        }
         self.subscribers.get_mut(subscriber).take_port(protocol);
         self.output.event(self.tick, EventKind::MappingCreated(id));
         Some(index)

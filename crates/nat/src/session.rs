@@ -123,7 +123,7 @@ impl Session {
         let transport_delta = match new.protocol {
             // An ICMP checksum has no pseudo-header.
             Protocol::Icmp => port_delta,
-            Protocol::Tcp | Protocol::Udp => ip_delta.and(port_delta),
+            Protocol::Tcp | Protocol::Udp | Protocol::Other => ip_delta.and(port_delta),
         };
         Self {
             addresses: [new.internal, new.external, new.remote].map(|end| end.address.to_bits()),
@@ -132,12 +132,13 @@ impl Session {
             flags,
             state: match new.protocol {
                 Protocol::Tcp => State::Closed as u8,
-                Protocol::Udp | Protocol::Icmp => State::Established as u8,
+                Protocol::Udp | Protocol::Icmp | Protocol::Other => State::Established as u8,
             },
             timer: match new.protocol {
                 Protocol::Tcp => State::Closed.timer() as u8,
                 Protocol::Udp => UDP_TIMER,
                 Protocol::Icmp => ICMP_TIMER,
+                Protocol::Other => OTHER_TIMER,
             },
             ip_delta: ip_delta.raw(),
             transport_delta: transport_delta.raw(),
@@ -163,7 +164,7 @@ impl Session {
     }
 
     pub(crate) fn protocol(&self) -> Protocol {
-        Protocol::ALL[usize::from(self.protocol).min(2)]
+        Protocol::from_index(self.protocol)
     }
 
     pub(crate) fn internal(&self) -> Endpoint {

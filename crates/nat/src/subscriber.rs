@@ -21,7 +21,7 @@ pub(crate) struct Subscriber {
     /// Index of the external address that all its mappings share (paired pooling, RFC 4787 REQ-2).
     pub(crate) external: u32,
     /// External ports held, by protocol.
-    ports: [u32; 3],
+    ports: [u32; 4],
     /// Sessions.
     pub(crate) sessions: u32,
     /// Sessions that may be opened at once, times the ticks of a second.
@@ -30,7 +30,6 @@ pub(crate) struct Subscriber {
     credited: u32,
     /// 1 + the tick at which a limit of each kind was last reported, 0: never.
     reported: [u32; KINDS],
-    reserved: u32,
 }
 
 const _: () = assert!(size_of::<Subscriber>() == 64);
@@ -43,12 +42,11 @@ impl Subscriber {
         Self {
             address,
             external,
-            ports: [0; 3],
+            ports: [0; 4],
             sessions: 0,
             credit: limits.session_rate_per_subscriber.saturating_mul(TICKS_PER_SECOND),
             credited: now,
             reported: [0; KINDS],
-            reserved: 0,
         }
     }
 
@@ -99,7 +97,7 @@ impl Subscriber {
     }
 
     pub(crate) fn holds_ports(&self) -> bool {
-        self.ports != [0; 3]
+        self.ports != [0; 4]
     }
 
     /// Whether `limit` is to be reported now; if so, not again for `interval` ticks.

@@ -10,7 +10,7 @@ use core::time::Duration;
 use ipnet::Ipv4Net;
 use rules::address::NOT_UNICAST;
 
-use super::{Config, ConfigError, Pool};
+use super::{Config, ConfigError, Pool, PoolKind, StaticMapping};
 
 /// External addresses of one gateway, all pools together. A /16: port bitmaps for more would take
 /// gigabytes before the first packet.
@@ -55,6 +55,7 @@ impl Config {
         findings.pools(&self.pools);
         findings.overlaps(&self.inside, &self.pools);
         findings.bypass(self);
+        findings.basic(self);
         findings.gateway("inside.address", self.gateway.inside);
         findings.gateway("outside.address", self.gateway.outside);
         findings.timers(self);
@@ -248,6 +249,60 @@ impl Findings {
                         "the external addresses".into(),
                     );
                     break;
+                }
+            }
+        }
+    }
+
+    /// Addresses that are translated whole: what they cannot have, and whose they are for ever.
+    fn basic(&mut self, config: &Config) {
+        let is_basic = |pool: &Pool| pool.kind == PoolKind::Basic;
+        let everybody = |pool: &&Pool| pool.subscribers.is_empty();
+        let all = config.pools.iter().filter(everybody).count();
+        for (index, pool) in config.pools.iter().enumerate().filter(|(_, pool)| is_basic(pool)) {
+            let place = format!("pool[{index}]");
+            if pool.blocks.is_some() {
+                let problem = "a basic pool has no ports to give out in blocks";
+                self.add(format!("{place}.block_size"), problem, "leave block_size out, or write kind = \"napt\"");
+            }
+            if pool.subscribers.is_empty() && all > 1 {
+                let problem = "which subscribers have a whole address and which have not is not said";
+                self.add(format!("{place}.subscribers"), problem, "name the subscribers of the basic pool");
+            }
+            if config.subscriber_prefix != 32 {
+                let problem = "hosts that are one subscriber cannot share an address whose ports stay as they are";
+                self.add("inside.subscriber_prefix", problem, "write 32, or kind = \"napt\" for every pool");
+            }
+        }
+        let wholes: Vec<_> = config
+            .statics
+            .iter()
+            .enumerate()
+            .filter_map(|(index, mapping)| match *mapping {
+                StaticMapping::Address { internal, external } => Some((index, internal, external)),
+                StaticMapping::Port { .. } => None,
+            })
+            .collect();
+        for (nth, &(index, internal, external)) in wholes.iter().enumerate() {
+            let place = format!("static[{index}]");
+            if !config.inside.iter().any(|net| net.contains(&internal)) {
+                let problem = format!("{internal} is in no inside prefix");
+                self.add(format!("{place}.internal"), problem, "name a subscriber's address");
+            }
+            let has = |pool: &Pool| is_basic(pool) && pool.addresses.iter().any(|range| range.contains(&external));
+            if !config.pools.iter().any(has) {
+                let problem = format!("{external} is in no pool with kind = \"basic\"");
+                self.add(format!("{place}.external"), problem, "name an address of a basic pool");
+            }
+            for &(other, also_internal, also_external) in &wholes[..nth] {
+                if also_internal == internal || also_external == external {
+                    self.clash(
+                        place.clone(),
+                        format!("{internal} and {external}: one of the two has a partner already"),
+                        "give each address one partner",
+                        format!("static[{other}]"),
+                        "also here".into(),
+                    );
                 }
             }
         }
