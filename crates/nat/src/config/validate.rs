@@ -283,7 +283,8 @@ impl Findings {
                 StaticMapping::Port { .. } => None,
             })
             .collect();
-        for (nth, &(index, internal, external)) in wholes.iter().enumerate() {
+        let mut partners = std::collections::BTreeMap::new();
+        for &(index, internal, external) in &wholes {
             let place = format!("static[{index}]");
             if !config.inside.iter().any(|net| net.contains(&internal)) {
                 let problem = format!("{internal} is in no inside prefix");
@@ -294,11 +295,11 @@ impl Findings {
                 let problem = format!("{external} is in no pool with kind = \"basic\"");
                 self.add(format!("{place}.external"), problem, "name an address of a basic pool");
             }
-            for &(other, also_internal, also_external) in &wholes[..nth] {
-                if also_internal == internal || also_external == external {
+            for address in [internal, external] {
+                if let Some(other) = partners.insert(address, index) {
                     self.clash(
                         place.clone(),
-                        format!("{internal} and {external}: one of the two has a partner already"),
+                        format!("{address} has a partner already"),
                         "give each address one partner",
                         format!("static[{other}]"),
                         "also here".into(),
