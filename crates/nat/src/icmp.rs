@@ -224,8 +224,9 @@ impl Engine {
         let quoted = &data[..data.len().min(ERROR_LEN - HEADERS)];
         let total_len = (HEADERS + quoted.len()) as u16;
         let mut error = Vec::with_capacity(HEADERS + quoted.len());
-        // Precedence "internetwork control" (RFC 1812 4.3.2.5); atomic, so its ID says nothing.
-        error.extend([0x45, 0xc0]);
+        // The class of what it is about (RFC 5508 7.7), without its congestion marks. Atomic, so its
+        // Identification says nothing.
+        error.extend([0x45, data.get(1).copied().unwrap_or(0) & 0xfc]);
         error.extend(total_len.to_be_bytes());
         error.extend([0, 0, 0x40, 0, 64, Protocol::Icmp.number(), 0, 0]);
         error.extend(source.octets());

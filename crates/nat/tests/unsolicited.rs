@@ -21,7 +21,7 @@ fn world() -> World {
 }
 
 fn answer_to(syn: &Pkt) -> Vec<u8> {
-    icmp_error(addr("192.0.2.1"), syn.source(), 3, 3, &syn.octets()).tos(0xc0).id(0).df().octets()
+    icmp_error(addr("192.0.2.1"), syn.source(), 3, 3, &syn.octets()).id(0).df().octets()
 }
 
 // covers: B2, B1.5382-4

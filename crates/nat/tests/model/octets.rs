@@ -248,7 +248,7 @@ fn quote_end(data: &[u8], icmp: usize) -> usize {
 /// An ICMP error of the gateway's own about `packet` (RFC 1812 4.3.2).
 pub(crate) fn error(from: Ipv4Addr, packet: &[u8], kind: u8, code: u8, mtu: u16) -> Vec<u8> {
     let quoted = &packet[..usize::from(get16(packet, 2)).min(576 - 28).min(packet.len())];
-    let mut error = vec![0x45, 0xc0, 0, 0, 0, 0, 0x40, 0, 64, 1, 0, 0];
+    let mut error = vec![0x45, packet[1] & 0xfc, 0, 0, 0, 0, 0x40, 0, 64, 1, 0, 0];
     error.extend(from.octets());
     error.extend(&packet[12..16]);
     error.extend([kind, code, 0, 0, 0, 0]);
