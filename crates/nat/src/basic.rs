@@ -139,7 +139,9 @@ impl Basic {
 
     /// A new subscriber has `address`, which [`Self::address_for`] named.
     pub(crate) fn claim(&mut self, address: u32, subscriber: u32) {
-        let Some(place) = self.places.get_mut(address as usize).filter(|place| place.pool > 0) else { return };
+        let Some(place) = self.places.get_mut(address as usize).filter(|place| place.pool > 0) else {
+            return;
+        };
         place.owner = Some(subscriber);
         if !place.fixed
             && let Some(pool) = self.pools.get_mut(place.pool as usize - 1)
@@ -185,7 +187,8 @@ impl Engine {
             Protocol::Icmp | Protocol::Other => (Behaviour::EndpointIndependent, &[][..]),
         };
         let excepted = ports.iter().any(|range| range.contains(&port.port));
-        let open = if behaviour == Behaviour::EndpointIndependent { ports.is_empty() || excepted } else { excepted };
+        let open =
+            if behaviour == Behaviour::EndpointIndependent { ports.is_empty() || excepted } else { excepted };
         let owner = self.basic.owner(port.address)?;
         open.then(|| Endpoint::new(owner, port.port))
     }

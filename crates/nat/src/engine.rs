@@ -204,7 +204,8 @@ fn timers(config: &Config) -> Timers {
     timers[usize::from(UDP_TIMER)] = ticks(config.udp.timeout);
     timers[usize::from(ICMP_TIMER)] = ticks(config.icmp_timeout);
     timers[usize::from(OTHER_TIMER)] = ticks(config.other_timeout);
-    for (timer, (_, timeout)) in timers[usize::from(PORT_TIMERS)..].iter_mut().zip(&config.udp.port_timeouts) {
+    for (timer, (_, timeout)) in timers[usize::from(PORT_TIMERS)..].iter_mut().zip(&config.udp.port_timeouts)
+    {
         *timer = ticks(*timeout);
     }
     timers

@@ -189,9 +189,8 @@ impl Followed {
         let Some(datagram) = self.datagrams.get(key) else {
             // Later fragments cost a stranger nothing. Half of the places is for those who have shown that
             // they are let through, and for the inside.
-            let strangers = first > 0
-                && key.is_stranger() > 0
-                && self.strangers >= self.config.datagrams.div_ceil(2);
+            let strangers =
+                first > 0 && key.is_stranger() > 0 && self.strangers >= self.config.datagrams.div_ceil(2);
             let full = self.datagrams.len() >= self.config.datagrams as usize;
             return if full || strangers { Err(Reason::FragmentDatagrams) } else { Ok(()) };
         };

@@ -8,7 +8,7 @@
 use crate::batch::{Arrival, Decision, Fit, Refusal, Route};
 use crate::brief::Brief;
 use crate::engine::Engine;
-use crate::event::{DeleteReason, OpenedFrom};
+use crate::event::{DeleteReason, Limit, OpenedFrom};
 use crate::open::{Use, check_opens};
 use crate::pool::{Owner, Port};
 use crate::rewrite::Rewrite;
@@ -57,6 +57,7 @@ impl Engine {
         let remote = Endpoint { port: remote_port(protocol, external), ..external };
         let place = self.plan_inbound(protocol, (target, addressee), 1 + u32::from(own))?;
         let inbound = self.new_session(protocol, addressee, place, remote, OpenedFrom::Outside, true);
+        self.check_both(protocol, mapping, place, own)?;
         self.check_room(&[new, inbound])?;
         let index = self.commit(mapping, new, brief)?;
         // What was just made may be what the receiver's mapping is to hang on, or what it lacks now.
@@ -84,6 +85,24 @@ impl Engine {
         let Some(mapping) = target else { return self.plan_mapping(protocol, addressee, sessions) };
         self.check_inbound(mapping, sessions)?;
         Ok(Use::Existing(mapping))
+    }
+
+    /// Where both sides need a new mapping, and perhaps a new subscriber: whether there is room for two,
+    /// of one subscriber if it is its `own`.
+    fn check_both(&self, protocol: Protocol, one: Use, other: Use, own: bool) -> Result<(), Limit> {
+        let (Use::New { subscriber: sender, .. }, Use::New { subscriber: receiver, .. }) = (one, other)
+        else {
+            return Ok(());
+        };
+        if own {
+            let held = sender.map_or(0, |index| self.subscribers.get(index).held(protocol));
+            if held + 2 > self.config.limits.ports_per_subscriber {
+                return Err(Limit::PortsPerSubscriber);
+            }
+        } else if sender.is_none() && receiver.is_none() && !self.subscribers.has_room(2) {
+            return Err(Limit::Subscribers);
+        }
+        if self.mappings.has_room(2) { Ok(()) } else { Err(Limit::Mappings) }
     }
 
     /// The mapping behind an external endpoint, and the internal one that it leads to.

@@ -83,7 +83,13 @@ impl Identifications {
 impl Engine {
     /// A new Identification for a datagram with this source, destination and protocol, as they go out;
     /// `count` segments will have as many.
-    pub(crate) fn new_id(&mut self, source: Ipv4Addr, destination: Ipv4Addr, protocol: u8, count: u16) -> u16 {
+    pub(crate) fn new_id(
+        &mut self,
+        source: Ipv4Addr,
+        destination: Ipv4Addr,
+        protocol: u8,
+        count: u16,
+    ) -> u16 {
         let (id, early) = self.ids.take(self.key, (source, destination, protocol), count, self.tick);
         if early {
             self.output.counters.ip_ids_reused += u64::from(count.max(1));
@@ -183,8 +189,9 @@ mod tests {
     // covers: N17
     #[test]
     fn rounds_begin_anywhere() {
-        let starts: std::collections::BTreeSet<_> =
-            (0..64).map(|seed| Identifications::new().take(HashKey::new([seed; 32]), TUPLE, 1, 0).0).collect();
+        let starts: std::collections::BTreeSet<_> = (0..64)
+            .map(|seed| Identifications::new().take(HashKey::new([seed; 32]), TUPLE, 1, 0).0)
+            .collect();
         assert!(starts.len() > 60, "{starts:?}");
     }
 }

@@ -85,8 +85,8 @@ impl Mappings {
         Ok(Self { lines: Arena::hot(capacity as usize)?, free: FreeList::new(capacity)? })
     }
 
-    pub(crate) fn has_room(&self) -> bool {
-        self.free.has_room(1)
+    pub(crate) fn has_room(&self, count: u32) -> bool {
+        self.free.has_room(count)
     }
 
     #[inline(always)]

@@ -213,7 +213,7 @@ impl Engine {
             // Paired pooling: its external address or none (RFC 7857 4).
             line.external
         } else {
-            if !self.subscribers.has_room() || !self.hosts.has_room(hash) {
+            if !self.subscribers.has_room(1) || !self.hosts.has_room(hash) {
                 return Err(Limit::Subscribers.into());
             }
             Subscriber::new(address, 0, limits, tick).may_open(protocol, true, sessions, limits, tick)?;
@@ -222,7 +222,7 @@ impl Engine {
                 None => self.pool.choose_address(protocol, hash).ok_or(Limit::PortsExhausted)?,
             }
         };
-        if !self.mappings.has_room() || !self.endpoints.has_room(self.key.endpoint(protocol, internal)) {
+        if !self.mappings.has_room(1) || !self.endpoints.has_room(self.key.endpoint(protocol, internal)) {
             return Err(Limit::Mappings.into());
         }
         if self.basic.is(external) {

@@ -96,6 +96,11 @@ impl Subscriber {
         self.ports[protocol as usize] -= 1;
     }
 
+    /// Ports held of `protocol`.
+    pub(crate) fn held(&self, protocol: Protocol) -> u32 {
+        self.ports[protocol as usize]
+    }
+
     pub(crate) fn holds_ports(&self) -> bool {
         self.ports != [0; 4]
     }
@@ -130,8 +135,8 @@ impl Subscribers {
         Ok(Self { lines: Arena::cold(capacity as usize)?, free: FreeList::new(capacity)? })
     }
 
-    pub(crate) fn has_room(&self) -> bool {
-        self.free.has_room(1)
+    pub(crate) fn has_room(&self, count: u32) -> bool {
+        self.free.has_room(count)
     }
 
     pub(crate) fn insert(&mut self, subscriber: Subscriber) -> Option<u32> {

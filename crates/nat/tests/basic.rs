@@ -26,7 +26,8 @@ fn basic() -> Config {
 /// With A's address for ever.
 fn fixed() -> Config {
     let mut config = basic();
-    config.statics = vec![StaticMapping::Address { internal: addr("100.64.0.1"), external: addr("192.0.2.1") }];
+    config.statics =
+        vec![StaticMapping::Address { internal: addr("100.64.0.1"), external: addr("192.0.2.1") }];
     config
 }
 
@@ -40,7 +41,8 @@ fn other(protocol: u8, from: impl End, to: impl End) -> Vec<u8> {
     let mut payload = [7; 40];
     if matches!(protocol, 33 | 136) {
         payload[6..8].fill(0);
-        let sum = wire::checksum::Sum::pseudo_header(from, to, protocol, 40).plus(wire::checksum::Sum::of(&payload));
+        let sum = wire::checksum::Sum::pseudo_header(from, to, protocol, 40)
+            .plus(wire::checksum::Sum::of(&payload));
         payload[6..8].copy_from_slice(&sum.checksum().to_be_bytes());
     }
     raw(from, to, protocol, &payload).octets()
@@ -78,7 +80,8 @@ fn when_no_address_is_left_the_next_subscriber_is_refused_and_told() {
     }
     let (sent, events) = world.refuses(Inside, udp("100.64.0.4:9", S), Reason::PortsExhausted);
     assert_eq!(&sent[0].data[20..22], &[3, 1]);
-    let limit = nat::event::EventKind::LimitHit { subscriber: addr("100.64.0.4"), limit: Limit::PortsExhausted };
+    let limit =
+        nat::event::EventKind::LimitHit { subscriber: addr("100.64.0.4"), limit: Limit::PortsExhausted };
     assert_eq!(events[0].kind, limit);
 }
 
@@ -186,9 +189,13 @@ fn errors_about_protocols_without_ports_find_their_sender() {
     for protocol in [132, 33, 136, 47] {
         world.inside(other(protocol, A, S)).out();
         let error = |to, quoted: Vec<u8>| icmp_error(router, to, 3, 2, &quoted);
-        world.outside(error(host(YA), other(protocol, YA, S))).expect_in(error(host(A), other(protocol, A, S)));
+        world
+            .outside(error(host(YA), other(protocol, YA, S)))
+            .expect_in(error(host(A), other(protocol, A, S)));
         let error = |from, quoted: Vec<u8>| icmp_error(from, host(S), 3, 2, &quoted);
-        world.inside(error(host(A), other(protocol, S, A))).expect_out(error(host(YA), other(protocol, S, YA)));
+        world
+            .inside(error(host(A), other(protocol, S, A)))
+            .expect_out(error(host(YA), other(protocol, S, YA)));
     }
     let unknown = icmp_error(router, host(YA), 3, 2, &other(50, YA, S));
     world.refuses(Outside, unknown, Reason::QuoteUnknown);
@@ -199,7 +206,9 @@ fn errors_about_protocols_without_ports_find_their_sender() {
 fn where_ports_are_translated_they_are_refused_by_name() {
     let mut config = basic();
     config.pools[0].subscribers = vec!["100.64.0.1/32".parse().expect("a prefix")];
-    config.pools.push(nat::config::Pool::new(vec![addr("198.51.100.1")..=addr("198.51.100.1")], 1024..=65_535));
+    config
+        .pools
+        .push(nat::config::Pool::new(vec![addr("198.51.100.1")..=addr("198.51.100.1")], 1024..=65_535));
     let mut world = World::new(&config);
     world.inside(other(47, A, S)).out();
     world.refuses(Inside, other(47, B, S), Reason::Protocol);
@@ -270,21 +279,21 @@ fn whole_addresses_have_no_blocks_and_one_partner_each() {
     assert!(problems(|_| {}).is_empty());
     assert_eq!(problems(|config| config.subscriber_prefix = 24), ["inside.subscriber_prefix"]);
     assert_eq!(
-        problems(|config| config.statics.push(StaticMapping::Address {
-            internal: addr("10.0.0.1"),
-            external: addr("192.0.2.9")
-        })),
+        problems(|config| config
+            .statics
+            .push(StaticMapping::Address { internal: addr("10.0.0.1"), external: addr("192.0.2.9") })),
         ["static[1].internal", "static[1].external"]
     );
     assert_eq!(
-        problems(|config| config.statics.push(StaticMapping::Address {
-            internal: addr("100.64.0.2"),
-            external: addr("192.0.2.1")
-        })),
+        problems(|config| config
+            .statics
+            .push(StaticMapping::Address { internal: addr("100.64.0.2"), external: addr("192.0.2.1") })),
         ["static[1]"]
     );
     let two = |config: &mut Config| {
-        config.pools.push(nat::config::Pool::new(vec![addr("198.51.100.1")..=addr("198.51.100.1")], 1024..=65_535));
+        config
+            .pools
+            .push(nat::config::Pool::new(vec![addr("198.51.100.1")..=addr("198.51.100.1")], 1024..=65_535));
     };
     assert_eq!(problems(two), ["pool[0].subscribers"]);
 }

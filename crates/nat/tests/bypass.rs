@@ -22,7 +22,10 @@ fn world() -> World {
 fn outwards() -> Vec<Pkt> {
     let mut all = vec![udp(A, P), tcp(A, P), tcp(A, P).syn(), tcp(A, P).rst(), ping(A, P), pong(A, P)];
     all.extend(udp(A, P).len(100).fragments(40).into_iter().rev());
-    all.extend([132, 33, 136, 47, 50].map(|protocol| raw(addr("100.64.0.1"), addr("172.16.5.9"), protocol, &[1; 40])));
+    all.extend(
+        [132, 33, 136, 47, 50]
+            .map(|protocol| raw(addr("100.64.0.1"), addr("172.16.5.9"), protocol, &[1; 40])),
+    );
     all.push(udp(A, P).no_checksum());
     all
 }
@@ -117,7 +120,11 @@ fn a_bypass_is_neither_a_subscriber_nor_an_external_address() {
     let problems = |prefix: &str| {
         let mut config = config();
         config.bypass = vec![prefix.parse().expect("a prefix")];
-        config.problems().into_iter().map(|problem| problem.clashes_with.map(|(place, _)| place)).collect::<Vec<_>>()
+        config
+            .problems()
+            .into_iter()
+            .map(|problem| problem.clashes_with.map(|(place, _)| place))
+            .collect::<Vec<_>>()
     };
     assert_eq!(problems("172.16.0.0/12"), []);
     assert_eq!(problems("100.64.1.0/24"), [Some("inside.prefixes[0]".into())]);

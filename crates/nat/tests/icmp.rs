@@ -290,7 +290,8 @@ fn a_parameter_problem_points_to_where_it_pointed() {
         world.outside(error(host(XA), arrived(&seen))).expect_in(error(host(A), arrived(&sent)));
     }
     // Nobody is told which option a gateway does not like (RFC 5508 7.3 leaves source routes to it).
-    let (sent, _) = world.refuses(Inside, udp(A, S).ip_options(&[131, 7, 4, 1, 2, 3, 4, 0]), Reason::SourceRoute);
+    let (sent, _) =
+        world.refuses(Inside, udp(A, S).ip_options(&[131, 7, 4, 1, 2, 3, 4, 0]), Reason::SourceRoute);
     assert!(sent.is_empty());
 }
 

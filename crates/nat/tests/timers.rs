@@ -360,6 +360,7 @@ fn freed(protocol: Protocol, hold: u32) -> World {
         Protocol::Udp => (udp(A, S), 127),
         Protocol::Tcp => (tcp(A, S).syn(), 11),
         Protocol::Icmp => (ping(A, S), 67),
+        Protocol::Other => unreachable!("it has no port to be freed"),
     };
     world.inside(packet).out();
     world.wait(time * SECOND + TICK);

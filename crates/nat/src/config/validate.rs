@@ -232,7 +232,10 @@ impl Findings {
             if let Some(inside) = config.inside.iter().position(|net| nets_overlap(prefix, net)) {
                 self.clash(
                     place.clone(),
-                    format!("{prefix} and the inside prefix {} have addresses in common", config.inside[inside]),
+                    format!(
+                        "{prefix} and the inside prefix {} have addresses in common",
+                        config.inside[inside]
+                    ),
                     "packets between subscribers are not for this gateway: name destinations outside",
                     format!("inside.prefixes[{inside}]"),
                     "the inside prefix".into(),
@@ -263,14 +266,19 @@ impl Findings {
             let place = format!("pool[{index}]");
             if pool.blocks.is_some() {
                 let problem = "a basic pool has no ports to give out in blocks";
-                self.add(format!("{place}.block_size"), problem, "leave block_size out, or write kind = \"napt\"");
+                self.add(
+                    format!("{place}.block_size"),
+                    problem,
+                    "leave block_size out, or write kind = \"napt\"",
+                );
             }
             if pool.subscribers.is_empty() && all > 1 {
                 let problem = "which subscribers have a whole address and which have not is not said";
                 self.add(format!("{place}.subscribers"), problem, "name the subscribers of the basic pool");
             }
             if config.subscriber_prefix != 32 {
-                let problem = "hosts that are one subscriber cannot share an address whose ports stay as they are";
+                let problem =
+                    "hosts that are one subscriber cannot share an address whose ports stay as they are";
                 self.add("inside.subscriber_prefix", problem, "write 32, or kind = \"napt\" for every pool");
             }
         }
@@ -290,7 +298,8 @@ impl Findings {
                 let problem = format!("{internal} is in no inside prefix");
                 self.add(format!("{place}.internal"), problem, "name a subscriber's address");
             }
-            let has = |pool: &Pool| is_basic(pool) && pool.addresses.iter().any(|range| range.contains(&external));
+            let has =
+                |pool: &Pool| is_basic(pool) && pool.addresses.iter().any(|range| range.contains(&external));
             if !config.pools.iter().any(has) {
                 let problem = format!("{external} is in no pool with kind = \"basic\"");
                 self.add(format!("{place}.external"), problem, "name an address of a basic pool");
@@ -640,5 +649,18 @@ mod tests {
         config.mtu.inside = 575;
         config.mss_clamp = Some(535);
         assert_eq!(settings_of(&config), ["mtu.inside", "tcp.mss_clamp"]);
+    }
+
+    // covers: B1.4787-10, B1.4787-10a
+    #[test]
+    fn no_gateway_touches_udp_and_the_one_of_ftp_can_be_switched_off_alone() {
+        // All of its fields: a new gateway has to be judged here.
+        let super::super::Algs { ftp } = good().algs;
+        assert_eq!(ftp, [21], "a TCP port (RFC 5382 REQ-6), and nothing for UDP");
+        let mut config = good();
+        config.algs.ftp.clear();
+        assert_eq!(config.validate(), Ok(()));
+        let without = super::super::Algs { ftp: Vec::new() };
+        assert_eq!(config, Config { algs: without, ..good() }, "nothing else depends on it");
     }
 }

@@ -48,8 +48,7 @@ impl Model {
     /// Somebody has opened it.
     pub(crate) fn forgive_syn(&mut self, protocol: Protocol, remote: Endpoint, external: Endpoint) {
         for syn in &mut self.syns {
-            syn.forgiven |=
-                protocol == Protocol::Tcp && (syn.remote, syn.external) == (remote, external);
+            syn.forgiven |= protocol == Protocol::Tcp && (syn.remote, syn.external) == (remote, external);
         }
     }
 
@@ -177,7 +176,9 @@ impl Model {
 
     /// How long a datagram from outside may be followed without its first: half of the places.
     pub(crate) fn may_follow_stranger(&self, from: Arrival, first: u32, strangers: usize) -> bool {
-        from != Arrival::Outside || first == 0 || strangers < self.config.fragments.datagrams.div_ceil(2) as usize
+        from != Arrival::Outside
+            || first == 0
+            || strangers < self.config.fragments.datagrams.div_ceil(2) as usize
     }
 
     /// Idle time of a session of another protocol.

@@ -316,7 +316,9 @@ impl Model {
             let at = |address| Endpoint::new(address, 0);
             let ends = ends_of(parsed, from.realm()).filter(|_| whole);
             let (source, destination) = ends
-                .map_or((at(parsed.source), at(parsed.destination)), |(_, source, destination)| (source, destination));
+                .map_or((at(parsed.source), at(parsed.destination)), |(_, source, destination)| {
+                    (source, destination)
+                });
             if to.is_ok() || ends.is_some() {
                 self.check_addresses(parsed, from, source, destination)?;
             }
@@ -384,7 +386,11 @@ impl Model {
                 self.open(own);
             }
             self.touch(own, Realm::Inside, parsed);
-            return Ok(Passage { route, ends: Ends { source: Some(mapping.external), destination: None }, id: None });
+            return Ok(Passage {
+                route,
+                ends: Ends { source: Some(mapping.external), destination: None },
+                id: None,
+            });
         };
         if protocol == Protocol::Icmp && session.is_none() && self.may_miss(mapping, remote) {
             return Err(self.believed());

@@ -239,7 +239,11 @@ impl World {
             counters.icmp_errors_limited += 1;
         }
         same("counters", &counters, &self.model.counters)?;
-        let due = [self.model.next_deadline().map(|(tick, _)| tick), self.model.next_fragment_deadline(), self.model.next_answer()];
+        let due = [
+            self.model.next_deadline().map(|(tick, _)| tick),
+            self.model.next_fragment_deadline(),
+            self.model.next_answer(),
+        ];
         if let Some(tick) = due.into_iter().flatten().min() {
             let due = Instant::from_nanos(tick * TICK);
             if self.engine.poll_timeout().is_none_or(|at| at > due) {
