@@ -9,7 +9,7 @@ use hairpin_nat::{Endpoint, Offload, Protocol, Realm, Reason, Verdict};
 use wire::tcp::Flags;
 use wire::{Fragment, Packet as Parsed, Transport};
 
-use crate::nat::{Arrival, Model, Refusal, Route, Sent, Session, headers, is_martian, ticks};
+use crate::nat::{Arrival, Model, Refusal, Route, Sent, Session, headers, is_martian};
 use crate::octets::{self, fill_ip_checksum, get16, put16};
 
 /// A SYN that is to be answered.
@@ -179,11 +179,6 @@ impl Model {
         from != Arrival::Outside
             || first == 0
             || strangers < self.config.fragments.datagrams.div_ceil(2) as usize
-    }
-
-    /// Idle time of a session of another protocol.
-    pub(crate) fn other_timeout(&self) -> u64 {
-        ticks(self.config.other_timeout)
     }
 }
 
