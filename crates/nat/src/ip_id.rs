@@ -74,7 +74,7 @@ impl Identifications {
             slot.entered[(quarter & 3) as usize] = tick.saturating_add(1);
         }
         // When the quarter that `last` lies in was left one round ago.
-        let left = slot.entered[((last >> QUARTER) + 1 & 3) as usize];
+        let left = slot.entered[(((last >> QUARTER) + 1) & 3) as usize];
         let early = last > u64::from(u16::MAX) && tick.saturating_add(1).saturating_sub(left) < LIFETIME;
         (slot.start.wrapping_add(first as u16), early)
     }

@@ -337,10 +337,10 @@ impl Model {
         offload: Offload,
         from: Arrival,
     ) -> Result<Passage, Refusal> {
-        if let Transport::Tcp { flags, .. } = parsed.transport {
-            if is_illegal(flags) {
-                return Err(Reason::TcpFlags.into());
-            }
+        if let Transport::Tcp { flags, .. } = parsed.transport
+            && is_illegal(flags)
+        {
+            return Err(Reason::TcpFlags.into());
         }
         let (protocol, source, destination) = ends_of(parsed, from.realm()).ok_or(Reason::Protocol)?;
         match from {
