@@ -183,14 +183,28 @@ impl Engine {
         if parsed.options.intersects(Options::SOURCE_ROUTE) {
             return Err(Reason::SourceRoute.into());
         }
+        if !self.bypass.is_empty()
+            && let Some(verdict) = self.pass_bypass(packet, arrival, &parsed)?
+        {
+            return Ok(verdict);
+        }
         match (parsed.fragment, parsed.transport) {
-            (_, Transport::Other) => Err(Reason::Protocol.into()),
+            _ if Protocol::from_number(parsed.protocol).is_none()
+                && !self.passes_other(arrival, parsed.source, parsed.destination) =>
+            {
+                Err(Reason::Protocol.into())
+            }
+            (Fragment::Whole, Transport::Other) => {
+                let mut brief = Brief::new(&parsed, packet.data, arrival.realm(), packet.offload.checksum);
+                brief.hash = self.key.flow(brief.flow);
+                let decision = self.decide(arrival, packet, &brief)?;
+                self.carry_out(packet, arrival, &brief, &decision)
+            }
             (Fragment::Whole, Transport::IcmpError { quote }) => {
                 self.handle_icmp_error(packet, arrival, &parsed, &quote)
             }
             (_, Transport::IcmpError { .. }) => Err(Reason::QuoteRefused.into()),
             (_, Transport::IcmpOther) => Err(Reason::IcmpType.into()),
-            _ if Protocol::from_number(parsed.protocol).is_none() => Err(Reason::Protocol.into()),
             _ => self.handle_fragment(packet, arrival, &parsed),
         }
     }
@@ -310,6 +324,9 @@ impl Engine {
             self.apply_shift(packet.data, brief, checksum, realm, decision.rewrite.shift);
         }
         decision.rewrite.apply(packet.data, brief, packet.offload.checksum, arrival.age());
+        if brief.needs_id && self.config.rewrite_ip_id {
+            self.identify(packet, brief, decision);
+        }
         match decision.fit {
             Fit::Whole => {}
             Fit::Segment(size) => packet.offload.gso_size = size,
@@ -359,6 +376,10 @@ pub(crate) fn ends(realm: Realm, parsed: &Parsed) -> Option<(Protocol, Endpoint,
         Transport::IcmpQuery { identifier, .. } => match realm {
             Realm::Inside => (Protocol::Icmp, identifier, 0),
             Realm::Outside => (Protocol::Icmp, 0, identifier),
+        },
+        Transport::Other => match realm {
+            Realm::Inside => (Protocol::Other, parsed.protocol.into(), 0),
+            Realm::Outside => (Protocol::Other, 0, parsed.protocol.into()),
         },
         _ => return None,
     };

@@ -29,6 +29,9 @@ pub struct Counters {
     pub last_acks_limited: u64,
     /// Sessions whose numbers are changed because their tuple was in use before (N4).
     pub sessions_shifted: u64,
+    /// Datagrams sent on with an Identification that may have been used within the maximum datagram
+    /// lifetime, because 16 bits are too few for their rate (N17).
+    pub ip_ids_reused: u64,
 }
 
 impl Default for Counters {
@@ -46,6 +49,7 @@ impl Default for Counters {
             last_acks_sent: 0,
             last_acks_limited: 0,
             sessions_shifted: 0,
+            ip_ids_reused: 0,
         }
     }
 }

@@ -7,20 +7,23 @@ use rules::Instant;
 use rules::port_selection::Selector;
 use rules::tracking::Timer;
 
+use crate::basic::Basic;
 use crate::config::{Config, ConfigError, TimeWaitPolicy};
 use crate::event::{MappingId, SessionId};
 use crate::filter::Permits;
 use crate::fragment::Followed;
 use crate::hash::HashKey;
+use crate::ip_id::Identifications;
 use crate::mapping::Mappings;
 use crate::memory::Arena;
 use crate::output::Output;
 use crate::pool::Pool;
-use crate::session::{ICMP_TIMER, Sessions, Timers, UDP_TIMER};
+use crate::session::{ICMP_TIMER, OTHER_TIMER, PORT_TIMERS, Sessions, Timers, UDP_TIMER};
 use crate::subscriber::Subscribers;
 use crate::table::Table;
 use crate::tcp::{Line, Resting, Shifts, Tombstones};
 use crate::timer::{Wheel, start_of, tick_of, ticks};
+use crate::unsolicited::Unsolicited;
 use crate::{Counters, Event, Transmit};
 
 /// One shard of the gateway.
@@ -28,6 +31,8 @@ use crate::{Counters, Event, Transmit};
 pub struct Engine {
     pub(crate) config: Config,
     pub(crate) inside: Prefixes,
+    /// Destinations to which nothing is translated.
+    pub(crate) bypass: Prefixes,
     pub(crate) timers: Timers,
     /// `limits.report_interval` in ticks.
     pub(crate) report_interval: u32,
@@ -61,8 +66,11 @@ pub struct Engine {
     pub(crate) hosts: Table,
     pub(crate) subscribers: Subscribers,
     pub(crate) pool: Pool,
+    pub(crate) basic: Basic,
     pub(crate) wheel: Wheel,
     pub(crate) fragments: Followed,
+    pub(crate) unsolicited: Unsolicited,
+    pub(crate) ids: Identifications,
     /// When each limit was last reported for somebody who is no subscriber yet.
     pub(crate) reported: [u32; crate::subscriber::KINDS],
     /// Whom subscribers have written to, where filtering asks for it.
@@ -96,6 +104,7 @@ impl Engine {
         let pool = Pool::new(config, ticks(config.ports.hold)).map_err(out_of_memory("pool"))?;
         Ok(Self {
             inside: Prefixes::new(&config.inside),
+            bypass: Prefixes::new(&config.bypass),
             timers: timers(config),
             report_interval: ticks(limits.report_interval),
             key: HashKey::new(seed),
@@ -117,8 +126,11 @@ impl Engine {
             hosts: Table::new(limits.subscribers as usize).map_err(subscribers)?,
             subscribers: Subscribers::new(limits.subscribers).map_err(subscribers)?,
             pool,
+            basic: Basic::new(config),
             wheel: Wheel::new(tick),
             fragments: Followed::new(config.fragments),
+            ids: Identifications::new(),
+            unsolicited: Unsolicited::new(config.unsolicited_syns.unwrap_or(0)),
             reported: [0; crate::subscriber::KINDS],
             permits: Permits::new(config).map_err(sessions)?,
             output: Output::new(config.icmp_errors_per_second, now),
@@ -135,7 +147,7 @@ impl Engine {
 
     /// When [`Self::handle_timeout`] wants to be called next. A moment in the past: at once.
     pub fn poll_timeout(&self) -> Option<Instant> {
-        let due = [self.wheel.next_tick(), self.fragments.next_tick()];
+        let due = [self.wheel.next_tick(), self.fragments.next_tick(), self.unsolicited.next_tick()];
         due.into_iter().flatten().min().map(start_of)
     }
 
@@ -181,6 +193,7 @@ impl Engine {
         self.expire(EXPIRIES);
         self.pool.release(self.tick);
         self.fragments.expire(self.tick, &mut self.output);
+        self.answer_unsolicited();
     }
 }
 
@@ -194,16 +207,17 @@ pub(crate) fn memory_bound(config: &Config) -> u64 {
     let limits = &config.limits;
     let (sessions, mappings) = (u64::from(limits.sessions), u64::from(limits.mappings));
     let subscribers = u64::from(limits.subscribers);
-    FIXED * u64::from(config.shard.count.max(1))
+    (FIXED + Identifications::OCTETS) * u64::from(config.shard.count.max(1))
         + sessions * (Sessions::OCTETS + size_of::<Line>() as u64)
         + Table::octets(sessions * 2)
         + mappings * Mappings::OCTETS
         + Table::octets(mappings)
         + subscribers * Subscribers::OCTETS
         + Table::octets(subscribers)
-        + config.external_addresses() * Pool::OCTETS
+        + config.external_addresses() * (Pool::OCTETS + Basic::OCTETS)
         + u64::from(config.ports.hold_max) * Pool::HELD_OCTETS
         + Followed::octets(&config.fragments)
+        + u64::from(config.unsolicited_syns.unwrap_or(0)) * Unsolicited::OCTETS
         + Permits::octets(config)
         + Tombstones::octets(remembered(config).into())
         + u64::from(shifted(config)) * Shifts::OCTETS
@@ -233,6 +247,11 @@ fn timers(config: &Config) -> Timers {
     timers[Timer::Transitory as usize] = ticks(config.tcp.transitory);
     timers[usize::from(UDP_TIMER)] = ticks(config.udp.timeout);
     timers[usize::from(ICMP_TIMER)] = ticks(config.icmp_timeout);
+    timers[usize::from(OTHER_TIMER)] = ticks(config.other_timeout);
+    for (timer, (_, timeout)) in timers[usize::from(PORT_TIMERS)..].iter_mut().zip(&config.udp.port_timeouts)
+    {
+        *timer = ticks(*timeout);
+    }
     timers
 }
 
@@ -243,6 +262,10 @@ pub(crate) struct Prefixes(Vec<(u32, u32)>);
 impl Prefixes {
     fn new(nets: &[Ipv4Net]) -> Self {
         Self(nets.iter().map(|net| (net.network().to_bits(), net.netmask().to_bits())).collect())
+    }
+
+    pub(crate) fn is_empty(&self) -> bool {
+        self.0.is_empty()
     }
 
     #[inline(always)]

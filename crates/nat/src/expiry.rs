@@ -46,7 +46,7 @@ impl Engine {
             }
             let next = match session.protocol() {
                 Protocol::Tcp => session.state().timed_out(),
-                Protocol::Udp | Protocol::Icmp => State::Closed,
+                Protocol::Udp | Protocol::Icmp | Protocol::Other => State::Closed,
             };
             if next == State::Closed {
                 self.delete_session(index, deadline, DeleteReason::Idle);
@@ -88,7 +88,10 @@ impl Engine {
         }
         let protocol = mapping.protocol();
         self.endpoints.remove(self.key.mapping(mapping.key()), index);
-        self.pool.give(Port { address: mapping.address(), protocol, port: mapping.external().port }, tick);
+        let port = Port { address: mapping.address(), protocol, port: mapping.external().port };
+        if !self.basic.is(port.address) {
+            self.pool.give(port, tick);
+        }
         self.mappings.remove(index);
         self.output.event(tick, EventKind::MappingDeleted(mapping.id()));
         let subscriber = self.subscribers.get_mut(mapping.subscriber);
@@ -97,6 +100,7 @@ impl Engine {
             let address = subscriber.address;
             self.hosts.remove(self.key.address(address), mapping.subscriber);
             self.subscribers.remove(mapping.subscriber);
+            self.basic.release(mapping.address(), tick);
         }
     }
 }

@@ -8,6 +8,7 @@
 
 use zerocopy::FromZeros;
 
+use crate::batch::Refusal;
 use crate::config::{Behaviour, Config};
 use crate::engine::Engine;
 use crate::event::{Limit, OpenedFrom};
@@ -104,15 +105,17 @@ impl Permit {
 impl Engine {
     /// The mapping for a stranger's packet to `port`: the one that there is; or, where filtering does not
     /// depend on the protocol, one like the one that the other of TCP and UDP has made (N11, update-01 6).
-    pub(crate) fn plan_inbound(&self, port: Port, remote: Endpoint) -> Result<Use, crate::batch::Refusal> {
-        if let Some(mapping) = self.pool.mapping(port) {
+    /// Whether the stranger may open a session over it is asked as well.
+    pub(crate) fn plan_stranger(&self, port: Port, remote: Endpoint) -> Result<Use, Refusal> {
+        if let Some(mapping) = self.mapping_at(port) {
+            self.admit(mapping, remote)?;
+            self.check_inbound(mapping, 1)?;
             return Ok(Use::Existing(mapping));
         }
         let twin = self.twin_of(port).ok_or(Reason::NoMapping)?;
         self.admit(twin, remote)?;
         let line = self.mappings.get(twin);
-        let behaviour = self.config.mapping.behaviour;
-        let key = MappingKey::new(behaviour, port.protocol, line.internal(), remote);
+        let key = self.mapping_key(port.protocol, line.internal(), remote);
         if self.find_mapping(key).is_some() || !self.pool.may_take(port) {
             // That endpoint has another external one already, or the port rests.
             return Err(Reason::NoMapping.into());
@@ -121,7 +124,7 @@ impl Engine {
         let subscriber = self.subscribers.get(line.subscriber);
         subscriber.may_open(port.protocol, true, 1, limits, tick)?;
         subscriber.may_be_reached(limits, tick)?;
-        if !self.mappings.has_room() || !self.endpoints.has_room(self.key.mapping(key)) {
+        if !self.mappings.has_room(1) || !self.endpoints.has_room(self.key.mapping(key)) {
             return Err(Limit::Mappings.into());
         }
         Ok(Use::New { key, subscriber: Some(line.subscriber), port })
@@ -132,7 +135,7 @@ impl Engine {
         let protocol = match port.protocol {
             Protocol::Tcp => Protocol::Udp,
             Protocol::Udp => Protocol::Tcp,
-            Protocol::Icmp => return None,
+            Protocol::Icmp | Protocol::Other => return None,
         };
         self.config.filtering.protocol_independent.then_some(())?;
         self.pool.mapping(Port { protocol, ..port })
@@ -160,6 +163,8 @@ impl Engine {
             Protocol::Tcp => (filtering.tcp, &filtering.tcp_ports),
             Protocol::Udp => (filtering.udp, &filtering.udp_ports),
             Protocol::Icmp => return filtering.udp,
+            // Of an address that is translated whole (B6).
+            Protocol::Other => return Behaviour::EndpointIndependent,
         };
         let named = ports.iter().any(|range| range.contains(&mapping.internal().port));
         match behaviour {
@@ -167,6 +172,31 @@ impl Engine {
             Behaviour::EndpointIndependent => Behaviour::AddressAndPortDependent,
             _ if named => Behaviour::EndpointIndependent,
             _ => behaviour,
+        }
+    }
+
+    /// What the mapping of `internal` for `remote` is found by. An address that is translated whole has one
+    /// mapping for each port, whoever the remote is.
+    pub(crate) fn mapping_key(&self, protocol: Protocol, internal: Endpoint, remote: Endpoint) -> MappingKey {
+        let behaviour = match self.config.mapping.behaviour {
+            Behaviour::EndpointIndependent => Behaviour::EndpointIndependent,
+            _ if self.basic.serves(internal.address) => Behaviour::EndpointIndependent,
+            dependent => dependent,
+        };
+        MappingKey::new(behaviour, protocol, internal, remote)
+    }
+
+    /// The same of a mapping that may still have to be made.
+    pub(crate) fn check_reached(&self, place: Use) -> Result<(), Limit> {
+        match place {
+            Use::Existing(mapping) => {
+                let line = self.mappings.get(mapping);
+                self.check_inbound_limits(line, self.subscribers.get(line.subscriber))
+            }
+            Use::New { subscriber: Some(index), .. } => {
+                self.subscribers.get(index).may_be_reached(&self.config.limits, self.tick)
+            }
+            Use::New { .. } => Ok(()),
         }
     }
 

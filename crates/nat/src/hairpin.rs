@@ -8,7 +8,7 @@
 use crate::batch::{Arrival, Decision, Fit, Refusal, Route};
 use crate::brief::Brief;
 use crate::engine::Engine;
-use crate::event::{DeleteReason, OpenedFrom};
+use crate::event::{DeleteReason, Limit, OpenedFrom};
 use crate::open::{Use, check_opens};
 use crate::pool::{Owner, Port};
 use crate::rewrite::Rewrite;
@@ -21,8 +21,8 @@ enum Other {
     Itself,
     /// One that there is.
     Existing(u32),
-    /// One that is to be made on this mapping.
-    New(u32),
+    /// One that is to be made on the mapping of this endpoint, if that has one already.
+    New(Option<u32>, Endpoint),
 }
 
 impl Engine {
@@ -37,13 +37,13 @@ impl Engine {
         fit: Fit,
     ) -> Result<Decision, Refusal> {
         if protocol != Protocol::Icmp {
-            self.pool.mapping(Port { address, protocol, port: remote.port }).ok_or(Reason::NoMapping)?;
+            self.addressee_of(Port { address, protocol, port: target_port(protocol, internal, remote) })?;
         }
         let mapping = self.plan_mapping(protocol, internal, remote, 1)?;
         let external = self.external_of(mapping);
         let other = self.other(protocol, external, remote, address)?;
         let new = self.new_session(protocol, internal, mapping, remote, OpenedFrom::Inside, true);
-        let Other::New(target) = other else {
+        let Other::New(target, addressee) = other else {
             if let Other::Existing(partner) = other {
                 self.judge(partner, Realm::Outside, brief)?;
             }
@@ -55,24 +55,72 @@ impl Engine {
             };
             return Ok(self.join(index, partner, brief, fit));
         };
-        let inbound = self.inbound_session(
-            target,
-            Endpoint { port: remote_port(protocol, external), ..external },
-            true,
-        );
         // Of somebody who speaks to another endpoint of its own, both sessions count.
-        let own = self.mappings.get(target).internal().address == internal.address;
-        self.admit(target, inbound.remote)?;
-        self.check_inbound(target, 1 + u32::from(own))?;
+        let own = addressee.address == internal.address;
+        let remote = Endpoint { port: remote_port(protocol, external), ..external };
+        let place = self.plan_receiver(protocol, (target, addressee), remote, 1 + u32::from(own))?;
+        let inbound = self.new_session(protocol, addressee, place, remote, OpenedFrom::Outside, true);
+        self.check_both(protocol, mapping, place, own)?;
         self.check_tuple(&inbound)?;
         self.check_room(&[new, inbound])?;
         let index = self.commit(mapping, new, brief)?;
-        let Ok(partner) = self.commit(Use::Existing(target), inbound, brief) else {
-            self.delete_session(index, self.tick, DeleteReason::Idle);
-            return Err(crate::event::Limit::Sessions.into());
+        // What was just made may be what the receiver's mapping is to hang on, or what it lacks now.
+        let partner = self
+            .plan_receiver(protocol, (target, addressee), remote, 1)
+            .and_then(|place| self.commit(place, inbound, brief));
+        let partner = match partner {
+            Ok(partner) => partner,
+            Err(refusal) => {
+                self.delete_session(index, self.tick, DeleteReason::Idle);
+                return Err(refusal);
+            }
         };
         self.pair(index, partner);
         Ok(self.decision(index, partner, fit))
+    }
+
+    /// The receiver's mapping, and whether `remote` may open so many more sessions over it.
+    fn plan_receiver(
+        &mut self,
+        protocol: Protocol,
+        (target, addressee): (Option<u32>, Endpoint),
+        remote: Endpoint,
+        sessions: u32,
+    ) -> Result<Use, Refusal> {
+        let Some(mapping) = target else {
+            let place = self.plan_mapping(protocol, addressee, remote, sessions)?;
+            self.check_reached(place)?;
+            return Ok(place);
+        };
+        self.admit(mapping, remote)?;
+        self.check_inbound(mapping, sessions)?;
+        Ok(Use::Existing(mapping))
+    }
+
+    /// Where both sides need a new mapping, and perhaps a new subscriber: whether there is room for two,
+    /// of one subscriber if it is its `own`.
+    fn check_both(&self, protocol: Protocol, one: Use, other: Use, own: bool) -> Result<(), Limit> {
+        let (Use::New { subscriber: sender, .. }, Use::New { subscriber: receiver, .. }) = (one, other)
+        else {
+            return Ok(());
+        };
+        if own {
+            let held = sender.map_or(0, |index| self.subscribers.get(index).held(protocol));
+            if held + 2 > self.config.limits.ports_per_subscriber {
+                return Err(Limit::PortsPerSubscriber);
+            }
+        } else if sender.is_none() && receiver.is_none() && !self.subscribers.has_room(2) {
+            return Err(Limit::Subscribers);
+        }
+        if self.mappings.has_room(2) { Ok(()) } else { Err(Limit::Mappings) }
+    }
+
+    /// The mapping behind an external endpoint, and the internal one that it leads to.
+    fn addressee_of(&self, port: Port) -> Result<(Option<u32>, Endpoint), Reason> {
+        match self.mapping_at(port) {
+            Some(mapping) => Ok((Some(mapping), self.mappings.get(mapping).internal())),
+            None => self.basic_target(port).map(|internal| (None, internal)).ok_or(Reason::NoMapping),
+        }
     }
 
     /// A packet from inside of hairpin session `index`.
@@ -109,16 +157,15 @@ impl Engine {
         let partner = match other {
             Other::Itself => index,
             Other::Existing(partner) => partner,
-            Other::New(target) => {
+            Other::New(target, addressee) => {
                 // The receiver's session ended: only what opens one may open another.
                 check_opens(brief)?;
                 let remote = Endpoint { port: remote_port(protocol, external), ..external };
-                let inbound = self.inbound_session(target, remote, true);
-                self.admit(target, remote)?;
-                self.check_inbound(target, 1)?;
+                let place = self.plan_receiver(protocol, (target, addressee), remote, 1)?;
+                let inbound = self.new_session(protocol, addressee, place, remote, OpenedFrom::Outside, true);
                 self.check_tuple(&inbound)?;
                 self.check_room(&[inbound])?;
-                let partner = self.commit(Use::Existing(target), inbound, brief)?;
+                let partner = self.commit(place, inbound, brief)?;
                 self.touch(index, Realm::Inside, brief);
                 self.pair(index, partner);
                 return Ok(self.decision(index, partner, fit));
@@ -138,21 +185,25 @@ impl Engine {
         address: u32,
     ) -> Result<Other, Refusal> {
         // A query has one identifier: after the source's translation it names the receiver too.
-        let port = if protocol == Protocol::Icmp { external.port } else { remote.port };
+        let port = target_port(protocol, external, remote);
         if remote.address == external.address && port == external.port {
             return Ok(Other::Itself);
         }
         let port = Port { address, protocol, port };
-        let target = self.pool.mapping(port).ok_or(Reason::NoMapping)?;
+        let (_, addressee) = self.addressee_of(port)?;
+        let here = Endpoint::new(remote.address, port.port);
         let remote = Endpoint { port: remote_port(protocol, external), ..external };
-        let flow = self.inbound_session(target, remote, true).flow(Realm::Outside);
+        let flow = crate::hash::Flow::new(Realm::Outside, protocol, remote, here);
         let lines = self.sessions.lines();
         let found =
             self.flows.find(self.key.flow(flow), |index| lines[index as usize].flow(Realm::Outside) == flow);
         match found {
             Some(index) if self.settle(index) => Ok(Other::Existing(index)),
             // Settling may have ended the mapping with its last session.
-            _ => self.pool.mapping(port).map(Other::New).ok_or(Refusal::Reason(Reason::NoMapping)),
+            _ => {
+                let (mapping, _) = self.addressee_of(port)?;
+                Ok(Other::New(mapping, addressee))
+            }
         }
     }
 
@@ -190,5 +241,13 @@ impl Engine {
 
 /// How the receiver's session spells the sender's port: ICMP remotes have none.
 fn remote_port(protocol: Protocol, external: Endpoint) -> u16 {
-    if protocol == Protocol::Icmp { 0 } else { external.port }
+    if matches!(protocol, Protocol::Icmp | Protocol::Other) { 0 } else { external.port }
+}
+
+/// The number by which the receiver is found at its external address.
+fn target_port(protocol: Protocol, own: Endpoint, remote: Endpoint) -> u16 {
+    match protocol {
+        Protocol::Tcp | Protocol::Udp => remote.port,
+        Protocol::Icmp | Protocol::Other => own.port,
+    }
 }

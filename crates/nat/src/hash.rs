@@ -60,6 +60,19 @@ impl HashKey {
         self.hash(u64::from(remote) << 32 | u64::from(mapping), 1 << 61)
     }
 
+    /// Of what an Identification must be unique for.
+    pub(crate) fn datagram(self, (source, destination, protocol): (Ipv4Addr, Ipv4Addr, u8)) -> u64 {
+        let addresses = u64::from(source.to_bits()) << 32 | u64::from(destination.to_bits());
+        self.hash(addresses, u64::from(protocol) | 1 << 61)
+    }
+
+    /// Where counter `number` begins. The outside sees this one, so it is a hash that hides its key.
+    pub(crate) fn start(self, number: usize) -> u16 {
+        let mut hasher = SipHasher13::new_with_keys(self.0[0], self.0[1]);
+        hasher.write_u64(number as u64);
+        hasher.finish() as u16
+    }
+
     /// Of a subscriber's address.
     #[inline(always)]
     pub(crate) fn address(self, address: u32) -> u64 {
@@ -92,7 +105,7 @@ impl Flow {
     #[inline(always)]
     pub(crate) fn ends(self) -> Option<(Protocol, Endpoint, Endpoint)> {
         let end = |address: u64, port: u64| Endpoint::new(Ipv4Addr::from_bits(address as u32), port as u16);
-        let protocol = *Protocol::ALL.get(usize::from((self.ports >> 8) as u8))?;
+        let protocol = Protocol::from_index((self.ports >> 8) as u8);
         let source = end(self.addresses >> 32, self.ports >> 32);
         Some((protocol, source, end(self.addresses, self.ports >> 16)))
     }

@@ -34,8 +34,10 @@
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
 
+mod basic;
 mod batch;
 mod brief;
+mod bypass;
 pub mod config;
 pub mod counters;
 mod engine;
@@ -48,6 +50,7 @@ mod free;
 mod hairpin;
 mod hash;
 mod icmp;
+mod ip_id;
 mod mapping;
 mod memory;
 mod mss;
@@ -64,6 +67,7 @@ mod table;
 mod tags;
 mod tcp;
 mod timer;
+mod unsolicited;
 
 pub use config::{Config, ConfigError};
 pub use counters::Counters;

@@ -82,7 +82,7 @@ impl Mapping {
     }
 
     pub(crate) fn protocol(&self) -> Protocol {
-        Protocol::ALL[usize::from(self.protocol).min(2)]
+        Protocol::from_index(self.protocol)
     }
 
     pub(crate) fn internal(&self) -> Endpoint {
@@ -130,8 +130,8 @@ impl Mappings {
         Ok(Self { lines: Arena::hot(capacity as usize)?, free: FreeList::new(capacity)? })
     }
 
-    pub(crate) fn has_room(&self) -> bool {
-        self.free.has_room(1)
+    pub(crate) fn has_room(&self, count: u32) -> bool {
+        self.free.has_room(count)
     }
 
     #[inline(always)]

@@ -8,7 +8,6 @@ use core::slice::from_ref;
 
 use rules::address::is_martian;
 use wire::Packet as Parsed;
-use wire::tcp::Flags;
 
 use crate::batch::{Arrival, Decision, Refusal, Route};
 use crate::brief::Brief;
@@ -16,7 +15,7 @@ use crate::engine::Engine;
 use crate::event::{EventKind, Limit, MappingId, OpenedFrom};
 use crate::mapping::{Mapping, MappingKey};
 use crate::pool::{Owner, Port};
-use crate::session::{NewSession, Session};
+use crate::session::{NewSession, PORT_TIMERS, Session};
 use crate::subscriber::Subscriber;
 use crate::{Endpoint, Packet, Protocol, Realm, Reason};
 
@@ -41,6 +40,11 @@ impl Engine {
     ) -> Result<Decision, Refusal> {
         let (protocol, source, destination) = brief.flow.ends().ok_or(Reason::Protocol)?;
         self.check_addresses(arrival, source, destination)?;
+        if !self.bypass.is_empty()
+            && let Some(decision) = self.decide_bypass(arrival, source, destination, packet, brief)?
+        {
+            return Ok(decision);
+        }
         if let Err(reason) = check_opens(brief) {
             self.answer_fin(arrival, packet, brief);
             return Err(reason.into());
@@ -160,15 +164,22 @@ impl Engine {
         let address = self.own_external(external.address)?;
         let fit = self.fit(arrival, packet, brief, Realm::Inside)?;
         let port = Port { address, protocol, port: external.port };
-        let mapping = self.plan_inbound(port, remote)?;
-        let new = match mapping {
-            Use::Existing(mapping) => {
-                self.admit(mapping, remote)?;
-                self.check_inbound(mapping, 1)?;
-                self.inbound_session(mapping, remote, arrival == Arrival::Hairpin)
+        let mapping = match self.plan_stranger(port, remote) {
+            Ok(mapping) => mapping,
+            Err(refusal) => {
+                if let Some(internal) = self.basic_target(port).filter(|_| self.mapping_at(port).is_none()) {
+                    return self.open_inbound_basic(arrival, (protocol, internal), remote, brief, fit);
+                }
+                if matches!(refusal, Refusal::Reason(Reason::NoMapping | Reason::Filtered)) {
+                    self.note_unsolicited(arrival, packet, brief, remote, external);
+                }
+                return Err(refusal);
             }
+        };
+        let hairpin = arrival == Arrival::Hairpin;
+        let new = match mapping {
+            Use::Existing(mapping) => self.inbound_session(mapping, remote, hairpin),
             Use::New { key, .. } => {
-                let hairpin = arrival == Arrival::Hairpin;
                 self.new_session(protocol, key.internal, mapping, remote, OpenedFrom::Outside, hairpin)
             }
         };
@@ -215,7 +226,7 @@ impl Engine {
         sessions: u32,
     ) -> Result<Use, Refusal> {
         let (limits, tick) = (&self.config.limits, self.tick);
-        let key = MappingKey::new(self.config.mapping.behaviour, protocol, internal, remote);
+        let key = self.mapping_key(protocol, internal, remote);
         if let Some(mapping) = self.find_mapping(key) {
             let subscriber = self.subscribers.get(self.mappings.get(mapping).subscriber);
             subscriber.may_open(protocol, false, sessions, limits, tick)?;
@@ -231,14 +242,21 @@ impl Engine {
             // Paired pooling: its external address or none (RFC 7857 4).
             line.external
         } else {
-            if !self.subscribers.has_room() || !self.hosts.has_room(hash) {
+            if !self.subscribers.has_room(1) || !self.hosts.has_room(hash) {
                 return Err(Limit::Subscribers.into());
             }
             Subscriber::new(address, 0, limits, tick).may_open(protocol, true, sessions, limits, tick)?;
-            self.pool.choose_address(protocol, hash).ok_or(Limit::PortsExhausted)?
+            match self.basic.address_for(internal.address, tick)? {
+                Some(whole) => whole,
+                None => self.pool.choose_address(protocol, hash).ok_or(Limit::PortsExhausted)?,
+            }
         };
-        if !self.mappings.has_room() || !self.endpoints.has_room(self.key.mapping(key)) {
+        if !self.mappings.has_room(1) || !self.endpoints.has_room(self.key.mapping(key)) {
             return Err(Limit::Mappings.into());
+        }
+        if self.basic.is(external) {
+            let port = Port { address: external, protocol, port: internal.port };
+            return Ok(Use::New { key, subscriber, port });
         }
         let port = self.choose_port(external, protocol, internal).ok_or(Limit::PortsExhausted)?;
         Ok(Use::New { key, subscriber, port })
@@ -333,13 +351,16 @@ impl Engine {
                 let line = Subscriber::new(address, port.address, &self.config.limits, self.tick);
                 let index = self.subscribers.insert(line)?;
                 self.hosts.insert(self.key.address(address), index).ok()?;
+                self.basic.claim(port.address, address);
                 index
             }
         };
         let id = MappingId { protocol, internal, external: self.pool.endpoint(port) };
         let index = self.mappings.insert(Mapping::new(key, id.external, subscriber, port.address))?;
         self.endpoints.insert(self.key.mapping(key), index).ok()?;
-        self.pool.take(port, index);
+        if !self.basic.is(port.address) {
+            self.pool.take(port, index);
+        }
         self.subscribers.get_mut(subscriber).take_port(protocol);
         self.output.event(self.tick, EventKind::MappingCreated(id));
         Some(index)
@@ -347,6 +368,9 @@ impl Engine {
 
     fn create_session(&mut self, new: &NewSession, brief: &Brief) -> Option<u32> {
         let index = self.sessions.insert(Session::new(new))?;
+        if let Some(timer) = self.port_timer(new) {
+            self.sessions.lines_mut()[index as usize].set_timer(timer);
+        }
         let [inside, outside] = new.hashes;
         if self.flows.insert(inside, index).is_err() {
             self.sessions.remove(index);
@@ -360,6 +384,7 @@ impl Engine {
         if new.protocol == Protocol::Tcp {
             self.lines[index as usize].clear();
         }
+        self.forgive_unsolicited(new.protocol, new.remote, new.external);
         self.mappings.get_mut(new.mapping).sessions += 1;
         self.subscribers.get_mut(new.subscriber).open_session(&self.config.limits, self.tick);
         if new.opened_from == OpenedFrom::Outside {
@@ -381,10 +406,22 @@ impl Engine {
     }
 }
 
+impl Engine {
+    /// The timer of a UDP session that its subscriber opened to a port with one of its own (RFC 4787
+    /// REQ-5a). Where the outside opened it, the port is what the remote chose and says nothing.
+    fn port_timer(&self, new: &NewSession) -> Option<u8> {
+        if new.protocol != Protocol::Udp || new.opened_from != OpenedFrom::Inside {
+            return None;
+        }
+        let place = self.config.udp.port_timeouts.iter().position(|&(port, _)| port == new.remote.port)?;
+        Some(PORT_TIMERS + place as u8)
+    }
+}
+
 /// Only a SYN opens a TCP session, and only a query an ICMP session (N10).
 pub(crate) fn check_opens(brief: &Brief) -> Result<(), Reason> {
     let is_tcp = brief.has_ports && !brief.is_udp;
-    if is_tcp && (!brief.flags.contains(Flags::SYN) || brief.flags.contains(Flags::ACK)) {
+    if is_tcp && !brief.opens_tcp() {
         return Err(Reason::NotSyn);
     }
     if brief.is_reply { Err(Reason::NotQuery) } else { Ok(()) }

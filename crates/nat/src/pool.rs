@@ -11,7 +11,7 @@ use core::ops::RangeInclusive;
 
 use rules::port_selection::Selector;
 
-use crate::config::{Config, Shard};
+use crate::config::{Config, PoolKind, Shard};
 use crate::memory::{Arena, prefetch};
 use crate::{Endpoint, Protocol};
 
@@ -96,7 +96,7 @@ impl Pool {
         let all = config.pools.iter().flat_map(|pool| {
             let bits =
                 pool.addresses.iter().flat_map(|range| range.start().to_bits()..=range.end().to_bits());
-            bits.map(|bits| External::new(Ipv4Addr::from_bits(bits), pool.ports.clone()))
+            bits.map(|bits| External::new(Ipv4Addr::from_bits(bits), pool))
         });
         let addresses: Vec<_> = all.skip(usize::from(index)).step_by(usize::from(count)).collect();
         let spaces = addresses.len() * Protocol::ALL.len();
@@ -137,6 +137,9 @@ impl Pool {
 
     /// Asks for what [`Self::take`] and [`Self::give`] will write.
     pub(crate) fn prefetch(&self, port: Port) {
+        if port.protocol == Protocol::Other {
+            return;
+        }
         let entry = self.entry(port);
         prefetch(&self.owners, entry);
         prefetch(&self.taken, entry / 64);
@@ -324,8 +327,12 @@ impl Ranges {
 }
 
 impl External {
-    fn new(address: Ipv4Addr, ports: RangeInclusive<u16>) -> Self {
-        let mut external = Self { address, ports, free: [0; 3] };
+    fn new(address: Ipv4Addr, pool: &crate::config::Pool) -> Self {
+        let mut external = Self { address, ports: pool.ports.clone(), free: [0; 3] };
+        if pool.kind == PoolKind::Basic {
+            // It is given whole: there is nothing to choose.
+            return external;
+        }
         for protocol in Protocol::ALL {
             external.free[protocol as usize] = external.range(protocol).len() as u32;
         }
@@ -336,7 +343,7 @@ impl External {
     fn range(&self, protocol: Protocol) -> RangeInclusive<u16> {
         match protocol {
             Protocol::Tcp | Protocol::Udp => self.ports.clone(),
-            Protocol::Icmp => 0..=u16::MAX,
+            Protocol::Icmp | Protocol::Other => 0..=u16::MAX,
         }
     }
 }

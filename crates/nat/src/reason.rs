@@ -114,6 +114,8 @@ reasons! {
     OldDuplicate = "old-duplicate",
     /// A SYN that does not end TIME-WAIT (RFC 6191, `tcp.time_wait`).
     TimeWaitSyn = "time-wait-syn",
+    /// From outside, from a bypass address to an external one: the answer would not be translated.
+    BypassSource = "bypass-source",
 }
 
 impl Reason {

@@ -21,7 +21,7 @@ pub(crate) struct Subscriber {
     /// Index of the external address that all its mappings share (paired pooling, RFC 4787 REQ-2).
     pub(crate) external: u32,
     /// External ports held, by protocol.
-    ports: [u32; 3],
+    ports: [u32; 4],
     /// Sessions.
     pub(crate) sessions: u32,
     /// Sessions that may be opened at once, times the ticks of a second.
@@ -33,7 +33,7 @@ pub(crate) struct Subscriber {
     /// Of those what `credit` and `credited` are of all.
     inbound_credit: u32,
     inbound_credited: u32,
-    reserved: [u32; 5],
+    reserved: [u32; 4],
     /// 1 + the tick at which a limit of each kind was last reported, 0: never.
     reported: [u32; KINDS],
 }
@@ -48,14 +48,14 @@ impl Subscriber {
         Self {
             address,
             external,
-            ports: [0; 3],
+            ports: [0; 4],
             sessions: 0,
             credit: limits.session_rate_per_subscriber.saturating_mul(TICKS_PER_SECOND),
             credited: now,
             inbound: 0,
             inbound_credit: limits.inbound_rate_per_subscriber.saturating_mul(TICKS_PER_SECOND),
             inbound_credited: now,
-            reserved: [0; 5],
+            reserved: [0; 4],
             reported: [0; KINDS],
         }
     }
@@ -133,8 +133,13 @@ impl Subscriber {
         self.ports[protocol as usize] -= 1;
     }
 
+    /// Ports held of `protocol`.
+    pub(crate) fn held(&self, protocol: Protocol) -> u32 {
+        self.ports[protocol as usize]
+    }
+
     pub(crate) fn holds_ports(&self) -> bool {
-        self.ports != [0; 3]
+        self.ports != [0; 4]
     }
 
     /// Whether `limit` is to be reported now; if so, not again for `interval` ticks.
@@ -173,8 +178,8 @@ impl Subscribers {
         Ok(Self { lines: Arena::cold(capacity as usize)?, free: FreeList::new(capacity)? })
     }
 
-    pub(crate) fn has_room(&self) -> bool {
-        self.free.has_room(1)
+    pub(crate) fn has_room(&self, count: u32) -> bool {
+        self.free.has_room(count)
     }
 
     pub(crate) fn insert(&mut self, subscriber: Subscriber) -> Option<u32> {

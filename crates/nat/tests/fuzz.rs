@@ -502,6 +502,7 @@ fn configs() -> Vec<Config> {
     sharded.shard.count = 2;
     sharded.mtu.inside = 1_000;
     sharded.ports.algorithm = Algorithm::RandomAgain;
+    sharded.bypass = vec!["203.0.113.80/32".parse().expect("a prefix")];
     let mut one = config_with(&["192.0.2.1"], 4_001..=4_001);
     one.limits.sessions = 1;
     one.limits.mappings = 1;

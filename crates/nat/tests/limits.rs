@@ -22,7 +22,7 @@ fn assert_limited(world: &mut World, packet: Pkt, limit: Limit, reported: bool) 
     let quoted = packet.octets();
     let error = icmp_error(addr("192.0.0.8"), packet.source(), 3, 1, &quoted[..quoted.len().min(548)]);
     assert_eq!(sent.len(), 1);
-    assert_eq!((sent[0].to, &sent[0].data), (Inside, &error.id(0).df().tos(0xc0).octets()));
+    assert_eq!((sent[0].to, &sent[0].data), (Inside, &error.id(0).df().octets()));
     let subscriber = packet.source();
     let expected: Vec<_> =
         reported.then_some(EventKind::LimitHit { subscriber, limit }).into_iter().collect();

@@ -134,6 +134,10 @@ fn scenario(reason: Reason) -> Result<Scenario, Unreachable> {
         Reason::SpoofedInside => outside(udp(B, XA)),
         Reason::Martian => inside(udp(A, "224.0.0.1:80")),
         Reason::SourceIsDestination => inside(tcp(B, B).syn()),
+        Reason::BypassSource => {
+            let world = limited(|config| config.bypass = vec!["198.51.100.0/24".parse().expect("a prefix")]);
+            in_world(world, Outside, udp(T, XA))
+        }
         Reason::NotExternal => outside(udp(S, "192.0.2.2:4001")),
         Reason::SourceRoute => inside(udp(A, S).ip_options(&[131, 7, 4, 1, 2, 3, 4, 0])),
         Reason::Protocol => inside(raw(addr("100.64.0.1"), addr("203.0.113.80"), 132, &[0; 12])),

@@ -44,6 +44,7 @@ impl Totals {
             sessions_deleted,
             mappings_created,
             mappings_deleted,
+            ip_ids_reused,
         } = &self.engine;
         let drops: serde_json::Map<_, _> =
             self.engine.drops().map(|(reason, count)| (reason.name().to_owned(), count.into())).collect();
@@ -62,6 +63,7 @@ impl Totals {
             "mappings": mappings_created - mappings_deleted,
             "mappings_created": mappings_created,
             "mappings_deleted": mappings_deleted,
+            "ip_ids_reused": ip_ids_reused,
             "traffic": self.traffic,
         })
     }
@@ -123,6 +125,7 @@ fn add_counters(sum: &mut Counters, more: &Counters) {
         sessions_deleted,
         mappings_created,
         mappings_deleted,
+        ip_ids_reused,
     } = more;
     add_all(&mut sum.forwarded, forwarded);
     add_all(&mut sum.dropped, dropped);
@@ -133,6 +136,7 @@ fn add_counters(sum: &mut Counters, more: &Counters) {
     sum.sessions_deleted += sessions_deleted;
     sum.mappings_created += mappings_created;
     sum.mappings_deleted += mappings_deleted;
+    sum.ip_ids_reused += ip_ids_reused;
 }
 
 fn add_traffic(sum: &mut Traffic, more: &Traffic) {

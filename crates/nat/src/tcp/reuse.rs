@@ -7,7 +7,6 @@ use rules::tracking::State;
 use crate::batch::Refusal;
 use crate::engine::Engine;
 use crate::event::{DeleteReason, Limit};
-use crate::mapping::MappingKey;
 use crate::open::Use;
 use crate::pool::Port;
 use crate::{Endpoint, Protocol};
@@ -87,8 +86,8 @@ impl Engine {
         refusal: Refusal,
     ) -> Result<(Use, u32), Refusal> {
         let exhausted = refusal == Refusal::Limit(Limit::PortsExhausted);
-        let key = MappingKey::new(self.config.mapping.behaviour, protocol, internal, remote);
-        let room = self.mappings.has_room() && self.endpoints.has_room(self.key.mapping(key));
+        let key = self.mapping_key(protocol, internal, remote);
+        let room = self.mappings.has_room(1) && self.endpoints.has_room(self.key.mapping(key));
         if !self.config.tcp_checks.monotonic_rewrite || protocol != Protocol::Tcp || !exhausted || !room {
             return Err(refusal);
         }

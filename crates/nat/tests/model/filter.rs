@@ -53,7 +53,7 @@ impl Model {
         let other = match protocol {
             Protocol::Tcp => Protocol::Udp,
             Protocol::Udp => Protocol::Tcp,
-            Protocol::Icmp => return Err(Reason::NoMapping.into()),
+            Protocol::Icmp | Protocol::Other => return Err(Reason::NoMapping.into()),
         };
         let twin = self.config.filtering.protocol_independent.then(|| self.mapping_at(other, external));
         let twin = twin.flatten().ok_or(Reason::NoMapping)?;
@@ -77,7 +77,7 @@ impl Model {
         let (behaviour, ports) = match mapping.protocol {
             Protocol::Tcp => (filtering.tcp, filtering.tcp_ports.clone()),
             Protocol::Udp => (filtering.udp, filtering.udp_ports.clone()),
-            Protocol::Icmp => (filtering.udp, Vec::new()),
+            Protocol::Icmp | Protocol::Other => (filtering.udp, Vec::new()),
         };
         let named = ports.iter().any(|range| range.contains(&mapping.internal.port));
         let written_to = |session: &SessionId| {

@@ -76,6 +76,7 @@ impl Model {
         // An internal router is hidden behind the external address (RFC 5508 REQ-5c).
         let outer = Ends { source: quoted.destination, destination: quoted.source };
         *data = octets::translate_error(data, quoted, outer, from.age(), change);
+        self.identify(data, parsed, Offload::default(), from);
         Ok(self.emit(data, &mut Offload::default(), parsed, from, route, cut))
     }
 
@@ -96,6 +97,7 @@ impl Model {
         let later = matches!(parsed.fragment, Fragment::Later { .. });
         if let Some((kind, code, mtu)) = answer
             && from != Arrival::Shard
+            && self.config.icmp_errors_to[from.realm() as usize]
             && !error
             && !later
             && !is_martian(parsed.source)

@@ -5,6 +5,7 @@
 //! changes the traffic. A failing case is made as short as it gets and printed, a line for each
 //! packet.
 
+mod edge;
 mod failing;
 mod filter;
 mod fragments;

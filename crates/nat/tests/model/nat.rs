@@ -11,6 +11,7 @@ use rules::Instant;
 use wire::tcp::Flags;
 use wire::{Fragment, Options, Packet as Parsed, Transport, Trust};
 
+use crate::edge::{Syn, UsedId, set_id};
 use crate::fragments::Datagrams;
 use crate::judge::{Conn, Numbers};
 use crate::octets::{self, Ends};
@@ -59,6 +60,13 @@ pub(crate) struct Model {
     pub(crate) doomed: Vec<SessionId>,
     /// Why the engine has refused the packet under way.
     pub(crate) refused: Option<Reason>,
+    /// SYNs that nobody waited for, the first first.
+    pub(crate) syns: Vec<Syn>,
+    pub(crate) used_ids: Vec<UsedId>,
+    /// The Identification of the packet under way as the engine let it through, and what the engine
+    /// transmits.
+    pub(crate) forwarded_id: Option<u16>,
+    pub(crate) transmitted: Vec<Sent>,
     /// What the engine did that is not allowed.
     pub(crate) fault: Option<String>,
 }
@@ -117,6 +125,8 @@ pub(crate) struct Passage {
     pub(crate) ends: Ends,
     /// How its numbers change.
     pub(crate) change: Option<Change>,
+    /// The new Identification, where that is known from a first fragment.
+    pub(crate) id: Option<u16>,
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -187,6 +197,10 @@ impl Model {
             numbers: None,
             doomed: Vec::new(),
             refused: None,
+            syns: Vec::new(),
+            used_ids: Vec::new(),
+            forwarded_id: None,
+            transmitted: Vec::new(),
             fault: None,
         }
     }
@@ -201,6 +215,7 @@ impl Model {
             self.time_out(index, deadline);
         }
         self.expire_fragments();
+        self.answer_syns();
     }
 
     /// When the next session times out, and which. Those of one tick may end in any order, but
@@ -218,6 +233,7 @@ impl Model {
     pub(crate) fn deadline_number(&self, pick: u8) -> Option<u64> {
         let mut all: Vec<_> = self.sessions.iter().map(|session| self.deadline(session)).collect();
         all.extend(self.next_fragment_deadline());
+        all.extend(self.next_answer());
         all.extend(self.held.iter().map(|(until, ..)| *until).filter(|until| *until > self.tick));
         all.sort_unstable();
         all.get(usize::from(pick) % all.len().max(1)).copied()
@@ -233,7 +249,7 @@ impl Model {
             (Some(Timer::TimeWait), _) => tcp.time_wait,
             (Some(Timer::Transitory), _) => tcp.transitory,
             (None, Protocol::Icmp) => self.config.icmp_timeout,
-            (None, _) => self.config.udp.timeout,
+            (None, _) => self.udp_timeout(session),
         };
         session.last_seen + ticks(timeout) + 1
     }
@@ -303,13 +319,14 @@ impl Model {
         let outcome = match (parsed.transport, parsed.fragment) {
             // RFC 6274 3.13.2: before everything else.
             _ if parsed.options.intersects(Options::SOURCE_ROUTE) => Err(Reason::SourceRoute.into()),
+            _ if self.is_untranslated(&parsed, from) => self.untranslated(data, offload, &parsed, from),
             (Transport::Other, _) => Err(Reason::Protocol.into()),
             // RFC 5508 REQ-10: what is neither query nor error has no business here.
             (Transport::IcmpOther, _) => Err(Reason::IcmpType.into()),
             (Transport::IcmpError { quote }, Fragment::Whole) => self.icmp_error(data, &parsed, &quote, from),
             (Transport::IcmpError { .. }, _) => Err(Reason::QuoteRefused.into()),
             (_, Fragment::Whole) => self
-                .decide(&parsed, *offload, from)
+                .decide(&parsed, data, *offload, from)
                 .and_then(|passage| self.pass(data, offload, &parsed, from, passage)),
             _ if Protocol::from_number(parsed.protocol).is_none() => Err(Reason::Protocol.into()),
             _ => self.fragment(data, offload, &parsed, from),
@@ -321,23 +338,60 @@ impl Model {
         }
     }
 
+    /// Whether a packet is one that passes, or is refused, without translation.
+    fn is_untranslated(&self, parsed: &Parsed, from: Arrival) -> bool {
+        // Its flags and addresses are looked at first, where it has a tuple that could be a session's.
+        parsed.transport != Transport::IcmpOther && !matches!(self.bypass(parsed, from), Ok(None))
+    }
+
+    fn untranslated(
+        &mut self,
+        data: &mut Vec<u8>,
+        offload: &mut Offload,
+        parsed: &Parsed,
+        from: Arrival,
+    ) -> Result<Verdict, Refusal> {
+        let whole = parsed.fragment == Fragment::Whole;
+        if let (true, Transport::Tcp { flags, .. }) = (whole, parsed.transport)
+            && is_illegal(flags)
+        {
+            return Err(Reason::TcpFlags.into());
+        }
+        let to = self.bypass(parsed, from);
+        if !matches!(parsed.transport, Transport::IcmpError { .. }) {
+            let at = |address| Endpoint::new(address, 0);
+            let ends = ends_of(parsed, from.realm()).filter(|_| whole);
+            let (source, destination) = ends
+                .map_or((at(parsed.source), at(parsed.destination)), |(_, source, destination)| {
+                    (source, destination)
+                });
+            if to.is_ok() || ends.is_some() {
+                self.check_addresses(parsed, from, source, destination)?;
+            }
+        }
+        match to? {
+            Some(to) => self.pass_untranslated(data, offload, parsed, from, to),
+            None => Err(Reason::Protocol.into()),
+        }
+    }
+
     /// Whether and where a packet with ports may go; makes the session that it opens.
     pub(crate) fn decide(
         &mut self,
         parsed: &Parsed,
+        data: &[u8],
         offload: Offload,
         from: Arrival,
     ) -> Result<Passage, Refusal> {
-        if let Transport::Tcp { flags, .. } = parsed.transport {
-            let some = flags.intersects(Flags::SYN | Flags::FIN | Flags::RST | Flags::ACK);
-            if !some || flags.contains(Flags::SYN) && flags.intersects(Flags::FIN | Flags::RST) {
-                return Err(Reason::TcpFlags.into());
-            }
+        if let Transport::Tcp { flags, .. } = parsed.transport
+            && is_illegal(flags)
+        {
+            return Err(Reason::TcpFlags.into());
         }
         let (protocol, source, destination) = ends_of(parsed, from.realm()).ok_or(Reason::Protocol)?;
         match from {
             Arrival::Inside => self.outbound(parsed, offload, protocol, source, destination),
-            _ => self.inbound(parsed, offload, from, protocol, source, destination),
+            _ => self.inbound(parsed, data, offload, from, (protocol, source, destination)),
         }
     }
 
@@ -396,7 +450,7 @@ impl Model {
             self.touch(own, Realm::Inside, parsed);
             let change = self.change(own, Realm::Inside);
             let ends = Ends { source: Some(mapping.external), destination: None };
-            return Ok(Passage { route, ends, change });
+            return Ok(Passage { route, ends, change, id: None });
         };
         if protocol == Protocol::Icmp && session.is_none() && self.may_miss(mapping, remote) {
             return Err(self.believed());
@@ -430,17 +484,16 @@ impl Model {
         self.touch(own, Realm::Inside, parsed);
         self.touch(other, Realm::Outside, parsed);
         let ends = Ends { source: Some(mapping.external), destination: Some(other.mapping.internal) };
-        Ok(Passage { route, ends, change: None })
+        Ok(Passage { route, ends, change: None, id: None })
     }
 
     pub(crate) fn inbound(
         &mut self,
         parsed: &Parsed,
+        data: &[u8],
         offload: Offload,
         from: Arrival,
-        protocol: Protocol,
-        remote: Endpoint,
-        external: Endpoint,
+        (protocol, remote, external): (Protocol, Endpoint, Endpoint),
     ) -> Result<Passage, Refusal> {
         let session = self.find(|id| {
             id.mapping.protocol == protocol && id.mapping.external == external && id.remote == remote
@@ -458,7 +511,16 @@ impl Model {
         }
         self.check_own(external.address)?;
         self.fit(parsed, offload, from, Realm::Inside)?;
-        let mapping = self.plan_inbound(protocol, external, remote, session.is_none())?;
+        let mapping = match self.plan_inbound(protocol, external, remote, session.is_none()) {
+            Ok(mapping) => mapping,
+            Err(refusal) => {
+                let unsolicited = matches!(refusal, Refusal::Reason(Reason::NoMapping | Reason::Filtered));
+                if from == Arrival::Outside && unsolicited {
+                    self.note_syn(parsed, data, remote, external);
+                }
+                return Err(refusal);
+            }
+        };
         let id = SessionId { mapping, remote, opened_from: OpenedFrom::Outside };
         if session.is_none() {
             self.check_tuple(id)?;
@@ -469,7 +531,7 @@ impl Model {
         self.touch(id, Realm::Outside, parsed);
         let ends = Ends { source: None, destination: Some(mapping.internal) };
         let change = self.change(id, Realm::Outside);
-        Ok(Passage { route: Route::To(Realm::Inside), ends, change })
+        Ok(Passage { route: Route::To(Realm::Inside), ends, change, id: None })
     }
 
     /// Without the identifier that the engine drew, which of these refused the packet is its word.
@@ -566,6 +628,7 @@ impl Model {
                 subscriber.inbound_credit = credit;
             }
         }
+        self.forgive_syn(mapping.protocol, id.remote, mapping.external);
         let phase = (mapping.protocol == Protocol::Tcp).then_some(Phase::Opening);
         self.sessions.push(Session {
             id,
@@ -619,6 +682,14 @@ impl Model {
             *data = octets::renumber(data, change, offload.checksum);
         }
         *data = octets::translate(data, passage.ends, offload.checksum, from.age(), self.config.mss_clamp);
+        match passage.id {
+            Some(id) => set_id(data, id),
+            None => {
+                let size = cut.map_or(offload.gso_size, |mtu| mtu.saturating_sub(headers(parsed) as u16));
+                let gso_size = if offload.gso_size == 0 { 0 } else { size };
+                self.identify(data, parsed, Offload { gso_size, ..*offload }, from);
+            }
+        }
         Ok(self.emit(data, offload, parsed, from, passage.route, cut))
     }
 
@@ -704,6 +775,12 @@ pub(crate) fn check_opens(parsed: &Parsed) -> Result<(), Reason> {
         Transport::IcmpQuery { request: false, .. } => Err(Reason::NotQuery),
         _ => Ok(()),
     }
+}
+
+/// A SYN with a FIN or a RST, or none of those that every segment has one of.
+fn is_illegal(flags: Flags) -> bool {
+    let some = flags.intersects(Flags::SYN | Flags::FIN | Flags::RST | Flags::ACK);
+    !some || flags.contains(Flags::SYN) && flags.intersects(Flags::FIN | Flags::RST)
 }
 
 /// RFC 1812 4.2.2.11 and 5.3.7.

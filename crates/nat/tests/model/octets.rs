@@ -152,6 +152,18 @@ pub(crate) fn renumber(old: &[u8], change: Change, checksum: Checksum) -> Vec<u8
     new
 }
 
+/// A packet that passes as it is, one hop older. `mss` is what a SYN's MSS option is lowered to.
+pub(crate) fn untranslated(old: &[u8], checksum: Checksum, mss: Option<u16>) -> Vec<u8> {
+    let start = header_len(old);
+    let is_syn = old[9] == 6 && mss.is_some() && old[start + 13] & 2 != 0;
+    if is_syn {
+        return translate(old, Ends::default(), checksum, 1, mss);
+    }
+    let mut new = old.to_vec();
+    set_header(&mut new, Ends::default(), 1);
+    new
+}
+
 /// The transport checksum of `new`, which was `field` in `old`.
 fn full_checksum(field: u16, old: &[u8], new: &[u8], covers_all: bool) -> u16 {
     let (start, protocol) = (header_len(old), old[9]);
@@ -259,8 +271,8 @@ fn quote_end(data: &[u8], icmp: usize) -> usize {
 
 /// An ICMP error of the gateway's own about `packet` (RFC 1812 4.3.2).
 pub(crate) fn error(from: Ipv4Addr, packet: &[u8], kind: u8, code: u8, mtu: u16) -> Vec<u8> {
-    let quoted = &packet[..usize::from(get16(packet, 2)).min(576 - 28)];
-    let mut error = vec![0x45, 0xc0, 0, 0, 0, 0, 0x40, 0, 64, 1, 0, 0];
+    let quoted = &packet[..usize::from(get16(packet, 2)).min(576 - 28).min(packet.len())];
+    let mut error = vec![0x45, packet[1] & 0xfc, 0, 0, 0, 0, 0x40, 0, 64, 1, 0, 0];
     error.extend(from.octets());
     error.extend(&packet[12..16]);
     error.extend([kind, code, 0, 0, 0, 0]);

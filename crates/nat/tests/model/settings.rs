@@ -144,7 +144,7 @@ pub(crate) fn config() -> impl Strategy<Value = Config> {
         errors,
         shard,
     );
-    let outside = (behaviour(), filtering());
+    let outside = (behaviour(), filtering(), edge());
     (pools(), ports(), (tcp(), checks()), limits(), fragments(), rest, outside).prop_map(
         |(
             pools,
@@ -153,7 +153,7 @@ pub(crate) fn config() -> impl Strategy<Value = Config> {
             limits,
             fragments,
             (udp, icmp_timeout, inside, outside, mss_clamp, errors, shard),
-            (behaviour, filtering),
+            (behaviour, filtering, edge),
         )| {
             let prefix = ipnet::Ipv4Net::new_assert(Ipv4Addr::new(10, 0, 0, 0), 24);
             let mut config = Config::new(vec![prefix], pools);
@@ -173,7 +173,46 @@ pub(crate) fn config() -> impl Strategy<Value = Config> {
             config.mss_clamp = mss_clamp;
             config.icmp_errors_per_second = errors;
             config.shard = Shard { index, count };
+            edge.apply(&mut config);
             config
         },
     )
+}
+
+/// What is decided before a packet is translated, or instead.
+#[derive(Clone, Debug)]
+struct Edge {
+    rewrite_ip_id: bool,
+    unsolicited_syns: Option<u32>,
+    icmp_errors_to: [bool; 2],
+    bypass: Option<u8>,
+    port_timeout: Option<Duration>,
+}
+
+fn edge() -> impl Strategy<Value = Edge> {
+    let syns = select(&[None, Some(1), Some(2), Some(100)][..]);
+    let errors = prop_oneof![3 => Just([true; 2]), 1 => any::<[bool; 2]>()];
+    // One of the remotes.
+    let bypass = proptest::option::weighted(0.3, 1u8..=3);
+    let port_timeout = proptest::option::of(time(&[10_000, 1_000, 150_000]));
+    (any::<bool>(), syns, errors, bypass, port_timeout).prop_map(
+        |(rewrite_ip_id, unsolicited_syns, icmp_errors_to, bypass, port_timeout)| Edge {
+            rewrite_ip_id,
+            unsolicited_syns,
+            icmp_errors_to,
+            bypass,
+            port_timeout,
+        },
+    )
+}
+
+impl Edge {
+    fn apply(&self, config: &mut Config) {
+        config.rewrite_ip_id = self.rewrite_ip_id;
+        config.unsolicited_syns = self.unsolicited_syns;
+        config.icmp_errors_to = self.icmp_errors_to;
+        let prefix = |last| ipnet::Ipv4Net::new_assert(Ipv4Addr::new(203, 0, 113, last), 32);
+        config.bypass = self.bypass.into_iter().map(prefix).collect();
+        config.udp.port_timeouts = self.port_timeout.into_iter().map(|timeout| (53, timeout)).collect();
+    }
 }

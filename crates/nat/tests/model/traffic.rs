@@ -272,6 +272,7 @@ fn transport(
 ) -> Option<usize> {
     let (source, destination) = (ends.source.port, ends.destination.port);
     match ends.protocol {
+        Protocol::Other => None,
         Protocol::Udp => craft::udp(buffer, header, source, destination, payload),
         Protocol::Icmp => {
             let request = flags.contains(Flags::SYN);

@@ -154,6 +154,7 @@ impl World {
             self.engine.handle_batch(&mut packets, &mut verdicts, self.now);
         }
         let mut offloads: Vec<_> = packets.iter().map(|packet| packet.offload).collect();
+        self.model.transmitted = self.transmits();
         self.tamper_with(&mut datas, &mut verdicts, &mut offloads);
         let events = self.told();
         self.model.advance(self.now);
@@ -168,6 +169,8 @@ impl World {
 
     fn check_packet(&mut self, input: &Input, engine: (Verdict, &Vec<u8>, Offload)) -> Check {
         let (mut data, mut offload) = (input.data.clone(), input.offload);
+        let passed = matches!(engine.0, Verdict::Forward(_) | Verdict::Hairpin { .. });
+        self.model.forwarded_id = passed.then(|| crate::octets::get16(engine.1, 4));
         self.model.refused = if let Verdict::Drop(reason) = engine.0 { Some(reason) } else { None };
         let verdict = self.model.packet(&mut data, &mut offload, input.from);
         if let Some(fault) = self.model.fault.take() {
@@ -242,7 +245,11 @@ impl World {
             counters.icmp_errors_limited += 1;
         }
         same("counters", &counters, &self.model.counters)?;
-        let due = [self.model.next_deadline().map(|(tick, _)| tick), self.model.next_fragment_deadline()];
+        let due = [
+            self.model.next_deadline().map(|(tick, _)| tick),
+            self.model.next_fragment_deadline(),
+            self.model.next_answer(),
+        ];
         if let Some(tick) = due.into_iter().flatten().min() {
             let due = Instant::from_nanos(tick * TICK);
             if self.engine.poll_timeout().is_none_or(|at| at > due) {
@@ -302,16 +309,20 @@ impl World {
         if makes_sense { Ok(()) } else { Err(format!("an event that cannot be: {event:?}")) }
     }
 
-    fn compare_transmits(&mut self) -> Check {
-        let mut engine = Vec::new();
+    /// What the engine wants sent.
+    fn transmits(&mut self) -> Vec<Sent> {
+        let mut all = Vec::new();
         while let Some(transmit) = self.engine.poll_transmit(&mut self.buffer) {
             let route = transmit.shard.map_or(Route::To(transmit.to), Route::Shard);
-            engine.push(Sent {
-                route,
-                offload: transmit.offload,
-                data: self.buffer[..transmit.len].to_vec(),
-            });
+            let data = self.buffer[..transmit.len].to_vec();
+            all.push(Sent { route, offload: transmit.offload, data });
         }
+        all
+    }
+
+    fn compare_transmits(&mut self) -> Check {
+        let mut engine = std::mem::take(&mut self.model.transmitted);
+        engine.extend(self.transmits());
         match (self.tamper, engine.last_mut()) {
             (Some(Tamper::LostTransmit), _) => drop(engine.pop()),
             (Some(Tamper::TransmitOctet), Some(sent)) => sent.data[25] ^= 4,
@@ -388,13 +399,15 @@ fn check_restored(sample: &Sample, cut: usize, error: &[u8]) -> Check {
     let mut original = sample.before[..cut].to_vec();
     let ports = if original[9] == 1 { header + 4..header + 6 } else { header..header + 4 };
     let same_mapping = restored[12..20] == original[12..20] && restored[ports.clone()] == original[ports];
-    let syn = original[9] == 6 && sample.before[header + 13] & 2 != 0;
+    let syn = original[9] == 6 && sample.before.get(header + 13).is_some_and(|flags| flags & 2 != 0);
     if !same_mapping || syn {
         return Ok(()); // the mapping is another one by now, or the MSS was clamped
     }
     for packet in [&mut restored, &mut original] {
         packet[8] = 0;
         packet[10..12].fill(0);
+        // What an Identification was before it was chosen anew, nobody knows.
+        packet[4..6].fill(0);
     }
     if restored == original {
         return Ok(());
