@@ -12,6 +12,7 @@ use crate::event::{MappingId, SessionId};
 use crate::filter::Permits;
 use crate::fragment::Followed;
 use crate::hash::HashKey;
+use crate::kept::Kept;
 use crate::mapping::Mappings;
 use crate::output::Output;
 use crate::pool::Pool;
@@ -43,6 +44,8 @@ pub struct Engine {
     /// Mappings by protocol and internal endpoint.
     pub(crate) endpoints: Table,
     pub(crate) mappings: Mappings,
+    /// Mappings that live without sessions, until when.
+    pub(crate) kept: Kept,
     /// Subscribers by address.
     pub(crate) hosts: Table,
     pub(crate) subscribers: Subscribers,
@@ -79,7 +82,7 @@ impl Engine {
         let (sessions, mappings) = (out_of_memory("limits.sessions"), out_of_memory("limits.mappings"));
         let subscribers = out_of_memory("limits.subscribers");
         let tick = tick_of(now);
-        Ok(Self {
+        let mut engine = Self {
             inside: Prefixes::new(&config.inside),
             timers: timers(config),
             report_interval: ticks(limits.report_interval),
@@ -92,6 +95,7 @@ impl Engine {
             sessions: Sessions::new(limits.sessions).map_err(sessions)?,
             endpoints: Table::new(limits.mappings as usize).map_err(mappings)?,
             mappings: Mappings::new(limits.mappings).map_err(mappings)?,
+            kept: Kept::new(limits.mappings).map_err(mappings)?,
             hosts: Table::new(limits.subscribers as usize).map_err(subscribers)?,
             subscribers: Subscribers::new(limits.subscribers).map_err(subscribers)?,
             pool: Pool::new(config, ticks(config.ports.hold)).map_err(out_of_memory("pool"))?,
@@ -102,7 +106,9 @@ impl Engine {
             output: Output::new(config.icmp_errors_per_second, now),
             stages: Default::default(),
             config: config.clone(),
-        })
+        };
+        engine.make_statics()?;
+        Ok(engine)
     }
 
     /// The next packet that the engine itself wants sent, written into `buffer`, which holds 65,535
@@ -113,7 +119,7 @@ impl Engine {
 
     /// When [`Self::handle_timeout`] wants to be called next. A moment in the past: at once.
     pub fn poll_timeout(&self) -> Option<Instant> {
-        let due = [self.wheel.next_tick(), self.fragments.next_tick()];
+        let due = [self.wheel.next_tick(), self.kept.next_tick(), self.fragments.next_tick()];
         due.into_iter().flatten().min().map(start_of)
     }
 
@@ -139,7 +145,7 @@ impl Engine {
 
     /// The sessions there are, in no order; one whose time is up counts until it was looked at.
     pub fn sessions(&self) -> impl Iterator<Item = SessionId> + '_ {
-        self.sessions.iter().map(|session| session.id())
+        self.sessions.iter().map(|session| session.id(self.mappings.get(session.mapping).id()))
     }
 
     /// How many sessions there are.
@@ -175,7 +181,7 @@ pub(crate) fn memory_bound(config: &Config) -> u64 {
     FIXED * u64::from(config.shard.count.max(1))
         + sessions * Sessions::OCTETS
         + Table::octets(sessions * 2)
-        + mappings * Mappings::OCTETS
+        + mappings * (Mappings::OCTETS + Kept::OCTETS)
         + Table::octets(mappings)
         + subscribers * Subscribers::OCTETS
         + Table::octets(subscribers)

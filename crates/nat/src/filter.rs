@@ -113,7 +113,7 @@ impl Engine {
         let line = self.mappings.get(twin);
         let behaviour = self.config.mapping.behaviour;
         let key = MappingKey::new(behaviour, port.protocol, line.internal(), remote);
-        if self.find_mapping(key).is_some() || !self.pool.may_take(port) {
+        if self.mapping_for(key).is_some() || !self.pool.may_take(port) {
             // That endpoint has another external one already, or the port rests.
             return Err(Reason::NoMapping.into());
         }
@@ -142,6 +142,7 @@ impl Engine {
     pub(crate) fn admit(&self, mapping: u32, remote: Endpoint) -> Result<(), Reason> {
         let line = self.mappings.get(mapping);
         let admitted = match self.filter_of(line) {
+            _ if line.is_open() => true,
             Behaviour::EndpointIndependent => true,
             Behaviour::AddressDependent => {
                 let remote = remote.address.to_bits();

@@ -15,6 +15,10 @@ use crate::config::{Config, Shard};
 use crate::memory::{Arena, prefetch};
 use crate::{Endpoint, Protocol};
 
+mod search;
+
+pub(crate) use search::Run;
+
 /// Ports of one address and protocol, and the words that hold their bits.
 const PORTS: usize = 1 << 16;
 const WORDS: usize = PORTS / 64;
@@ -204,8 +208,12 @@ impl Pool {
         if self.taken[entry / 64] == u64::MAX {
             self.full[entry / 4096] |= 1 << (entry / 64 % 64);
         }
-        self.addresses[port.address as usize].free[port.protocol as usize] -= 1;
-        self.free[port.protocol as usize] -= 1;
+        let external = &mut self.addresses[port.address as usize];
+        if external.range(port.protocol).contains(&port.port) {
+            // Others were never to be given out; a static mapping may have one all the same.
+            external.free[port.protocol as usize] -= 1;
+            self.free[port.protocol as usize] -= 1;
+        }
     }
 
     /// The mapping of `port` is gone. UDP ports and ICMP identifiers are held for a while; a TCP
@@ -244,6 +252,11 @@ impl Pool {
         self.full[entry / 4096] &= !(1 << (entry / 64 % 64));
         self.addresses[port.address as usize].free[port.protocol as usize] += 1;
         self.free[port.protocol as usize] += 1;
+    }
+
+    /// The ports of `address` that may be given out.
+    pub(crate) fn range(&self, address: u32, protocol: Protocol) -> RangeInclusive<u16> {
+        self.addresses[address as usize].range(protocol)
     }
 
     /// Whether `port` is one that may be given out, and free.

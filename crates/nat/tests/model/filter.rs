@@ -10,11 +10,11 @@ use crate::nat::{Model, Refusal};
 
 impl Model {
     /// What of a remote endpoint mappings depend on.
-    pub(crate) fn masked(&self, remote: Endpoint) -> Endpoint {
+    pub(crate) fn masked(&self, remote: Endpoint) -> Option<Endpoint> {
         match self.config.mapping.behaviour {
-            Behaviour::EndpointIndependent => Endpoint::new(Ipv4Addr::UNSPECIFIED, 0),
-            Behaviour::AddressDependent => Endpoint::new(remote.address, 0),
-            Behaviour::AddressAndPortDependent => remote,
+            Behaviour::EndpointIndependent => None,
+            Behaviour::AddressDependent => Some(Endpoint::new(remote.address, 0)),
+            Behaviour::AddressAndPortDependent => Some(remote),
         }
     }
 
@@ -26,10 +26,12 @@ impl Model {
         remote: Endpoint,
     ) -> Option<MappingId> {
         let remote = self.masked(remote);
-        let is_it = |id: &&MappingId| {
-            id.protocol == protocol && id.internal == internal && self.remotes[id] == remote
-        };
-        self.mappings.iter().find(is_it).copied()
+        // One that was asked for serves all remotes.
+        [None, remote].into_iter().find_map(|remote| {
+            let is_it =
+                |id: &&MappingId| id.protocol == protocol && id.internal == internal && id.remote == remote;
+            self.mappings.iter().find(is_it).copied()
+        })
     }
 
     /// The mapping that `remote` reaches at `external`; if it has no session, whether it may.
@@ -58,7 +60,8 @@ impl Model {
         let twin = self.config.filtering.protocol_independent.then(|| self.mapping_at(other, external));
         let twin = twin.flatten().ok_or(Reason::NoMapping)?;
         self.admit(twin, remote)?;
-        let mapping = MappingId { protocol, internal: twin.internal, external };
+        let remote_of = self.masked(remote);
+        let mapping = MappingId { protocol, internal: twin.internal, external, remote: remote_of };
         if self.mapping_for(protocol, twin.internal, remote).is_some() || !self.is_free(protocol, external) {
             return Err(Reason::NoMapping.into());
         }
@@ -86,6 +89,7 @@ impl Model {
                 && session.remote.address == remote.address
         };
         let may = match behaviour {
+            _ if self.open.contains(&mapping) => true,
             // By application: only these, or these besides.
             Behaviour::EndpointIndependent => ports.is_empty() || named,
             _ if named => true,

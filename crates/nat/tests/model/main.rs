@@ -9,6 +9,7 @@ mod failing;
 mod filter;
 mod fragments;
 mod icmp;
+mod kept;
 mod nat;
 mod octets;
 mod plan;
@@ -94,6 +95,7 @@ fn act(world: &mut World, step: &Step) -> Result<(), String> {
             world.wait(wait.max(0) as u64 * 1_000_000, tell)
         }
         &Step::Poll(times) => (0..times).try_for_each(|_| world.poll()),
+        Step::Ask(ask) => world.ask(ask),
         &Step::Rekey(seed) => {
             world.engine.rekey([seed; 32]);
             Ok(())

@@ -2,7 +2,7 @@
 //!
 //! It does not choose ports. It is told the choice of the engine and says whether that was allowed.
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::net::Ipv4Addr;
 
 use hairpin_nat::event::{DeleteReason, EventKind, Limit, MappingId, OpenedFrom, SessionId};
@@ -25,8 +25,10 @@ pub(crate) struct Model {
     pub(crate) tick: u64,
     pub(crate) sessions: Vec<Session>,
     pub(crate) mappings: Vec<MappingId>,
-    /// What of the remote endpoint each of them depends on.
-    pub(crate) remotes: BTreeMap<MappingId, Endpoint>,
+    /// Those that live without sessions: until a tick, or for ever.
+    pub(crate) kept: BTreeMap<MappingId, Option<u64>>,
+    /// Those that filtering does not apply to.
+    pub(crate) open: BTreeSet<MappingId>,
     /// A mapping that leaves the engine no choice.
     pub(crate) given: Option<MappingId>,
     /// Ports that are not given out before a tick, in the order in which they were freed.
@@ -44,6 +46,8 @@ pub(crate) struct Model {
     pub(crate) choices: VecDeque<MappingId>,
     /// Sessions that the engine has ended in this call, in its order.
     pub(crate) ended: Vec<SessionId>,
+    /// The same of mappings.
+    pub(crate) ended_mappings: Vec<MappingId>,
     /// Why the engine has refused the packet under way.
     pub(crate) refused: Option<Reason>,
     /// What the engine did that is not allowed.
@@ -141,13 +145,14 @@ pub(crate) fn ticks(time: std::time::Duration) -> u64 {
 
 impl Model {
     pub(crate) fn new(config: &Config, now: Instant) -> Self {
-        Self {
+        let mut model = Self {
             config: config.clone(),
             now,
             tick: now.as_nanos() / TICK,
             sessions: Vec::new(),
             mappings: Vec::new(),
-            remotes: BTreeMap::new(),
+            kept: BTreeMap::new(),
+            open: BTreeSet::new(),
             given: None,
             held: Vec::new(),
             subscribers: BTreeMap::new(),
@@ -159,9 +164,12 @@ impl Model {
             sent: Vec::new(),
             choices: VecDeque::new(),
             ended: Vec::new(),
+            ended_mappings: Vec::new(),
             refused: None,
             fault: None,
-        }
+        };
+        model.make_statics();
+        model
     }
 
     // --- time ---
@@ -170,8 +178,15 @@ impl Model {
     pub(crate) fn advance(&mut self, now: Instant) {
         self.now = self.now.max(now);
         self.tick = self.now.as_nanos() / TICK;
-        while let Some((deadline, index)) = self.next_deadline().filter(|&(tick, _)| tick <= self.tick) {
-            self.time_out(index, deadline);
+        loop {
+            let session = self.next_deadline().filter(|&(tick, _)| tick <= self.tick);
+            let kept = self.next_kept_deadline().filter(|&(tick, _)| tick <= self.tick);
+            match (session, kept) {
+                (Some((tick, index)), None) => self.time_out(index, tick),
+                (Some((tick, index)), Some((kept, _))) if tick < kept => self.time_out(index, tick),
+                (_, Some((tick, id))) => self.let_go(id, tick),
+                (None, None) => break,
+            }
         }
         self.expire_fragments();
     }
@@ -191,6 +206,7 @@ impl Model {
     pub(crate) fn deadline_number(&self, pick: u8) -> Option<u64> {
         let mut all: Vec<_> = self.sessions.iter().map(|session| self.deadline(session)).collect();
         all.extend(self.next_fragment_deadline());
+        all.extend(self.kept.values().flatten());
         all.extend(self.held.iter().map(|(until, ..)| *until).filter(|until| *until > self.tick));
         all.sort_unstable();
         all.get(usize::from(pick) % all.len().max(1)).copied()
@@ -221,14 +237,18 @@ impl Model {
         let id = self.sessions.remove(index).id;
         self.event(tick, EventKind::SessionDeleted(id, DeleteReason::Idle));
         // RFC 7857 11: a mapping ends with its last session.
-        if !self.sessions.iter().any(|other| other.id.mapping == id.mapping) {
-            self.delete_mapping(id.mapping, tick);
+        self.delete_unused_mapping(id.mapping, tick);
+    }
+
+    pub(crate) fn delete_unused_mapping(&mut self, id: MappingId, tick: u64) {
+        let used = self.sessions.iter().any(|other| other.id.mapping == id);
+        if !used && !self.kept.contains_key(&id) {
+            self.delete_mapping(id, tick);
         }
     }
 
     pub(crate) fn delete_mapping(&mut self, id: MappingId, tick: u64) {
         self.mappings.retain(|other| *other != id);
-        self.remotes.remove(&id);
         self.event(tick, EventKind::MappingDeleted(id));
         // RFC 6888 REQ-8: not for somebody else at once. TCP's state machine has held the port already.
         let hold = ticks(self.config.ports.hold);
@@ -479,18 +499,7 @@ impl Model {
             if let Err(why) = legal {
                 self.fault.get_or_insert(why);
             }
-            self.mappings.push(mapping);
-            self.remotes.insert(mapping, self.masked(id.remote));
-            let inbound_credit = (self.inbound_credit(address), self.tick);
-            let credit = (self.credit(address), self.tick);
-            let external = mapping.external.address;
-            self.subscribers.entry(address).or_insert(Subscriber {
-                external,
-                credit,
-                inbound_credit,
-                reported: BTreeMap::new(),
-            });
-            self.event(self.tick, EventKind::MappingCreated(mapping));
+            self.make_mapping(mapping);
         }
         let credit = (self.credit(address).saturating_sub(10), self.tick);
         if let Some(subscriber) = self.subscribers.get_mut(&address) {
@@ -505,6 +514,21 @@ impl Model {
         let phase = (mapping.protocol == Protocol::Tcp).then_some(Phase::Opening);
         self.sessions.push(Session { id, phase, last_seen: self.tick });
         self.event(self.tick, EventKind::SessionCreated(id));
+    }
+
+    pub(crate) fn make_mapping(&mut self, mapping: MappingId) {
+        let address = mapping.internal.address;
+        self.mappings.push(mapping);
+        let inbound_credit = (self.inbound_credit(address), self.tick);
+        let credit = (self.credit(address), self.tick);
+        let external = mapping.external.address;
+        self.subscribers.entry(address).or_insert(Subscriber {
+            external,
+            credit,
+            inbound_credit,
+            reported: BTreeMap::new(),
+        });
+        self.event(self.tick, EventKind::MappingCreated(mapping));
     }
 
     /// A packet from `realm` passes: it moves its session's state and timer.

@@ -110,18 +110,22 @@ impl Model {
             return Err(Refusal::Limit(Limit::PortsExhausted));
         }
         // If the engine has refused this packet, the choice is that for a later one of the batch.
-        let told = self.choices.iter().find(|id| id.protocol == protocol && id.internal == internal);
+        let depends_on = self.masked(remote);
+        let told = self
+            .choices
+            .iter()
+            .find(|id| id.protocol == protocol && id.internal == internal && id.remote == depends_on);
         Ok(told.filter(|_| self.refused.is_none()).copied().unwrap_or_else(|| {
             // Unless something else refuses the packet behind this, it was refused for no reason.
             let some = self.addresses().into_iter().find(|address| free(*address));
             let external = paired.or(some).unwrap_or(Ipv4Addr::UNSPECIFIED);
-            MappingId { protocol, internal, external: Endpoint::new(external, 0) }
+            MappingId { protocol, internal, external: Endpoint::new(external, 0), remote: depends_on }
         }))
     }
 
     /// Whether the engine was free to choose this external endpoint.
     pub(crate) fn check_choice(&self, id: MappingId) -> Result<(), String> {
-        let MappingId { protocol, internal, external } = id;
+        let MappingId { protocol, internal, external, .. } = id;
         let paired = self.subscribers.get(&internal.address).map(|subscriber| subscriber.external);
         if let Some(address) = paired.filter(|address| *address != external.address) {
             return Err(format!("{external} for {internal}, which is paired with {address}"));
@@ -197,7 +201,9 @@ impl Model {
         if has + sessions > u64::from(limits.sessions_per_subscriber) {
             return Err(Refusal::Limit(Limit::SessionsPerSubscriber));
         }
-        if limits.session_rate_per_subscriber > 0 && self.credit(address) < sessions * 10 {
+        // Two at once cost two, or all that can be saved.
+        let rate = u64::from(limits.session_rate_per_subscriber);
+        if rate > 0 && self.credit(address) < sessions.min(rate) * 10 {
             return Err(Refusal::Limit(Limit::SessionRate));
         }
         Ok(())
