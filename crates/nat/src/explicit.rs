@@ -105,7 +105,11 @@ impl Engine {
         }
         let (_, address) = self.plan_home(protocol, internal.address, 0)?;
         let undrawn = self.selector.clone();
-        let run = self.plan_run(address, request);
+        let run = match self.port_kept_for(MappingKey::independent(protocol, internal)) {
+            // One port for both protocols is a promise, the rest are wishes.
+            Some(port) => Some(Run { first: port.port, count: 1 }),
+            None => self.plan_run(address, request),
+        };
         let outcome = run.ok_or(Limit::PortsExhausted).and_then(|run| self.create_run(address, run, request));
         if outcome.is_err() {
             // A refusal draws nothing.

@@ -113,7 +113,9 @@ impl Engine {
         let line = self.mappings.get(twin);
         let behaviour = self.config.mapping.behaviour;
         let key = MappingKey::new(behaviour, port.protocol, line.internal(), remote);
-        if self.mapping_for(key).is_some() || !self.pool.may_take(port) {
+        // Where both protocols have a port together, it is kept for this endpoint.
+        let may_take = self.config.mapping.protocol_independent || self.pool.may_take(port);
+        if self.mapping_for(key).is_some() || !may_take {
             // That endpoint has another external one already, or the port rests.
             return Err(Reason::NoMapping.into());
         }
@@ -129,13 +131,8 @@ impl Engine {
 
     /// The mapping of the same external port in the other of TCP and UDP.
     fn twin_of(&self, port: Port) -> Option<u32> {
-        let protocol = match port.protocol {
-            Protocol::Tcp => Protocol::Udp,
-            Protocol::Udp => Protocol::Tcp,
-            Protocol::Icmp => return None,
-        };
         self.config.filtering.protocol_independent.then_some(())?;
-        self.pool.mapping(Port { protocol, ..port })
+        self.pool.mapping(port.in_other_protocol()?)
     }
 
     /// Whether `remote`, who has no session with `mapping`, may open one.

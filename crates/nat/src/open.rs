@@ -210,7 +210,10 @@ impl Engine {
         if !self.mappings.has_room() || !self.endpoints.has_room(self.key.mapping(key)) {
             return Err(Limit::Mappings.into());
         }
-        let port = self.choose_port(external, protocol, internal).ok_or(Limit::PortsExhausted)?;
+        let port = match self.port_kept_for(key) {
+            Some(port) => port,
+            None => self.choose_port(external, protocol, internal).ok_or(Limit::PortsExhausted)?,
+        };
         Ok(Use::New { key, subscriber, port })
     }
 
@@ -237,6 +240,16 @@ impl Engine {
         }
         Subscriber::new(address, 0, limits, tick).may_open(protocol, true, sessions, limits, tick)?;
         Ok((None, self.pool.choose_address(protocol, hash).ok_or(Limit::PortsExhausted)?))
+    }
+
+    /// The port that the same endpoint's mapping for the other of TCP and UDP has kept (N14).
+    pub(crate) fn port_kept_for(&self, key: MappingKey) -> Option<Port> {
+        self.config.mapping.protocol_independent.then_some(())?;
+        let own = Port { address: 0, protocol: key.protocol, port: 0 };
+        let protocol = own.in_other_protocol()?.protocol;
+        let other = self.mappings.get(self.mapping_for(MappingKey { protocol, ..key })?);
+        let port = Port { address: other.address(), port: other.external().port, ..own };
+        self.pool.mapping(port).is_none().then_some(port)
     }
 
     /// The internal port's number where that is free and to be kept, else another one (N16).

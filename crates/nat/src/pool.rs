@@ -44,6 +44,8 @@ pub(crate) struct Pool {
     /// A bit for each word of `taken` that is full.
     full: Arena<u64>,
     hold: Hold,
+    /// TCP and UDP have each port together (RFC 7857 5, N14).
+    together: bool,
 }
 
 /// The external addresses of all shards, numbered in the order of the configuration.
@@ -76,6 +78,18 @@ pub(crate) struct Port {
     pub(crate) address: u32,
     pub(crate) protocol: Protocol,
     pub(crate) port: u16,
+}
+
+impl Port {
+    /// The port of the same number in the other of TCP and UDP.
+    pub(crate) fn in_other_protocol(self) -> Option<Self> {
+        let protocol = match self.protocol {
+            Protocol::Tcp => Protocol::Udp,
+            Protocol::Udp => Protocol::Tcp,
+            Protocol::Icmp => return None,
+        };
+        Some(Self { protocol, ..self })
+    }
 }
 
 /// Whose an address is.
@@ -115,6 +129,7 @@ impl Pool {
             taken: Arena::cold(spaces * WORDS)?,
             full: Arena::cold(spaces * SUMMARY)?,
             hold: Hold { ticks: hold_ticks, max: config.ports.hold_max as usize, queue: VecDeque::new() },
+            together: config.mapping.protocol_independent,
         })
     }
 
@@ -200,10 +215,23 @@ impl Pool {
         if same_kind.is_empty() { select(range) } else { select(same_kind).or_else(|| select(range)) }
     }
 
-    /// `mapping` takes `port`, which is free.
+    /// `mapping` takes `port`, which is free or kept for it. Where TCP and UDP have their ports together, the
+    /// other's is kept for the same internal endpoint.
     pub(crate) fn take(&mut self, port: Port, mapping: u32) {
         let entry = self.entry(port);
         self.owners[entry] = mapping + 1;
+        if !self.is_taken(entry) {
+            self.occupy(port, entry);
+        }
+        if let Some(twin) = self.twin(port) {
+            let entry = self.entry(twin);
+            if !self.is_taken(entry) {
+                self.occupy(twin, entry);
+            }
+        }
+    }
+
+    fn occupy(&mut self, port: Port, entry: usize) {
         self.taken[entry / 64] |= 1 << (entry % 64);
         if self.taken[entry / 64] == u64::MAX {
             self.full[entry / 4096] |= 1 << (entry / 64 % 64);
@@ -223,6 +251,16 @@ impl Pool {
         self.release(now);
         let entry = self.entry(port);
         self.owners[entry] = 0;
+        match self.twin(port) {
+            // It stays with the internal endpoint as long as either protocol has it.
+            Some(twin) if self.mapping(twin).is_some() => {}
+            Some(twin) => [port, twin].into_iter().for_each(|port| self.let_rest(port, now)),
+            None => self.let_rest(port, now),
+        }
+    }
+
+    /// Nobody has `port` any more.
+    fn let_rest(&mut self, port: Port, now: u32) {
         let held =
             port.protocol != Protocol::Tcp && self.hold.ticks > 0 && self.hold.queue.len() < self.hold.max;
         if held {
@@ -265,21 +303,31 @@ impl Pool {
     }
 
     fn is_free(&self, port: Port) -> bool {
-        let entry = self.entry(port);
-        self.taken[entry / 64] & 1 << (entry % 64) == 0
+        !self.is_taken(self.entry(port)) && !self.twin(port).is_some_and(|twin| self.is_taken(self.entry(twin)))
+    }
+
+    fn is_taken(&self, entry: usize) -> bool {
+        self.taken[entry / 64] & 1 << (entry % 64) != 0
+    }
+
+    /// The port of the other protocol that goes with `port`, if they go together.
+    fn twin(&self, port: Port) -> Option<Port> {
+        if self.together { port.in_other_protocol() } else { None }
     }
 
     /// The first free port of `range` at `from` or after it, going round.
     fn free_from(&self, from: Port, range: &RangeInclusive<u16>) -> Option<u16> {
-        let space = self.entry(Port { port: 0, ..from });
-        self.free_between(space, from.port, *range.end())
-            .or_else(|| self.free_between(space, *range.start(), from.port))
+        let first = Port { port: 0, ..from };
+        let spaces = [first, self.twin(first).unwrap_or(first)].map(|port| self.entry(port));
+        self.free_between(spaces, from.port, *range.end())
+            .or_else(|| self.free_between(spaces, *range.start(), from.port))
     }
 
-    /// The first free port of `first..=last` in the port space that begins at entry `space`.
-    fn free_between(&self, space: usize, first: u16, last: u16) -> Option<u16> {
+    /// The first port of `first..=last` that is free in both of the port spaces that begin at these entries.
+    fn free_between(&self, [space, other]: [usize; 2], first: u16, last: u16) -> Option<u16> {
+        let free_of = |word: usize| !(self.taken[space / 64 + word] | self.taken[other / 64 + word]);
         let mut word = usize::from(first) / 64;
-        let mut free = !self.taken[space / 64 + word] & u64::MAX << (first % 64);
+        let mut free = free_of(word) & u64::MAX << (first % 64);
         while free == 0 {
             // On to the next word that is not full, by the summary.
             word += 1;
@@ -296,7 +344,7 @@ impl Pool {
                 open = !self.full[space / 4096 + summary];
             }
             word = summary * 64 + open.trailing_zeros() as usize;
-            free = !self.taken[space / 64 + word];
+            free = free_of(word);
         }
         let port = word * 64 + free.trailing_zeros() as usize;
         (port <= usize::from(last)).then_some(port as u16)

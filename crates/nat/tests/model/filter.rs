@@ -62,7 +62,8 @@ impl Model {
         self.admit(twin, remote)?;
         let remote_of = self.masked(remote);
         let mapping = MappingId { protocol, internal: twin.internal, external, remote: remote_of };
-        if self.mapping_for(protocol, twin.internal, remote).is_some() || !self.is_free(protocol, external) {
+        let free = self.go_together(protocol, other) || self.is_free(protocol, external);
+        if self.mapping_for(protocol, twin.internal, remote).is_some() || !free {
             return Err(Reason::NoMapping.into());
         }
         self.may_open(twin.internal.address, true, protocol, 1)?;

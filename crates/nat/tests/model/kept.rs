@@ -1,6 +1,6 @@
 //! Mappings that live without sessions: those of the configuration, and those that somebody asks for.
 
-use std::collections::BTreeSet;
+use std::net::Ipv4Addr;
 use std::time::Duration;
 
 use hairpin_nat::config::StaticMapping;
@@ -165,10 +165,14 @@ impl Model {
             let port = internal.port + more;
             self.independent(protocol, Endpoint { port, ..internal }).is_none()
         });
-        let wanted = wanted.count() as u16 + 1;
+        let mut wanted = wanted.count() as u16 + 1;
+        let together = self.kept_together(protocol, internal, None);
+        if together.is_some() {
+            wanted = 1;
+        }
         let Ok(given) = answer else {
             let none = |address| self.best_run(protocol, address, request, wanted) == 0;
-            let exhausted = match paired {
+            let exhausted = together.is_none() && match paired {
                 Some(address) => none(address),
                 None => self.addresses().into_iter().any(none),
             };
@@ -176,20 +180,26 @@ impl Model {
             let expected = match answer {
                 Err(Unallocated::Limit(Limit::PortsExhausted)) if exhausted => Limit::PortsExhausted,
                 _ if full => Limit::Mappings,
-                _ => Limit::PortsExhausted,
+                // Nothing should have refused it.
+                _ => return Err(format!("{request:?} refused: {answer:?}")),
             };
             return Ok(Err(expected.into()));
         };
         if paired.is_some_and(|address| address != given.external.address) {
             return Err(format!("{request:?} has {given:?}, which is not its address"));
         }
-        let run = self.best_run(protocol, given.external.address, request, wanted);
-        if let Some(best) = self.preferred(given.external, request, wanted)
+        let best = self.best_run(protocol, given.external.address, request, wanted);
+        let run = if together.is_some() { 1 } else { best };
+        if together.is_some_and(|external| external != given.external) {
+            return Err(format!("{given:?}, but the other protocol has {together:?}"));
+        }
+        if together.is_none()
+            && let Some(best) = self.preferred(given.external, request, wanted)
             && given.external.port != best
         {
             return Err(format!("{given:?} though {best} is free"));
         }
-        if !fits(request, given.external.port) {
+        if together.is_none() && !fits(request, given.external.port) {
             return Err(format!("{given:?} has the wrong parity"));
         }
         let (tick, until) = self.until(lifetime);
@@ -201,7 +211,7 @@ impl Model {
             if self.may_have_port(protocol, internal).is_err() || full {
                 break;
             }
-            if !self.is_free(protocol, external) {
+            if together.is_none() && !self.is_free(protocol, external) {
                 return Err(format!("{given:?}, but {external} is not free"));
             }
             let id = MappingId { protocol, internal, external, remote: None };
@@ -224,7 +234,7 @@ impl Model {
             Err(Refusal::Limit(limit)) => return Err(limit),
             Err(_) | Ok(()) => {}
         }
-        let free = |external: &std::net::Ipv4Addr| self.free_ports(protocol, *external, 0..=u16::MAX) > 0;
+        let free = |external: &Ipv4Addr| self.seems_free(protocol, *external);
         if !known && !self.addresses().iter().any(free) {
             return Err(Limit::PortsExhausted);
         }
@@ -246,9 +256,9 @@ impl Model {
     }
 
     /// How many ports in a row there are for a request, `count` being enough.
-    fn best_run(&self, protocol: Protocol, address: std::net::Ipv4Addr, request: &Request, count: u16) -> u16 {
+    fn best_run(&self, protocol: Protocol, address: Ipv4Addr, request: &Request, count: u16) -> u16 {
         let Some(ports) = self.ports(protocol, address) else { return 0 };
-        let used: BTreeSet<_> = self.used(protocol, address).collect();
+        let used = self.used(protocol, address);
         let mut best = 0;
         let mut run = 0;
         // Backwards: how many free ones there are from each port on.

@@ -253,8 +253,14 @@ impl Model {
         // RFC 6888 REQ-8: not for somebody else at once. TCP's state machine has held the port already.
         let hold = ticks(self.config.ports.hold);
         self.held.retain(|&(until, ..)| until > tick);
-        if id.protocol != Protocol::Tcp && hold > 0 && self.held.len() < self.config.ports.hold_max as usize {
-            self.held.push((tick + hold + 1, id.protocol, id.external));
+        let other = if id.protocol == Protocol::Tcp { Protocol::Udp } else { Protocol::Tcp };
+        let together = self.go_together(id.protocol, other);
+        // What both have together rests when neither has it.
+        let protocol = if together { Protocol::Udp } else { id.protocol };
+        let given = !together || self.mapping_at(other, id.external).is_none();
+        let room = self.held.len() < self.config.ports.hold_max as usize;
+        if given && protocol != Protocol::Tcp && hold > 0 && room {
+            self.held.push((tick + hold + 1, protocol, id.external));
         }
         if !self.mappings.iter().any(|other| other.internal.address == id.internal.address) {
             self.subscribers.remove(&id.internal.address);

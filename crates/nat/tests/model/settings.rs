@@ -157,7 +157,7 @@ pub(crate) fn config() -> impl Strategy<Value = Config> {
         errors,
         shard,
     );
-    let outside = (behaviour(), filtering(), statics());
+    let outside = (behaviour(), filtering(), statics(), prop_oneof![3 => Just(false), 1 => Just(true)]);
     (pools(), ports(), tcp(), limits(), fragments(), rest, outside).prop_map(
         |(
             pools,
@@ -166,7 +166,7 @@ pub(crate) fn config() -> impl Strategy<Value = Config> {
             limits,
             fragments,
             (udp, icmp_timeout, inside, outside, mss_clamp, errors, shard),
-            (behaviour, filtering, statics),
+            (behaviour, filtering, statics, together),
         )| {
             let prefix = ipnet::Ipv4Net::new_assert(Ipv4Addr::new(10, 0, 0, 0), 24);
             let mut config = Config::new(vec![prefix], pools);
@@ -174,7 +174,8 @@ pub(crate) fn config() -> impl Strategy<Value = Config> {
             config.gateway =
                 Gateway { inside: Ipv4Addr::new(10, 0, 0, 254), outside: Ipv4Addr::new(198, 51, 100, 200) };
             config.ports = ports;
-            config.mapping = MappingBehaviour { behaviour, ..MappingBehaviour::default() };
+            config.mapping =
+                MappingBehaviour { behaviour, protocol_independent: together, ..MappingBehaviour::default() };
             config.filtering = filtering;
             config.tcp = tcp;
             config.udp = Udp { timeout: udp.0, inbound_refresh: udp.1, ..Udp::default() };
