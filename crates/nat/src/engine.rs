@@ -15,6 +15,7 @@ use crate::hash::HashKey;
 use crate::kept::Kept;
 use crate::mapping::Mappings;
 use crate::output::Output;
+use crate::overlap::Shares;
 use crate::pool::Pool;
 use crate::session::{ICMP_TIMER, Sessions, Timers, UDP_TIMER};
 use crate::subscriber::Subscribers;
@@ -50,6 +51,8 @@ pub struct Engine {
     pub(crate) hosts: Table,
     pub(crate) subscribers: Subscribers,
     pub(crate) pool: Pool,
+    /// Who has the ports that nobody has alone.
+    pub(crate) shares: Shares,
     pub(crate) wheel: Wheel,
     pub(crate) fragments: Followed,
     /// When each limit was last reported for somebody who is no subscriber yet.
@@ -99,6 +102,7 @@ impl Engine {
             hosts: Table::new(limits.subscribers as usize).map_err(subscribers)?,
             subscribers: Subscribers::new(limits.subscribers).map_err(subscribers)?,
             pool: Pool::new(config, ticks(config.ports.hold)).map_err(out_of_memory("pool"))?,
+            shares: Shares::new(config).map_err(mappings)?,
             wheel: Wheel::new(tick),
             fragments: Followed::new(config.fragments),
             reported: [0; crate::subscriber::KINDS],
@@ -189,6 +193,7 @@ pub(crate) fn memory_bound(config: &Config) -> u64 {
         + u64::from(config.ports.hold_max) * Pool::HELD_OCTETS
         + Followed::octets(&config.fragments)
         + Permits::octets(config)
+        + Shares::octets(config)
 }
 
 fn timers(config: &Config) -> Timers {

@@ -5,7 +5,6 @@ use rules::tracking::State;
 use crate::engine::Engine;
 use crate::event::{DeleteReason, EventKind};
 use crate::foresight::Ahead;
-use crate::pool::Port;
 use crate::{Protocol, Realm};
 
 impl Engine {
@@ -90,7 +89,7 @@ impl Engine {
         }
         let protocol = mapping.protocol();
         self.endpoints.remove(self.key.mapping(mapping.key()), index);
-        self.pool.give(Port { address: mapping.address(), protocol, port: mapping.external().port }, tick);
+        self.give_port(&mapping, index, tick);
         self.mappings.remove(index);
         self.output.event(tick, EventKind::MappingDeleted(mapping.id()));
         let subscriber = self.subscribers.get_mut(mapping.subscriber);

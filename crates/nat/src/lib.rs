@@ -55,6 +55,7 @@ mod memory;
 mod mss;
 mod open;
 mod output;
+mod overlap;
 mod packet;
 mod pool;
 mod reason;

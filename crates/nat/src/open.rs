@@ -212,8 +212,11 @@ impl Engine {
         }
         let port = match self.port_kept_for(key) {
             Some(port) => port,
-            None => self.choose_port(external, protocol, internal).ok_or(Limit::PortsExhausted)?,
+            None => self.choose_port(external, protocol, internal, remote).ok_or(Limit::PortsExhausted)?,
         };
+        if !self.has_share(port, remote.address) {
+            return Err(Limit::Mappings.into());
+        }
         Ok(Use::New { key, subscriber, port })
     }
 
@@ -239,7 +242,9 @@ impl Engine {
             return Err(Limit::Subscribers);
         }
         Subscriber::new(address, 0, limits, tick).may_open(protocol, true, sessions, limits, tick)?;
-        Ok((None, self.pool.choose_address(protocol, hash).ok_or(Limit::PortsExhausted)?))
+        let drawn = || self.shares.are_on().then(|| self.pool.draw_address(hash));
+        let external = self.pool.choose_address(protocol, hash).or_else(drawn);
+        Ok((None, external.ok_or(Limit::PortsExhausted)?))
     }
 
     /// The port that the same endpoint's mapping for the other of TCP and UDP has kept (N14).
@@ -253,14 +258,27 @@ impl Engine {
     }
 
     /// The internal port's number where that is free and to be kept, else another one (N16).
-    fn choose_port(&mut self, address: u32, protocol: Protocol, internal: Endpoint) -> Option<Port> {
+    fn choose_port(
+        &mut self,
+        address: u32,
+        protocol: Protocol,
+        internal: Endpoint,
+        remote: Endpoint,
+    ) -> Option<Port> {
         if self.config.ports.preserve
             && let Some(port) = self.pool.same_port(address, protocol, internal.port)
         {
             return Some(port);
         }
+        if self.shares.are_on() && self.config.ports.preserve {
+            let port = Port { address, protocol, port: internal.port };
+            if self.may_take(port, remote.address) {
+                return Some(port);
+            }
+        }
         self.undrawn = Some(self.selector.clone());
-        self.pool.choose_port(address, protocol, internal, &mut self.selector)
+        let free = self.pool.choose_port(address, protocol, internal, &mut self.selector);
+        free.or_else(|| self.choose_shared(address, protocol, internal, remote.address))
     }
 
     /// The mapping that a packet with this key uses. One that was asked for serves all remotes.
@@ -357,7 +375,7 @@ impl Engine {
         let id = MappingId { protocol, internal, external: self.pool.endpoint(port), remote: key.depends_on() };
         let index = self.mappings.insert(Mapping::new(key, id.external, subscriber, port.address))?;
         self.endpoints.insert(self.key.mapping(key), index).ok()?;
-        self.pool.take(port, index);
+        self.take_port(port, index);
         self.subscribers.get_mut(subscriber).take_port(protocol);
         self.output.event(self.tick, EventKind::MappingCreated(id));
         Some(index)

@@ -25,6 +25,9 @@ const WORDS: usize = PORTS / 64;
 /// Words of the summary: a bit for each word that is all taken.
 const SUMMARY: usize = WORDS / 64;
 
+/// In an owner: several mappings have the port, and the rest of the word says how many.
+const SHARED: u32 = 1 << 31;
+
 /// How many held ports ahead the bit of one to be let go is asked for.
 const AHEAD: usize = 8;
 
@@ -37,7 +40,7 @@ pub(crate) struct Pool {
     addresses: Vec<External>,
     /// Free ports of all addresses, by protocol.
     free: [u64; 3],
-    /// 1 + mapping index by address, protocol, port; 0: none.
+    /// 1 + mapping index by address, protocol, port; 0: none; [`SHARED`]: several.
     owners: Arena<u32>,
     /// A bit for each port that is taken or held.
     taken: Arena<u64>,
@@ -146,7 +149,36 @@ impl Pool {
 
     /// The mapping that `port` belongs to.
     pub(crate) fn mapping(&self, port: Port) -> Option<u32> {
-        self.owners[self.entry(port)].checked_sub(1)
+        let owner = self.owners[self.entry(port)];
+        if owner & SHARED == 0 { owner.checked_sub(1) } else { None }
+    }
+
+    /// Whether some mapping has `port`.
+    pub(crate) fn is_mapped(&self, port: Port) -> bool {
+        self.owners[self.entry(port)] != 0
+    }
+
+    /// Whether `port` is one that several mappings may have.
+    pub(crate) fn is_shared(&self, port: Port) -> bool {
+        self.owners[self.entry(port)] & SHARED != 0
+    }
+
+    /// One more mapping has `port`, which is free or shared.
+    pub(crate) fn share(&mut self, port: Port) {
+        let entry = self.entry(port);
+        if !self.is_taken(entry) {
+            self.occupy(port, entry);
+        }
+        self.owners[entry] = (self.owners[entry] | SHARED) + 1;
+    }
+
+    /// One mapping of shared `port` is gone; with the last, the port.
+    pub(crate) fn unshare(&mut self, port: Port, now: u32) {
+        let entry = self.entry(port);
+        self.owners[entry] -= 1;
+        if self.owners[entry] == SHARED {
+            self.give(port, now);
+        }
     }
 
     /// Asks for what [`Self::take`] and [`Self::give`] will write.
@@ -177,6 +209,11 @@ impl Pool {
             return Some(better);
         }
         (0..count as u32).find(|&address| free(address) > 0)
+    }
+
+    /// The address that `hash` draws, whether it has a free port or not.
+    pub(crate) fn draw_address(&self, hash: u64) -> u32 {
+        (((hash >> 32) * self.addresses.len() as u64) >> 32) as u32
     }
 
     /// The port of `address` with the number of the internal one, if it is free to be given out.

@@ -43,7 +43,7 @@ impl Model {
         is_new: bool,
     ) -> Result<MappingId, Refusal> {
         self.given = None;
-        if let Some(mapping) = self.mapping_at(protocol, external) {
+        if let Some(mapping) = self.reached_by(protocol, external, remote.address) {
             if is_new {
                 self.admit(mapping, remote)?;
                 self.may_open(mapping.internal.address, false, protocol, 1)?;
@@ -57,12 +57,13 @@ impl Model {
             Protocol::Udp => Protocol::Tcp,
             Protocol::Icmp => return Err(Reason::NoMapping.into()),
         };
-        let twin = self.config.filtering.protocol_independent.then(|| self.mapping_at(other, external));
+        let twin = || self.reached_by(other, external, remote.address);
+        let twin = self.config.filtering.protocol_independent.then(twin);
         let twin = twin.flatten().ok_or(Reason::NoMapping)?;
         self.admit(twin, remote)?;
         let remote_of = self.masked(remote);
         let mapping = MappingId { protocol, internal: twin.internal, external, remote: remote_of };
-        let free = self.go_together(protocol, other) || self.is_free(protocol, external);
+        let free = self.go_together(protocol, other) || self.is_available(protocol, external, remote.address);
         if self.mapping_for(protocol, twin.internal, remote).is_some() || !free {
             return Err(Reason::NoMapping.into());
         }
@@ -73,6 +74,37 @@ impl Model {
         }
         self.given = Some(mapping);
         Ok(mapping)
+    }
+
+    /// The mapping that `remote` reaches at `external`: where ports overlap, the one for that address.
+    pub(crate) fn reached_by(
+        &self,
+        protocol: Protocol,
+        external: Endpoint,
+        remote: Ipv4Addr,
+    ) -> Option<MappingId> {
+        let overlap = self.config.mapping.port_overlap;
+        let is_it = |id: &&MappingId| {
+            id.protocol == protocol
+                && id.external == external
+                && (!overlap || id.remote.is_none_or(|of| of.address == remote))
+        };
+        self.mappings.iter().find(is_it).copied()
+    }
+
+    /// Whether a mapping for `remote` may have `external`: it is free, or others have it for other addresses.
+    pub(crate) fn is_available(&self, protocol: Protocol, external: Endpoint, remote: Ipv4Addr) -> bool {
+        let shared = self.config.mapping.port_overlap
+            && self.mapping_at(protocol, external).is_some_and(|id| id.remote.is_some())
+            && self.reached_by(protocol, external, remote).is_none();
+        self.is_free(protocol, external) || shared
+    }
+
+    /// Whether `address` has a port like that.
+    pub(crate) fn has_available(&self, protocol: Protocol, address: Ipv4Addr, remote: Ipv4Addr) -> bool {
+        let mut ends = self.mappings.iter().map(|id| id.external).filter(|end| end.address == address);
+        self.free_ports(protocol, address, 0..=u16::MAX) > 0
+            || ends.any(|end| self.is_available(protocol, end, remote))
     }
 
     /// Whether a stranger may use `mapping`.

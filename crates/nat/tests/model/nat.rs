@@ -257,7 +257,8 @@ impl Model {
         let together = self.go_together(id.protocol, other);
         // What both have together rests when neither has it.
         let protocol = if together { Protocol::Udp } else { id.protocol };
-        let given = !together || self.mapping_at(other, id.external).is_none();
+        let shared = self.mapping_at(id.protocol, id.external).is_some();
+        let given = !shared && (!together || self.mapping_at(other, id.external).is_none());
         let room = self.held.len() < self.config.ports.hold_max as usize;
         if given && protocol != Protocol::Tcp && hold > 0 && room {
             self.held.push((tick + hold + 1, protocol, id.external));
@@ -372,6 +373,10 @@ impl Model {
         if protocol == Protocol::Icmp && session.is_none() && self.may_miss(mapping, remote) {
             return Err(self.believed());
         }
+        if self.config.mapping.port_overlap && session.is_none() && !self.is_told(mapping) {
+            // It may have drawn the very port that it writes to.
+            return Err(self.believed());
+        }
         // RFC 4787 REQ-9: out by the sender's session, in by the receiver's, all at once.
         let other = other?;
         let both_new = [session.is_none().then_some(own), self.session(other).is_none().then_some(other)];
@@ -481,7 +486,8 @@ impl Model {
         if target == mapping.external {
             return Ok(SessionId { mapping, remote, opened_from: OpenedFrom::Inside });
         }
-        let target = self.mapping_at(protocol, target).ok_or(Reason::NoMapping)?;
+        let from = mapping.external.address;
+        let target = self.reached_by(protocol, target, from).ok_or(Reason::NoMapping)?;
         let port = if protocol == Protocol::Icmp { 0 } else { mapping.external.port };
         let remote = Endpoint::new(mapping.external.address, port);
         Ok(SessionId { mapping: target, remote, opened_from: OpenedFrom::Outside })

@@ -98,11 +98,11 @@ impl Model {
             return Err(Refusal::Limit(Limit::Subscribers));
         }
         self.may_open(address, true, protocol, 1)?;
-        let free = |external| self.free_ports(protocol, external, 0..=u16::MAX) > 0;
+        let free = |external| self.has_available(protocol, external, remote.address);
         // RFC 4787 REQ-2, RFC 7857 4: all of a subscriber's mappings have one external address.
         let paired = self.subscribers.get(&address).map(|subscriber| subscriber.external);
         let any = || self.addresses().into_iter().any(|address| self.seems_free(protocol, address));
-        if paired.is_none() && !any() {
+        if paired.is_none() && !any() && !self.config.mapping.port_overlap {
             return Err(Refusal::Limit(Limit::PortsExhausted));
         }
         if self.mappings.len() >= self.config.limits.mappings as usize {
@@ -114,7 +114,8 @@ impl Model {
             return Ok(mapping);
         }
         // It may have looked at an address that has none which is free for both protocols.
-        let none_here = |address| self.seems_free(protocol, address) && !free(address);
+        let overlap = self.config.mapping.port_overlap;
+        let none_here = |address| (self.seems_free(protocol, address) || overlap) && !free(address);
         let believed = self.refused == Some(Reason::PortsExhausted)
             && paired.is_none()
             && self.addresses().into_iter().any(none_here);
@@ -142,10 +143,23 @@ impl Model {
         if let Some(address) = paired.filter(|address| *address != external.address) {
             return Err(format!("{external} for {internal}, which is paired with {address}"));
         }
+        let own = Endpoint::new(external.address, internal.port);
+        if let Some(remote) = id.remote.filter(|_| self.config.mapping.port_overlap) {
+            let may_own = self.config.ports.preserve && self.is_available(protocol, own, remote.address);
+            let some_free = self.free_ports(protocol, external.address, 0..=u16::MAX) > 0;
+            if may_own && external == own {
+                return Ok(());
+            }
+            if !may_own && !some_free && self.is_available(protocol, external, remote.address) {
+                return Ok(());
+            }
+            if may_own {
+                return Err(format!("{protocol} {external} for {internal}: its own port may be had"));
+            }
+        }
         if !self.is_free(protocol, external) {
             return Err(format!("{protocol} {external} for {internal}: taken, held, or no port of the pool"));
         }
-        let own = Endpoint::new(external.address, internal.port);
         if self.config.ports.preserve && self.is_free(protocol, own) && external != own {
             return Err(format!("{protocol} {external} for {internal}: its own port is free"));
         }

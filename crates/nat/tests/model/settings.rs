@@ -121,6 +121,11 @@ fn fragments() -> impl Strategy<Value = Fragments> {
     )
 }
 
+/// One port for both protocols, or for several internal endpoints.
+fn shared() -> impl Strategy<Value = (bool, bool)> {
+    prop_oneof![2 => Just((false, false)), 1 => Just((true, false)), 2 => Just((false, true))]
+}
+
 fn statics() -> impl Strategy<Value = Vec<StaticMapping>> {
     let protocol = select(vec![Protocol::Tcp, Protocol::Udp]);
     let one = (protocol, 0u8..5, 0usize..9, 0u32..3, select(vec![80u16, 1_022, 1_023, 1_024, 5_000, 2_001]));
@@ -157,7 +162,7 @@ pub(crate) fn config() -> impl Strategy<Value = Config> {
         errors,
         shard,
     );
-    let outside = (behaviour(), filtering(), statics(), prop_oneof![3 => Just(false), 1 => Just(true)]);
+    let outside = (behaviour(), filtering(), statics(), shared());
     (pools(), ports(), tcp(), limits(), fragments(), rest, outside).prop_map(
         |(
             pools,
@@ -166,7 +171,7 @@ pub(crate) fn config() -> impl Strategy<Value = Config> {
             limits,
             fragments,
             (udp, icmp_timeout, inside, outside, mss_clamp, errors, shard),
-            (behaviour, filtering, statics, together),
+            (behaviour, filtering, statics, (together, port_overlap)),
         )| {
             let prefix = ipnet::Ipv4Net::new_assert(Ipv4Addr::new(10, 0, 0, 0), 24);
             let mut config = Config::new(vec![prefix], pools);
@@ -174,8 +179,8 @@ pub(crate) fn config() -> impl Strategy<Value = Config> {
             config.gateway =
                 Gateway { inside: Ipv4Addr::new(10, 0, 0, 254), outside: Ipv4Addr::new(198, 51, 100, 200) };
             config.ports = ports;
-            config.mapping =
-                MappingBehaviour { behaviour, protocol_independent: together, ..MappingBehaviour::default() };
+            let port_overlap = port_overlap && behaviour != Behaviour::EndpointIndependent;
+            config.mapping = MappingBehaviour { behaviour, protocol_independent: together, port_overlap };
             config.filtering = filtering;
             config.tcp = tcp;
             config.udp = Udp { timeout: udp.0, inbound_refresh: udp.1, ..Udp::default() };
