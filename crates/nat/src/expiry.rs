@@ -58,6 +58,8 @@ impl Engine {
             }
             session.set_state(next);
             session.last_seen = deadline;
+            // The time for which they were silent is forgotten with this.
+            self.lines[index as usize].forget_timestamps();
         }
     }
 
@@ -71,6 +73,8 @@ impl Engine {
         if let Some(partner) = session.partner() {
             self.sessions.lines_mut()[partner as usize].set_partner(None);
         }
+        self.bury(index, &session, tick, reason);
+        self.shifts.remove(session.shift());
         self.sessions.remove(index);
         self.subscribers.get_mut(session.subscriber).sessions -= 1;
         let mapping = self.mappings.get_mut(session.mapping);

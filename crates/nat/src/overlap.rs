@@ -115,6 +115,12 @@ impl Engine {
         }
     }
 
+    /// Whether no other mapping has the port of `mapping`.
+    pub(crate) fn has_port_alone(&self, mapping: &Mapping) -> bool {
+        let (address, protocol) = (mapping.address(), mapping.protocol());
+        self.pool.sharers(Port { address, protocol, port: mapping.external().port }) <= 1
+    }
+
     /// What a mapping that shares its port is found by.
     fn share_of(&self, mapping: &Mapping) -> Option<u64> {
         let remote = self.shares.are_on().then(|| mapping.key().depends_on())??.address;

@@ -136,6 +136,11 @@ impl Pool {
         })
     }
 
+    /// How many external addresses this shard has.
+    pub(crate) fn addresses(&self) -> usize {
+        self.addresses.len()
+    }
+
     /// Whose external address `address` is, if it is one.
     pub(crate) fn owner(&self, address: Ipv4Addr) -> Option<Owner> {
         let number = self.ranges.number(address)?;
@@ -161,6 +166,12 @@ impl Pool {
     /// Whether `port` is one that several mappings may have.
     pub(crate) fn is_shared(&self, port: Port) -> bool {
         self.owners[self.entry(port)] & SHARED != 0
+    }
+
+    /// How many mappings have shared `port`; of any other port 0.
+    pub(crate) fn sharers(&self, port: Port) -> u32 {
+        let owner = self.owners[self.entry(port)];
+        if owner & SHARED == 0 { 0 } else { owner & !SHARED }
     }
 
     /// One more mapping has `port`, which is free or shared.

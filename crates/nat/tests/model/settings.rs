@@ -5,8 +5,8 @@ use std::ops::RangeInclusive;
 use std::time::Duration;
 
 use hairpin_nat::config::{
-    Behaviour, Filtering, Fragments, Gateway, Limits, MappingBehaviour, Mtu, Pool, PortSelection, Shard,
-    StaticMapping, TcpTimeouts, Udp,
+    Behaviour, Filtering, Fragments, Gateway, Limits, MappingBehaviour, Mtu, Pool, PortSelection, RstPolicy,
+    Shard, StaticMapping, TcpChecks, TcpTimeouts, TimeWaitPolicy, Udp,
 };
 use hairpin_nat::{Config, Endpoint, Protocol};
 use proptest::collection::vec;
@@ -67,6 +67,17 @@ fn tcp() -> impl Strategy<Value = TcpTimeouts> {
             transitory,
         },
     )
+}
+
+fn checks() -> impl Strategy<Value = TcpChecks> {
+    let policies = (any::<bool>(), any::<bool>(), any::<bool>(), any::<bool>(), any::<bool>());
+    policies.prop_map(|(delete, rfc6191, paws, resend_last_ack, rewrite)| TcpChecks {
+        rst: if delete { RstPolicy::Delete } else { RstPolicy::Hold },
+        time_wait: if rfc6191 { TimeWaitPolicy::Rfc6191 } else { TimeWaitPolicy::Keep },
+        paws,
+        resend_last_ack,
+        monotonic_rewrite: rfc6191 && rewrite,
+    })
 }
 
 fn limits() -> impl Strategy<Value = Limits> {
@@ -163,11 +174,11 @@ pub(crate) fn config() -> impl Strategy<Value = Config> {
         shard,
     );
     let outside = (behaviour(), filtering(), statics(), shared());
-    (pools(), ports(), tcp(), limits(), fragments(), rest, outside).prop_map(
+    (pools(), ports(), (tcp(), checks()), limits(), fragments(), rest, outside).prop_map(
         |(
             pools,
             ports,
-            tcp,
+            (tcp, tcp_checks),
             limits,
             fragments,
             (udp, icmp_timeout, inside, outside, mss_clamp, errors, shard),
@@ -183,6 +194,7 @@ pub(crate) fn config() -> impl Strategy<Value = Config> {
             config.mapping = MappingBehaviour { behaviour, protocol_independent: together, port_overlap };
             config.filtering = filtering;
             config.tcp = tcp;
+            config.tcp_checks = tcp_checks;
             config.udp = Udp { timeout: udp.0, inbound_refresh: udp.1, ..Udp::default() };
             config.icmp_timeout = icmp_timeout;
             config.limits = limits;
