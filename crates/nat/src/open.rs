@@ -375,7 +375,12 @@ impl Engine {
         session.ok_or(Refusal::Limit(Limit::Sessions))
     }
 
-    pub(crate) fn create_mapping(&mut self, key: MappingKey, subscriber: Option<u32>, port: Port) -> Option<u32> {
+    pub(crate) fn create_mapping(
+        &mut self,
+        key: MappingKey,
+        subscriber: Option<u32>,
+        port: Port,
+    ) -> Option<u32> {
         let MappingKey { protocol, internal, .. } = key;
         let address = internal.address.to_bits();
         let subscriber = match subscriber {
@@ -387,7 +392,8 @@ impl Engine {
                 index
             }
         };
-        let id = MappingId { protocol, internal, external: self.pool.endpoint(port), remote: key.depends_on() };
+        let id =
+            MappingId { protocol, internal, external: self.pool.endpoint(port), remote: key.depends_on() };
         let index = self.mappings.insert(Mapping::new(key, id.external, subscriber, port.address))?;
         self.endpoints.insert(self.key.mapping(key), index).ok()?;
         self.take_port(port, index);

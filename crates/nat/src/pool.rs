@@ -351,7 +351,8 @@ impl Pool {
     }
 
     fn is_free(&self, port: Port) -> bool {
-        !self.is_taken(self.entry(port)) && !self.twin(port).is_some_and(|twin| self.is_taken(self.entry(twin)))
+        !self.is_taken(self.entry(port))
+            && !self.twin(port).is_some_and(|twin| self.is_taken(self.entry(twin)))
     }
 
     fn is_taken(&self, entry: usize) -> bool {

@@ -77,7 +77,8 @@ impl Subscriber {
         }
         let rate = limits.session_rate_per_subscriber;
         // Two at once (a hairpin to itself) cost two, or all that can ever be saved.
-        if rate != 0 && earned(self.credit, self.credited, now, rate) < sessions.min(rate) * TICKS_PER_SECOND {
+        if rate != 0 && earned(self.credit, self.credited, now, rate) < sessions.min(rate) * TICKS_PER_SECOND
+        {
             return Err(Limit::SessionRate);
         }
         Ok(())

@@ -67,13 +67,15 @@ impl Model {
 
     /// The mapping of `internal` that serves all remotes.
     fn independent(&self, protocol: Protocol, internal: Endpoint) -> Option<MappingId> {
-        let is_it = |id: &&MappingId| id.protocol == protocol && id.internal == internal && id.remote.is_none();
+        let is_it =
+            |id: &&MappingId| id.protocol == protocol && id.internal == internal && id.remote.is_none();
         self.mappings.iter().find(is_it).copied()
     }
 
     /// What is kept the shortest, and until when. Those of one tick end as they did in the engine.
     pub(crate) fn next_kept_deadline(&self) -> Option<(u64, MappingId)> {
-        let turn = |id: &MappingId| self.ended_mappings.iter().position(|other| other == id).unwrap_or(usize::MAX);
+        let turn =
+            |id: &MappingId| self.ended_mappings.iter().position(|other| other == id).unwrap_or(usize::MAX);
         let all = self.kept.iter().filter_map(|(id, until)| Some(((*until)?, turn(id), *id)));
         all.min().map(|(until, _, id)| (until, id))
     }
@@ -96,7 +98,11 @@ impl Model {
         }
     }
 
-    pub(crate) fn extend(&mut self, (protocol, internal, count): Set, lifetime: Duration) -> Option<Allocation> {
+    pub(crate) fn extend(
+        &mut self,
+        (protocol, internal, count): Set,
+        lifetime: Duration,
+    ) -> Option<Allocation> {
         let first = self.independent(protocol, internal)?;
         self.kept.contains_key(&first).then(|| self.renew(first, count, lifetime, false))
     }
@@ -172,10 +178,11 @@ impl Model {
         }
         let Ok(given) = answer else {
             let none = |address| self.best_run(protocol, address, request, wanted) == 0;
-            let exhausted = together.is_none() && match paired {
-                Some(address) => none(address),
-                None => self.addresses().into_iter().any(none),
-            };
+            let exhausted = together.is_none()
+                && match paired {
+                    Some(address) => none(address),
+                    None => self.addresses().into_iter().any(none),
+                };
             let full = self.mappings.len() >= self.config.limits.mappings as usize;
             let expected = match answer {
                 Err(Unallocated::Limit(Limit::PortsExhausted)) if exhausted => Limit::PortsExhausted,

@@ -46,8 +46,15 @@ pub(crate) enum Ask {
         open: bool,
     },
     /// Of a mapping that there is, so many ports from its own on.
-    Extend { pick: u8, count: u16, secs: u64 },
-    Deallocate { pick: u8, count: u16 },
+    Extend {
+        pick: u8,
+        count: u16,
+        secs: u64,
+    },
+    Deallocate {
+        pick: u8,
+        count: u16,
+    },
 }
 
 /// One packet, or the fragments of one.

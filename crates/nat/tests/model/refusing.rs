@@ -210,16 +210,18 @@ impl Model {
     /// Whether `address` looks as if it had a free port, to whom only looks at `protocol`.
     pub(crate) fn seems_free(&self, protocol: Protocol, address: Ipv4Addr) -> bool {
         let Some(ports) = self.ports(protocol, address) else { return false };
-        let used = self.used_by(
-            address,
-            |of| of == protocol || self.go_together(of, protocol),
-            |of| of == protocol,
-        );
+        let used =
+            self.used_by(address, |of| of == protocol || self.go_together(of, protocol), |of| of == protocol);
         ports.len() > used.iter().filter(|port| ports.contains(port)).count()
     }
 
     /// The external endpoint that is kept for `internal` because the other protocol has it.
-    pub(crate) fn kept_together(&self, protocol: Protocol, internal: Endpoint, remote: Option<Endpoint>) -> Option<Endpoint> {
+    pub(crate) fn kept_together(
+        &self,
+        protocol: Protocol,
+        internal: Endpoint,
+        remote: Option<Endpoint>,
+    ) -> Option<Endpoint> {
         let other = if protocol == Protocol::Tcp { Protocol::Udp } else { Protocol::Tcp };
         if !self.go_together(protocol, other) {
             return None;
