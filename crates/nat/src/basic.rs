@@ -165,14 +165,10 @@ impl Basic {
 }
 
 impl Engine {
-    /// The mapping of an external endpoint of this shard.
-    pub(crate) fn mapping_at(&self, port: Port) -> Option<u32> {
-        if self.basic.is(port.address) {
-            let owner = self.basic.owner(port.address)?;
-            let internal = Endpoint::new(owner, port.port);
-            return self.find_mapping(self.mapping_key(port.protocol, internal, internal));
-        }
-        if port.protocol == Protocol::Other { None } else { self.pool.mapping(port) }
+    /// The mapping of a port of an address that is translated whole.
+    pub(crate) fn mapping_of_whole(&self, port: Port) -> Option<u32> {
+        let internal = Endpoint::new(self.basic.owner(port.address)?, port.port);
+        self.find_mapping(self.mapping_key(port.protocol, internal, internal))
     }
 
     /// Whose a port without a mapping is, if strangers may reach it: of an address that is translated

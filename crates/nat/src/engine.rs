@@ -14,9 +14,11 @@ use crate::filter::Permits;
 use crate::fragment::Followed;
 use crate::hash::HashKey;
 use crate::ip_id::Identifications;
+use crate::kept::Kept;
 use crate::mapping::Mappings;
 use crate::memory::Arena;
 use crate::output::Output;
+use crate::overlap::Shares;
 use crate::pool::Pool;
 use crate::session::{ICMP_TIMER, OTHER_TIMER, PORT_TIMERS, Sessions, Timers, UDP_TIMER};
 use crate::subscriber::Subscribers;
@@ -62,11 +64,15 @@ pub struct Engine {
     /// Mappings by protocol and internal endpoint.
     pub(crate) endpoints: Table,
     pub(crate) mappings: Mappings,
+    /// Mappings that live without sessions, until when.
+    pub(crate) kept: Kept,
     /// Subscribers by address.
     pub(crate) hosts: Table,
     pub(crate) subscribers: Subscribers,
     pub(crate) pool: Pool,
     pub(crate) basic: Basic,
+    /// Who has the ports that nobody has alone.
+    pub(crate) shares: Shares,
     pub(crate) wheel: Wheel,
     pub(crate) fragments: Followed,
     pub(crate) unsolicited: Unsolicited,
@@ -102,7 +108,7 @@ impl Engine {
         let subscribers = out_of_memory("limits.subscribers");
         let tick = tick_of(now);
         let pool = Pool::new(config, ticks(config.ports.hold)).map_err(out_of_memory("pool"))?;
-        Ok(Self {
+        let mut engine = Self {
             inside: Prefixes::new(&config.inside),
             bypass: Prefixes::new(&config.bypass),
             timers: timers(config),
@@ -123,10 +129,12 @@ impl Engine {
             resets: Vec::new(),
             endpoints: Table::new(limits.mappings as usize).map_err(mappings)?,
             mappings: Mappings::new(limits.mappings).map_err(mappings)?,
+            kept: Kept::new(limits.mappings).map_err(mappings)?,
             hosts: Table::new(limits.subscribers as usize).map_err(subscribers)?,
             subscribers: Subscribers::new(limits.subscribers).map_err(subscribers)?,
             pool,
             basic: Basic::new(config),
+            shares: Shares::new(config).map_err(mappings)?,
             wheel: Wheel::new(tick),
             fragments: Followed::new(config.fragments),
             ids: Identifications::new(),
@@ -136,7 +144,9 @@ impl Engine {
             output: Output::new(config.icmp_errors_per_second, now),
             stages: Default::default(),
             config: config.clone(),
-        })
+        };
+        engine.make_statics()?;
+        Ok(engine)
     }
 
     /// The next packet that the engine itself wants sent, written into `buffer`, which holds 65,535
@@ -147,7 +157,12 @@ impl Engine {
 
     /// When [`Self::handle_timeout`] wants to be called next. A moment in the past: at once.
     pub fn poll_timeout(&self) -> Option<Instant> {
-        let due = [self.wheel.next_tick(), self.fragments.next_tick(), self.unsolicited.next_tick()];
+        let due = [
+            self.wheel.next_tick(),
+            self.kept.next_tick(),
+            self.fragments.next_tick(),
+            self.unsolicited.next_tick(),
+        ];
         due.into_iter().flatten().min().map(start_of)
     }
 
@@ -173,7 +188,7 @@ impl Engine {
 
     /// The sessions there are, in no order; one whose time is up counts until it was looked at.
     pub fn sessions(&self) -> impl Iterator<Item = SessionId> + '_ {
-        self.sessions.iter().map(|session| session.id())
+        self.sessions.iter().map(|session| session.id(self.mappings.get(session.mapping).id()))
     }
 
     /// How many sessions there are.
@@ -210,7 +225,7 @@ pub(crate) fn memory_bound(config: &Config) -> u64 {
     (FIXED + Identifications::OCTETS) * u64::from(config.shard.count.max(1))
         + sessions * (Sessions::OCTETS + size_of::<Line>() as u64)
         + Table::octets(sessions * 2)
-        + mappings * Mappings::OCTETS
+        + mappings * (Mappings::OCTETS + Kept::OCTETS)
         + Table::octets(mappings)
         + subscribers * Subscribers::OCTETS
         + Table::octets(subscribers)
@@ -219,6 +234,7 @@ pub(crate) fn memory_bound(config: &Config) -> u64 {
         + Followed::octets(&config.fragments)
         + u64::from(config.unsolicited_syns.unwrap_or(0)) * Unsolicited::OCTETS
         + Permits::octets(config)
+        + Shares::octets(config)
         + Tombstones::octets(remembered(config).into())
         + u64::from(shifted(config)) * Shifts::OCTETS
         + match shifted(config) {

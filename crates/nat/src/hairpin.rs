@@ -5,6 +5,8 @@
 //! state machines see the packet, and it loses one hop. The two sessions know one another; where one
 //! ends first, the other finds or opens its successor.
 
+use core::net::Ipv4Addr;
+
 use crate::batch::{Arrival, Decision, Fit, Refusal, Route};
 use crate::brief::Brief;
 use crate::engine::Engine;
@@ -37,7 +39,7 @@ impl Engine {
         fit: Fit,
     ) -> Result<Decision, Refusal> {
         if protocol != Protocol::Icmp {
-            self.addressee_of(Port { address, protocol, port: target_port(protocol, internal, remote) })?;
+            self.may_be_there(Port { address, protocol, port: target_port(protocol, internal, remote) })?;
         }
         let mapping = self.plan_mapping(protocol, internal, remote, 1)?;
         let external = self.external_of(mapping);
@@ -64,10 +66,7 @@ impl Engine {
         self.check_tuple(&inbound)?;
         self.check_room(&[new, inbound])?;
         let index = self.commit(mapping, new, brief)?;
-        // What was just made may be what the receiver's mapping is to hang on, or what it lacks now.
-        let partner = self
-            .plan_receiver(protocol, (target, addressee), remote, 1)
-            .and_then(|place| self.commit(place, inbound, brief));
+        let partner = self.commit(self.after_commit(place), inbound, brief);
         let partner = match partner {
             Ok(partner) => partner,
             Err(refusal) => {
@@ -97,6 +96,18 @@ impl Engine {
         Ok(Use::Existing(mapping))
     }
 
+    /// The receiver's mapping once the sender's was made: that may be it, or have brought its subscriber.
+    fn after_commit(&self, place: Use) -> Use {
+        let Use::New { key, subscriber, port } = place else { return place };
+        if let Some(mapping) = self.find_mapping(key) {
+            return Use::Existing(mapping);
+        }
+        let (address, lines) = (key.internal.address.to_bits(), self.subscribers.lines());
+        let found =
+            || self.hosts.find(self.key.address(address), |index| lines[index as usize].address == address);
+        Use::New { key, subscriber: subscriber.or_else(found), port }
+    }
+
     /// Where both sides need a new mapping, and perhaps a new subscriber: whether there is room for two,
     /// of one subscriber if it is its `own`.
     fn check_both(&self, protocol: Protocol, one: Use, other: Use, own: bool) -> Result<(), Limit> {
@@ -115,9 +126,19 @@ impl Engine {
         if self.mappings.has_room(2) { Ok(()) } else { Err(Limit::Mappings) }
     }
 
-    /// The mapping behind an external endpoint, and the internal one that it leads to.
-    fn addressee_of(&self, port: Port) -> Result<(Option<u32>, Endpoint), Reason> {
-        match self.mapping_at(port) {
+    /// Whether anybody has an external endpoint: who it is may depend on the sender's own, not known yet.
+    fn may_be_there(&self, port: Port) -> Result<(), Reason> {
+        let mapped = if self.basic.is(port.address) {
+            self.basic_target(port).is_some() || self.mapping_at(port, Ipv4Addr::UNSPECIFIED).is_some()
+        } else {
+            port.protocol != Protocol::Other && self.pool.is_mapped(port)
+        };
+        if mapped { Ok(()) } else { Err(Reason::NoMapping) }
+    }
+
+    /// The mapping behind an external endpoint for `remote`, and the internal one that it leads to.
+    fn addressee_of(&self, port: Port, remote: Ipv4Addr) -> Result<(Option<u32>, Endpoint), Reason> {
+        match self.mapping_at(port, remote) {
             Some(mapping) => Ok((Some(mapping), self.mappings.get(mapping).internal())),
             None => self.basic_target(port).map(|internal| (None, internal)).ok_or(Reason::NoMapping),
         }
@@ -190,7 +211,7 @@ impl Engine {
             return Ok(Other::Itself);
         }
         let port = Port { address, protocol, port };
-        let (_, addressee) = self.addressee_of(port)?;
+        let (_, addressee) = self.addressee_of(port, external.address)?;
         let here = Endpoint::new(remote.address, port.port);
         let remote = Endpoint { port: remote_port(protocol, external), ..external };
         let flow = crate::hash::Flow::new(Realm::Outside, protocol, remote, here);
@@ -201,7 +222,7 @@ impl Engine {
             Some(index) if self.settle(index) => Ok(Other::Existing(index)),
             // Settling may have ended the mapping with its last session.
             _ => {
-                let (mapping, _) = self.addressee_of(port)?;
+                let (mapping, _) = self.addressee_of(port, external.address)?;
                 Ok(Other::New(mapping, addressee))
             }
         }

@@ -200,10 +200,10 @@ impl Engine {
 
     /// The internal endpoint that a packet from outside is meant for.
     fn addressee(&self, parsed: &Parsed) -> Option<Endpoint> {
-        let (protocol, _, external) = ends(Realm::Outside, parsed)?;
+        let (protocol, remote, external) = ends(Realm::Outside, parsed)?;
         let Owner::Here(address) = self.pool.owner(external.address)? else { return None };
         let port = Port { address, protocol, port: external.port };
-        match self.mapping_at(port) {
+        match self.mapping_at(port, remote.address) {
             Some(mapping) => Some(self.mappings.get(mapping).internal()),
             None => self.basic_target(port),
         }

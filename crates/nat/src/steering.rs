@@ -23,11 +23,12 @@ impl Steering {
     /// Steering for all shards of `config`, whichever shard that is for.
     pub fn new(config: &Config) -> Self {
         let (ranges, count) = (Ranges::new(config), u32::from(config.shard.count).max(1));
-        let shard_of = |mapping: &StaticMapping| match *mapping {
-            StaticMapping::Address { internal, external } => {
-                Some((internal.to_bits(), (ranges.number(external)? % count) as u16))
-            }
-            StaticMapping::Port { .. } => None,
+        let shard_of = |mapping: &StaticMapping| {
+            let (internal, external) = match *mapping {
+                StaticMapping::Port { internal, external, .. } => (internal.address, external.address),
+                StaticMapping::Address { internal, external } => (internal, external),
+            };
+            Some((internal.to_bits(), (ranges.number(external)? % count) as u16))
         };
         let mut fixed: Vec<_> = config.statics.iter().filter_map(shard_of).collect();
         fixed.sort_unstable();

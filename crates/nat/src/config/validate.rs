@@ -12,6 +12,8 @@ use rules::address::NOT_UNICAST;
 
 use super::{Config, ConfigError, Pool, PoolKind, StaticMapping, TimeWaitPolicy};
 
+mod mapping;
+
 /// External addresses of one gateway, all pools together. A /16: port bitmaps for more would take
 /// gigabytes before the first packet.
 pub const MAX_EXTERNAL_ADDRESSES: u64 = 65_536;
@@ -56,6 +58,8 @@ impl Config {
         findings.overlaps(&self.inside, &self.pools);
         findings.bypass(self);
         findings.basic(self);
+        findings.statics(self);
+        findings.mapping(self);
         findings.gateway("inside.address", self.gateway.inside);
         findings.gateway("outside.address", self.gateway.outside);
         findings.timers(self);
