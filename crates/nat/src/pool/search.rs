@@ -49,7 +49,7 @@ impl Pool {
         while at <= u32::from(last) {
             let port = at as u16;
             let entry = self.entry(Port { port, ..from });
-            if port % 64 == 0 && self.taken[entry / 64] == u64::MAX {
+            if port.is_multiple_of(64) && self.taken[entry / 64] == u64::MAX {
                 longest = longest.max_by_count(run.take());
                 at += 64;
                 continue;

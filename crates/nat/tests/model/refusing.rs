@@ -113,27 +113,34 @@ impl Model {
             self.given = Some(mapping);
             return Ok(mapping);
         }
-        // It may have looked at an address that has none which is free for both protocols.
+        // If the engine has refused this packet, the choice is that for a later one of the batch.
+        let depends_on = self.masked(remote);
+        let is_it =
+            |id: &&MappingId| id.protocol == protocol && id.internal == internal && id.remote == depends_on;
+        let told = self.choices.iter().find(is_it).filter(|_| self.refused.is_none()).copied();
+        // It may have looked at an address that has none which is free for both protocols, or for this
+        // remote; and taken that of a session in TIME-WAIT.
+        let ours: Vec<_> = self.addresses().into_iter().filter(|address| self.is_ours(*address)).collect();
         let overlap = self.config.mapping.port_overlap;
-        let none_here = |address| (self.seems_free(protocol, address) || overlap) && !free(address);
-        let believed = self.refused == Some(Reason::PortsExhausted)
-            && paired.is_none()
-            && self.addresses().into_iter().any(none_here);
+        let none_here =
+            |address: &Ipv4Addr| (self.seems_free(protocol, *address) || overlap) && !free(*address);
+        let says_so = [Reason::PortsExhausted, Reason::TimeWaitSyn].map(Some).contains(&self.refused)
+            || told.is_some_and(|id| !self.is_available(protocol, id.external, remote.address));
+        let believed =
+            paired.is_none() && (ours.iter().all(none_here) || says_so && ours.iter().any(none_here));
         if paired.is_some_and(|external| !free(external)) || believed {
             return Err(Refusal::Limit(Limit::PortsExhausted));
         }
-        // If the engine has refused this packet, the choice is that for a later one of the batch.
-        let depends_on = self.masked(remote);
-        let told = self
-            .choices
-            .iter()
-            .find(|id| id.protocol == protocol && id.internal == internal && id.remote == depends_on);
-        Ok(told.filter(|_| self.refused.is_none()).copied().unwrap_or_else(|| {
+        Ok(told.unwrap_or_else(|| {
             // Unless something else refuses the packet behind this, it was refused for no reason.
             let some = self.addresses().into_iter().find(|address| free(*address));
             let external = paired.or(some).unwrap_or(Ipv4Addr::UNSPECIFIED);
             MappingId { protocol, internal, external: Endpoint::new(external, 0), remote: depends_on }
         }))
+    }
+
+    fn is_ours(&self, address: Ipv4Addr) -> bool {
+        self.owner(address) == Some(self.config.shard.index)
     }
 
     /// Whether the engine was free to choose this external endpoint.
