@@ -38,6 +38,7 @@ mod batch;
 mod brief;
 pub mod config;
 pub mod counters;
+pub mod deterministic;
 mod engine;
 pub mod event;
 mod expiry;
