@@ -98,19 +98,16 @@ fn external(config: &Config, index: usize, asked: Asked) -> miette::Result<Vec<R
         StaticMapping::Address { external, .. } => *external == asked.address,
     });
     let Some(pool) = config.pools.get(index) else { return Ok(rows) };
-    let before = rows.len();
-    if is_deterministic(pool) {
-        rows.extend(holders(config, pool, asked));
+    let computed = match is_deterministic(pool) {
+        true => holders(config, pool, asked),
+        false => Vec::new(),
+    };
+    let known = is_deterministic(pool) && !is_shared(pool, asked.port);
+    rows.extend(computed);
+    match rows.is_empty() && !known {
+        true => Err(only_a_log(&format!("pool[{index}]"), is_deterministic(pool))),
+        false => Ok(rows),
     }
-    let whole = config.statics.iter().any(|mapping| match mapping {
-        StaticMapping::Address { external, .. } => *external == asked.address,
-        StaticMapping::Port { .. } => false,
-    });
-    let computed = is_deterministic(pool) && (rows.len() > before || !is_shared(pool, asked.port));
-    if computed || whole || !rows.is_empty() {
-        return Ok(rows);
-    }
-    Err(only_a_log(&format!("pool[{index}]"), is_deterministic(pool)))
 }
 
 /// What a subscriber has.
