@@ -40,6 +40,7 @@ mod brief;
 mod bypass;
 pub mod config;
 pub mod counters;
+pub mod deterministic;
 mod engine;
 pub mod event;
 mod expiry;
