@@ -1,4 +1,5 @@
-//! Stand-in: whose a block of ports is, by arithmetic alone (RFC 7422).
+//! Whose a block of ports is, by arithmetic alone (B9, RFC 7422): nothing needs to be logged, and anybody who has
+//! the configuration can answer who had an address and a port.
 
 use core::net::Ipv4Addr;
 use core::ops::RangeInclusive;

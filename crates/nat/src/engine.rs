@@ -8,8 +8,9 @@ use rules::port_selection::Selector;
 use rules::tracking::Timer;
 
 use crate::basic::Basic;
+use crate::blocks::Blocks;
 use crate::config::{Config, ConfigError, TimeWaitPolicy};
-use crate::event::{MappingId, SessionId};
+use crate::event::{BlockId, EventKind, MappingId, SessionId};
 use crate::filter::Permits;
 use crate::fragment::Followed;
 use crate::hash::HashKey;
@@ -33,6 +34,8 @@ use crate::{Counters, Event, Transmit};
 pub struct Engine {
     pub(crate) config: Config,
     pub(crate) inside: Prefixes,
+    /// Of what agrees in these bits, all is one subscriber.
+    pub(crate) subscriber_mask: u32,
     /// Destinations to which nothing is translated.
     pub(crate) bypass: Prefixes,
     pub(crate) timers: Timers,
@@ -110,6 +113,7 @@ impl Engine {
         let pool = Pool::new(config, ticks(config.ports.hold)).map_err(out_of_memory("pool"))?;
         let mut engine = Self {
             inside: Prefixes::new(&config.inside),
+            subscriber_mask: u32::MAX.checked_shl(32 - u32::from(config.subscriber_prefix)).unwrap_or(0),
             bypass: Prefixes::new(&config.bypass),
             timers: timers(config),
             report_interval: ticks(limits.report_interval),
@@ -201,12 +205,30 @@ impl Engine {
         self.selector = Selector::new(self.config.ports.algorithm, seed);
     }
 
+    /// The subscriber that an internal address belongs to: of a prefix, its first address (B5).
+    pub(crate) fn subscriber_of(&self, address: core::net::Ipv4Addr) -> u32 {
+        address.to_bits() & self.subscriber_mask
+    }
+
+    /// Tells of the blocks that were given or have come back.
+    pub(crate) fn tell_blocks(&mut self, tick: u32) {
+        while let Some((external, change)) = self.pool.next_change() {
+            let subscriber = core::net::Ipv4Addr::from_bits(change.subscriber);
+            let id =
+                BlockId { subscriber, external, first: *change.ports.start(), last: *change.ports.end() };
+            let kind =
+                if change.given { EventKind::BlockAllocated(id) } else { EventKind::BlockReleased(id) };
+            self.output.event(tick, kind);
+        }
+    }
+
     /// Time goes on to `now`, never back, and what is due ends.
     pub(crate) fn advance(&mut self, now: Instant) {
         self.now = self.now.max(now);
         self.tick = tick_of(self.now);
         self.expire(EXPIRIES);
         self.pool.release(self.tick);
+        self.tell_blocks(self.tick);
         self.fragments.expire(self.tick, &mut self.output);
         self.answer_unsolicited();
     }
@@ -234,6 +256,7 @@ pub(crate) fn memory_bound(config: &Config) -> u64 {
         + Followed::octets(&config.fragments)
         + u64::from(config.unsolicited_syns.unwrap_or(0)) * Unsolicited::OCTETS
         + Permits::octets(config)
+        + blocks(config)
         + Shares::octets(config)
         + Tombstones::octets(remembered(config).into())
         + u64::from(shifted(config)) * Shifts::OCTETS
@@ -241,6 +264,15 @@ pub(crate) fn memory_bound(config: &Config) -> u64 {
             0 => 0,
             tombstones => Resting::octets(tombstones.into(), config.external_addresses()),
         }
+}
+
+/// What port blocks take.
+fn blocks(config: &Config) -> u64 {
+    let of = |pool: &crate::config::Pool| {
+        let dynamic = pool.blocks.filter(|blocks| !blocks.deterministic);
+        dynamic.map_or(0, |blocks| pool.size() * Blocks::octets(&blocks, &pool.ports))
+    };
+    config.pools.iter().map(of).sum()
 }
 
 /// Connections whose end is remembered.

@@ -34,6 +34,23 @@ pub enum EventKind {
         /// Which limit.
         limit: Limit,
     },
+    /// A subscriber was given a block of ports (RFC 6888 REQ-14).
+    BlockAllocated(BlockId),
+    /// It has come back: none of its ports is used or rests.
+    BlockReleased(BlockId),
+}
+
+/// A block of ports.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct BlockId {
+    /// Whose it is; of a prefix the first address.
+    pub subscriber: Ipv4Addr,
+    /// The external address.
+    pub external: Ipv4Addr,
+    /// Its first port.
+    pub first: u16,
+    /// Its last port.
+    pub last: u16,
 }
 
 /// A mapping by its two endpoints.
@@ -116,6 +133,8 @@ pub enum Limit {
     InboundPerSubscriber,
     /// `limits.inbound_rate_per_subscriber`.
     InboundRate,
+    /// `pool.max_blocks`, and no port is free in those that the subscriber has.
+    Blocks,
 }
 
 impl Limit {
@@ -132,6 +151,7 @@ impl Limit {
             Self::InboundPerMapping => Reason::LimitInboundMapping,
             Self::InboundPerSubscriber => Reason::LimitInboundSubscriber,
             Self::InboundRate => Reason::LimitInboundRate,
+            Self::Blocks => Reason::LimitBlocks,
         }
     }
 }

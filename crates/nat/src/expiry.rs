@@ -96,6 +96,7 @@ impl Engine {
         self.give_port(&mapping, index, tick);
         self.mappings.remove(index);
         self.output.event(tick, EventKind::MappingDeleted(mapping.id()));
+        self.tell_blocks(tick);
         let subscriber = self.subscribers.get_mut(mapping.subscriber);
         subscriber.give_port(protocol);
         if !subscriber.holds_ports() {

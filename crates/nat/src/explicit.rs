@@ -103,7 +103,7 @@ impl Engine {
         if let Some(first) = self.find_mapping(MappingKey::independent(protocol, internal)) {
             return Ok(self.renew(first, request));
         }
-        let (_, address) = self.plan_home(protocol, internal.address, 0)?;
+        let (_, address) = self.plan_home(protocol, internal, 0)?;
         let undrawn = self.selector.clone();
         let run = match self.port_kept_for(MappingKey::independent(protocol, internal)) {
             // One port for both protocols is a promise, the rest are wishes.
@@ -164,18 +164,32 @@ impl Engine {
             Parity::Preserved => Some(internal.port % 2 == 1),
         };
         let count = self.unmapped(request);
-        let range = self.pool.range(address, protocol);
+        let flow = [u64::from(internal.address.to_bits()) << 16 | u64::from(internal.port), protocol as u64];
+        let subscriber = self.subscriber_of(internal.address);
+        let mut selector = self.selector.clone();
+        let scopes = self.pool.scopes(address, protocol, subscriber, |count| {
+            selector.select(0..=count.checked_sub(1)?, flow, |from| self.pool.free_block(address, from))
+        });
         let preserved = self.config.ports.preserve.then_some(internal.port);
-        for port in request.suggested.into_iter().chain(preserved) {
-            let fits = odd.is_none_or(|odd| odd == (port % 2 == 1));
-            let run = self.pool.run_at(Port { address, protocol, port }, &range, count);
-            if let Some(run) = run.filter(|run| fits && run.count == count) {
-                return Some(run);
+        let mut longest = None;
+        for range in scopes.ranges() {
+            for port in request.suggested.into_iter().chain(preserved) {
+                let fits = odd.is_none_or(|odd| odd == (port % 2 == 1));
+                let run = self.pool.run_at(Port { address, protocol, port }, range, count);
+                if let Some(run) = run.filter(|run| fits && run.count == count) {
+                    self.selector = selector;
+                    return Some(run);
+                }
+            }
+            let port = selector.select(range.clone(), flow, Some)?;
+            let run = self.pool.find_run(Port { address, protocol, port }, range, odd, count);
+            let more = run.is_some_and(|run| longest.is_none_or(|longest: Run| run.count > longest.count));
+            if more {
+                longest = run;
             }
         }
-        let flow = [u64::from(internal.address.to_bits()) << 16 | u64::from(internal.port), protocol as u64];
-        let port = self.selector.select(range.clone(), flow, Some)?;
-        self.pool.find_run(Port { address, protocol, port }, &range, odd, count)
+        self.selector = selector;
+        longest
     }
 
     /// How many of the internal endpoints have no mapping yet, before the first that has; the very first has none.
@@ -207,7 +221,7 @@ impl Engine {
     }
 
     fn create_kept(&mut self, internal: Endpoint, port: Port, until: u32, open: bool) -> Result<(), Limit> {
-        let (subscriber, _) = self.plan_home(port.protocol, internal.address, 0)?;
+        let (subscriber, _) = self.plan_home(port.protocol, internal, 0)?;
         let key = MappingKey::independent(port.protocol, internal);
         if !self.mappings.has_room(1) || !self.endpoints.has_room(self.key.mapping(key)) {
             return Err(Limit::Mappings);

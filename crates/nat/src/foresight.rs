@@ -129,9 +129,11 @@ impl Engine {
         let mut selector = None;
         for newcomer in newcomers.iter().flatten() {
             let Some(Port { address, protocol, port }) = newcomer.port else { continue };
-            let port = self.pool.same_port(address, protocol, port).or_else(|| {
+            let subscriber = self.subscriber_of(newcomer.internal.address);
+            let port = self.pool.same_port(address, protocol, port, subscriber).or_else(|| {
                 let selector = selector.get_or_insert_with(|| self.selector.clone());
-                let drawn = self.pool.choose_port(address, protocol, newcomer.internal, selector)?;
+                let drawn =
+                    self.pool.choose_port(address, protocol, newcomer.internal, subscriber, selector)?;
                 self.pool.prefetch(drawn);
                 Some(drawn)
             });
@@ -160,7 +162,7 @@ impl Engine {
             remote,
             key,
             endpoint_hash: self.key.mapping(key),
-            host_hash: self.key.address(internal.address.to_bits()),
+            host_hash: self.key.address(self.subscriber_of(internal.address)),
             host: None,
             mapping: None,
             port: None,

@@ -186,7 +186,7 @@ impl Engine {
                 None => return,
             },
         };
-        let bits = address.to_bits();
+        let bits = self.subscriber_of(address);
         let lines = self.subscribers.lines();
         let index = self.hosts.find(self.key.address(bits), |index| lines[index as usize].address == bits);
         let due = match index {

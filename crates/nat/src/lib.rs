@@ -36,6 +36,7 @@
 
 mod basic;
 mod batch;
+mod blocks;
 mod brief;
 mod bypass;
 pub mod config;

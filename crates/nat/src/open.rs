@@ -11,6 +11,7 @@ use wire::Packet as Parsed;
 
 use crate::batch::{Arrival, Decision, Refusal, Route};
 use crate::brief::Brief;
+use crate::config::Pooling;
 use crate::engine::Engine;
 use crate::event::{EventKind, Limit, MappingId, OpenedFrom};
 use crate::mapping::{Mapping, MappingKey};
@@ -234,7 +235,7 @@ impl Engine {
             subscriber.may_open(protocol, false, sessions, limits, tick)?;
             return Ok(Use::Existing(mapping));
         }
-        let (subscriber, external) = self.plan_home(protocol, internal.address, sessions)?;
+        let (subscriber, external) = self.plan_home(protocol, internal, sessions)?;
         if !self.mappings.has_room(1) || !self.endpoints.has_room(self.key.mapping(key)) {
             return Err(Limit::Mappings.into());
         }
@@ -244,7 +245,7 @@ impl Engine {
         }
         let port = match self.port_kept_for(key) {
             Some(port) => port,
-            None => self.choose_port(external, protocol, internal, remote).ok_or(Limit::PortsExhausted)?,
+            None => self.choose_port(external, protocol, internal, remote)?,
         };
         if !self.has_share(port, remote.address) {
             return Err(Limit::Mappings.into());
@@ -256,19 +257,18 @@ impl Engine {
     pub(crate) fn plan_home(
         &self,
         protocol: Protocol,
-        address: Ipv4Addr,
+        internal: Endpoint,
         sessions: u32,
     ) -> Result<(Option<u32>, u32), Limit> {
         let (limits, tick) = (&self.config.limits, self.tick);
-        let address = address.to_bits();
+        let address = self.subscriber_of(internal.address);
         let hash = self.key.address(address);
         let lines = self.subscribers.lines();
         let subscriber = self.hosts.find(hash, |index| lines[index as usize].address == address);
         if let Some(index) = subscriber {
             let line = self.subscribers.get(index);
             line.may_open(protocol, true, sessions, limits, tick)?;
-            // Paired pooling: its external address or none (RFC 7857 4).
-            return Ok((subscriber, line.external));
+            return Ok((subscriber, self.home_of(line.external, protocol, internal, address)));
         }
         if !self.subscribers.has_room(1) || !self.hosts.has_room(hash) {
             return Err(Limit::Subscribers);
@@ -277,9 +277,23 @@ impl Engine {
         if let Some(whole) = self.basic.address_for(Ipv4Addr::from_bits(address), tick)? {
             return Ok((None, whole));
         }
-        let drawn = || self.shares.are_on().then(|| self.pool.draw_address(hash));
-        let external = self.pool.choose_address(protocol, hash).or_else(drawn);
+        let of = Ipv4Addr::from_bits(address);
+        let drawn = || self.shares.are_on().then(|| self.pool.draw_address(hash, of)).flatten();
+        let external = self.pool.choose_address(protocol, hash, of).or_else(drawn);
         Ok((None, external.ok_or(Limit::PortsExhausted)?))
+    }
+
+    /// The address for one more port of a subscriber that has `external` (N9, RFC 7857 4): that one or none; or
+    /// another one when it is full; or any.
+    fn home_of(&self, external: u32, protocol: Protocol, internal: Endpoint, subscriber: u32) -> u32 {
+        let of = Ipv4Addr::from_bits(subscriber);
+        let hash = match self.pool.pooling(external) {
+            Pooling::Paired => return external,
+            Pooling::PairedSoft if self.pool.has_port(external, protocol, subscriber) => return external,
+            Pooling::PairedSoft => self.key.address(subscriber),
+            Pooling::Arbitrary => self.key.mapping(MappingKey::independent(protocol, internal)),
+        };
+        self.pool.choose_address(protocol, hash, of).unwrap_or(external)
     }
 
     /// The port that the same endpoint's mapping for the other of TCP and UDP has kept (N14).
@@ -299,21 +313,23 @@ impl Engine {
         protocol: Protocol,
         internal: Endpoint,
         remote: Endpoint,
-    ) -> Option<Port> {
+    ) -> Result<Port, Limit> {
+        let subscriber = self.subscriber_of(internal.address);
         if self.config.ports.preserve
-            && let Some(port) = self.pool.same_port(address, protocol, internal.port)
+            && let Some(port) = self.pool.same_port(address, protocol, internal.port, subscriber)
         {
-            return Some(port);
+            return Ok(port);
         }
         if self.shares.are_on() && self.config.ports.preserve {
             let port = Port { address, protocol, port: internal.port };
             if self.may_take(port, remote.address) {
-                return Some(port);
+                return Ok(port);
             }
         }
         self.undrawn = Some(self.selector.clone());
-        let free = self.pool.choose_port(address, protocol, internal, &mut self.selector);
+        let free = self.pool.choose_port(address, protocol, internal, subscriber, &mut self.selector);
         free.or_else(|| self.choose_shared(address, protocol, internal, remote.address))
+            .ok_or_else(|| self.pool.why_none(address, protocol, subscriber))
     }
 
     /// The mapping that a packet with this key uses. One that was asked for serves all remotes.
@@ -402,9 +418,14 @@ impl Engine {
         port: Port,
     ) -> Option<u32> {
         let MappingKey { protocol, internal, .. } = key;
-        let address = internal.address.to_bits();
+        let address = self.subscriber_of(internal.address);
         let subscriber = match subscriber {
-            Some(index) => index,
+            Some(index) => {
+                if self.pool.pooling(port.address) == Pooling::PairedSoft {
+                    self.subscribers.get_mut(index).external = port.address;
+                }
+                index
+            }
             None => {
                 let line = Subscriber::new(address, port.address, &self.config.limits, self.tick);
                 let index = self.subscribers.insert(line)?;
@@ -418,6 +439,7 @@ impl Engine {
         let index = self.mappings.insert(Mapping::new(key, id.external, subscriber, port.address))?;
         self.endpoints.insert(self.key.mapping(key), index).ok()?;
         self.take_port(port, index);
+        self.tell_blocks(self.tick);
         self.subscribers.get_mut(subscriber).take_port(protocol);
         self.output.event(self.tick, EventKind::MappingCreated(id));
         Some(index)

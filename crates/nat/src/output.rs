@@ -56,7 +56,7 @@ impl Output {
             EventKind::MappingDeleted(_) => self.counters.mappings_deleted += 1,
             EventKind::SessionCreated(_) => self.counters.sessions_created += 1,
             EventKind::SessionDeleted(..) => self.counters.sessions_deleted += 1,
-            EventKind::LimitHit { .. } => {}
+            EventKind::LimitHit { .. } | EventKind::BlockAllocated(_) | EventKind::BlockReleased(_) => {}
         }
         self.events.push_back(Event { at: start_of(tick), kind });
     }

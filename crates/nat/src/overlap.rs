@@ -105,7 +105,10 @@ impl Engine {
                 }
                 self.pool.share(port);
             }
-            None => self.pool.take(port, index),
+            None => {
+                let subscriber = self.subscriber_of(mapping.internal().address);
+                self.pool.take(port, index, subscriber);
+            }
         }
     }
 

@@ -116,6 +116,8 @@ reasons! {
     TimeWaitSyn = "time-wait-syn",
     /// From outside, from a bypass address to an external one: the answer would not be translated.
     BypassSource = "bypass-source",
+    /// `pool.max_blocks` reached, and no port is free in the subscriber's blocks.
+    LimitBlocks = "limit-blocks",
 }
 
 impl Reason {

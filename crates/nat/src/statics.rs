@@ -24,7 +24,7 @@ impl Engine {
         for (index, protocol, internal, external) in statics {
             let Some(Owner::Here(address)) = self.pool.owner(external.address) else { continue };
             let key = MappingKey::independent(protocol, internal);
-            let bits = internal.address.to_bits();
+            let bits = self.subscriber_of(internal.address);
             let (hash, lines) = (self.key.address(bits), self.subscribers.lines());
             let subscriber = self.hosts.find(hash, |index| lines[index as usize].address == bits);
             let room = self.endpoints.has_room(self.key.mapping(key)) && self.hosts.has_room(hash);

@@ -8,6 +8,7 @@
 use core::net::Ipv4Addr;
 
 use crate::config::{Config, StaticMapping};
+use crate::deterministic::Deterministic;
 use crate::pool::Ranges;
 
 /// Decides which shard handles a packet.
@@ -15,6 +16,10 @@ use crate::pool::Ranges;
 pub struct Steering {
     ranges: Ranges,
     count: u32,
+    /// Of what agrees in these bits, all is one subscriber.
+    subscriber_mask: u32,
+    /// Subscribers whose external address follows from their own.
+    deterministic: Deterministic,
     /// Subscribers whose external address is theirs for ever, and its shard; sorted.
     fixed: Vec<(u32, u16)>,
 }
@@ -32,7 +37,8 @@ impl Steering {
         };
         let mut fixed: Vec<_> = config.statics.iter().filter_map(shard_of).collect();
         fixed.sort_unstable();
-        Self { ranges, count, fixed }
+        let subscriber_mask = u32::MAX.checked_shl(32 - u32::from(config.subscriber_prefix)).unwrap_or(0);
+        Self { ranges, count, fixed, subscriber_mask, deterministic: Deterministic::new(config) }
     }
 
     /// The shard of a packet from inside, by its source.
@@ -43,8 +49,11 @@ impl Steering {
         {
             return self.fixed[place].1;
         }
+        if let Some((external, _)) = self.deterministic.of_subscriber(source) {
+            return self.outside(external);
+        }
         // Multiplicative hashing: the high bits depend on every bit of the address.
-        let hash = u64::from(source.to_bits().wrapping_mul(0x9e37_79b9));
+        let hash = u64::from((source.to_bits() & self.subscriber_mask).wrapping_mul(0x9e37_79b9));
         ((hash * u64::from(self.count)) >> 32) as u16
     }
 

@@ -96,7 +96,7 @@ impl Ledger {
                 self.sessions.insert(id)
             }
             EventKind::SessionDeleted(id, _) => self.sessions.remove(&id),
-            EventKind::LimitHit { .. } => true,
+            EventKind::LimitHit { .. } | EventKind::BlockAllocated(_) | EventKind::BlockReleased(_) => true,
         };
         assert!(is_new, "{event:?} happened twice, or was undone before it happened");
     }

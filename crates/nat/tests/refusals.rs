@@ -183,6 +183,19 @@ fn scenario(reason: Reason) -> Result<Scenario, Unreachable> {
             let world = limited(|config| config.pools[0].ports = 4_001..=4_001);
             answered(in_world(world, Inside, udp(B, S)), 3, 1)
         }
+        Reason::LimitBlocks => {
+            let mut config = config_with(&["192.0.2.1"], 4_000..=4_007);
+            config.pools[0].blocks = Some(nat::config::Blocks {
+                size: 2,
+                max_per_subscriber: 1,
+                shared: nat::config::SharedPorts::None,
+                deterministic: false,
+            });
+            let mut world = World::new(&config);
+            world.inside(udp(port(A, 1), S)).out();
+            world.inside(udp(port(A, 2), S)).out();
+            answered(in_world(world, Inside, udp(port(A, 3), S)), 3, 1)
+        }
         Reason::Filtered => {
             let mut world =
                 World::with(|config| config.filtering.udp = nat::config::Behaviour::AddressDependent);

@@ -92,11 +92,13 @@ impl Engine {
         let room = self.mappings.has_room(1) && self.endpoints.has_room(self.key.mapping(key));
         // A port that TCP and UDP have together is not one protocol's to take, nor one of a whole address.
         let together = self.config.mapping.protocol_independent || self.basic.serves(internal.address);
+        // Nor one of somebody's block.
+        let together = together || self.config.pools.iter().any(|pool| pool.blocks.is_some());
         let may = self.config.tcp_checks.monotonic_rewrite && protocol == Protocol::Tcp && !together;
         if !may || !exhausted || !room {
             return Err(refusal);
         }
-        let address = internal.address.to_bits();
+        let address = self.subscriber_of(internal.address);
         let lines = self.subscribers.lines();
         let subscriber =
             self.hosts.find(self.key.address(address), |index| lines[index as usize].address == address);

@@ -15,6 +15,7 @@ mod kept;
 mod nat;
 mod octets;
 mod plan;
+mod ports;
 mod refusing;
 mod settings;
 mod tcp;

@@ -325,7 +325,7 @@ impl Model {
             EventKind::MappingDeleted(_) => self.counters.mappings_deleted += 1,
             EventKind::SessionCreated(_) => self.counters.sessions_created += 1,
             EventKind::SessionDeleted(..) => self.counters.sessions_deleted += 1,
-            EventKind::LimitHit { .. } => {}
+            EventKind::LimitHit { .. } | EventKind::BlockAllocated(_) | EventKind::BlockReleased(_) => {}
         }
         self.events.push(Event { at: Instant::from_nanos(tick * TICK), kind });
     }
@@ -675,6 +675,7 @@ impl Model {
             reported: BTreeMap::new(),
         });
         self.event(self.tick, EventKind::MappingCreated(mapping));
+        self.move_home(mapping.internal.address, mapping.external.address);
     }
 
     /// A packet from `realm` passes: it moves its session's state and timer.

@@ -100,7 +100,7 @@ impl Model {
         self.may_open(address, true, protocol, 1)?;
         let free = |external| self.has_available(protocol, external, remote.address);
         // RFC 4787 REQ-2, RFC 7857 4: all of a subscriber's mappings have one external address.
-        let paired = self.subscribers.get(&address).map(|subscriber| subscriber.external);
+        let paired = self.home_of(protocol, address);
         let any = || self.addresses().into_iter().any(|address| self.seems_free(protocol, address));
         if paired.is_none() && !any() && !self.config.mapping.port_overlap {
             return Err(Refusal::Limit(Limit::PortsExhausted));
@@ -146,7 +146,7 @@ impl Model {
     /// Whether the engine was free to choose this external endpoint.
     pub(crate) fn check_choice(&self, id: MappingId) -> Result<(), String> {
         let MappingId { protocol, internal, external, .. } = id;
-        let paired = self.subscribers.get(&internal.address).map(|subscriber| subscriber.external);
+        let paired = self.home_of(protocol, internal.address);
         if let Some(address) = paired.filter(|address| *address != external.address) {
             return Err(format!("{external} for {internal}, which is paired with {address}"));
         }
@@ -170,15 +170,7 @@ impl Model {
         if self.config.ports.preserve && self.is_free(protocol, own) && external != own {
             return Err(format!("{protocol} {external} for {internal}: its own port is free"));
         }
-        // RFC 4787 REQ-3a. Identifiers have no such ranges.
-        let same = if internal.port < 1024 { 0..=1023 } else { 1024..=u16::MAX };
-        if protocol != Protocol::Icmp
-            && !same.contains(&external.port)
-            && self.free_ports(protocol, external.address, same) > 0
-        {
-            return Err(format!("{protocol} {external} for {internal}: one of the same range is free"));
-        }
-        Ok(())
+        self.check_kind(protocol, internal, external)
     }
 
     /// The ports of `address` that are this shard's to give out. Of queries any identifier is as

@@ -5,8 +5,8 @@ use std::ops::RangeInclusive;
 use std::time::Duration;
 
 use hairpin_nat::config::{
-    Behaviour, Filtering, Fragments, Gateway, Limits, MappingBehaviour, Mtu, Pool, PortSelection, RstPolicy,
-    Shard, StaticMapping, TcpChecks, TcpTimeouts, TimeWaitPolicy, Udp,
+    Behaviour, Filtering, Fragments, Gateway, Limits, MappingBehaviour, Mtu, Pool, Pooling, PortSelection,
+    RstPolicy, Shard, StaticMapping, TcpChecks, TcpTimeouts, TimeWaitPolicy, Udp,
 };
 use hairpin_nat::{Config, Endpoint, Protocol};
 use proptest::collection::vec;
@@ -31,26 +31,32 @@ fn time(millis: &'static [u64]) -> impl Strategy<Value = Duration> {
 fn pools() -> impl Strategy<Value = Vec<Pool>> {
     let ports: &[RangeInclusive<u16>] =
         &[1_020..=1_027, 5_000..=5_002, 1_024..=65_535, 1..=1_030, 1_022..=1_025];
-    (1u32..=3, select(ports), any::<bool>()).prop_map(|(count, ports, split)| {
+    use Pooling::{Arbitrary, Paired, PairedSoft};
+    let pooling = prop_oneof![3 => Just(Paired), 1 => Just(PairedSoft), 1 => Just(Arbitrary)];
+    (1u32..=3, select(ports), any::<bool>(), pooling).prop_map(|(count, ports, split, pooling)| {
         let at = |n: u32| Ipv4Addr::from(EXTERNAL.to_bits() + n);
         let mut pools = vec![Pool::new(vec![at(0)..=at(count - 1)], ports)];
         if split && count > 1 {
             pools[0].addresses = vec![at(0)..=at(count - 2)];
             pools.push(Pool::new(vec![at(count - 1)..=at(count - 1)], 2_000..=2_003));
         }
+        pools.iter_mut().for_each(|pool| pool.pooling = pooling);
         pools
     })
 }
 
 fn ports() -> impl Strategy<Value = PortSelection> {
     let hold = prop_oneof![time(&[120_000]), time(&[0, 50, 10_000])];
-    (any::<bool>(), 1u8..=5, hold, select(&[1_000u32, 1_000, 0, 1, 3][..])).prop_map(
-        |(preserve, algorithm, hold, hold_max)| PortSelection {
+    let kind =
+        (prop_oneof![2 => Just(false), 1 => Just(true)], prop_oneof![1 => Just(false), 3 => Just(true)]);
+    (any::<bool>(), kind, 1u8..=5, hold, select(&[1_000u32, 1_000, 0, 1, 3][..])).prop_map(
+        |(preserve, (preserve_parity, preserve_range), algorithm, hold, hold_max)| PortSelection {
             preserve,
+            preserve_parity,
+            preserve_range,
             algorithm: Algorithm::from_number(algorithm).unwrap_or_default(),
             hold,
             hold_max,
-            ..PortSelection::default()
         },
     )
 }

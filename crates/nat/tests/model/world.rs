@@ -349,7 +349,7 @@ impl World {
             }
             EventKind::SessionCreated(id) => self.mappings.contains(&id.mapping) && self.sessions.insert(id),
             EventKind::SessionDeleted(id, _) => self.sessions.remove(&id),
-            EventKind::LimitHit { .. } => true,
+            EventKind::LimitHit { .. } | EventKind::BlockAllocated(_) | EventKind::BlockReleased(_) => true,
         };
         if makes_sense { Ok(()) } else { Err(format!("an event that cannot be: {event:?}")) }
     }
