@@ -172,7 +172,7 @@ impl Model {
         let may = |tomb: &&Tomb| {
             tomb.remote == remote
                 && tomb.expires > self.tick
-                && self.is_free(Protocol::Tcp, tomb.external)
+                && self.is_available(Protocol::Tcp, tomb.external, remote.address)
                 && !ends_time_wait(tomb.end, tomb.tsval, &numbers)
         };
         let untold = if drawn { self.tombs.iter().find(may) } else { None };
