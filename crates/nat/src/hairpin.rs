@@ -117,7 +117,9 @@ impl Engine {
         };
         if own {
             let held = sender.map_or(0, |index| self.subscribers.get(index).held(protocol));
-            if held + 2 > self.config.limits.ports_per_subscriber {
+            let limits = &self.config.limits;
+            let own = limits.ports_by_protocol.get(protocol as usize).copied().flatten();
+            if held + 2 > limits.ports_per_subscriber.min(own.unwrap_or(u32::MAX)) {
                 return Err(Limit::PortsPerSubscriber);
             }
         } else if sender.is_none() && receiver.is_none() && !self.subscribers.has_room(2) {

@@ -10,7 +10,7 @@ use core::net::Ipv4Addr;
 use core::ops::RangeInclusive;
 
 use crate::blocks::{Blocks, Change};
-use crate::config::{Config, PoolKind, Pooling, Shard};
+use crate::config::{Behaviour, Config, PoolKind, Pooling, Shard};
 use crate::deterministic::Deterministic;
 use crate::memory::{Arena, prefetch};
 use crate::{Endpoint, Protocol};
@@ -82,6 +82,8 @@ struct External {
 struct Hold {
     ticks: u32,
     max: usize,
+    /// Filtering depends on address and port.
+    needless: bool,
     queue: VecDeque<(u32, Port)>,
 }
 
@@ -154,7 +156,13 @@ impl Pool {
             owners: Arena::hot(spaces * PORTS)?,
             taken: Arena::cold(spaces * WORDS)?,
             full: Arena::cold(spaces * SUMMARY)?,
-            hold: Hold { ticks: hold_ticks, max: config.ports.hold_max as usize, queue: VecDeque::new() },
+            hold: Hold {
+                ticks: hold_ticks,
+                max: config.ports.hold_max as usize,
+                needless: config.filtering.udp == Behaviour::AddressAndPortDependent
+                    && config.filtering.udp_ports.is_empty(),
+                queue: VecDeque::new(),
+            },
             together: config.mapping.protocol_independent,
         })
     }
@@ -298,6 +306,8 @@ impl Pool {
     fn let_rest(&mut self, port: Port, now: u32) {
         let held =
             port.protocol != Protocol::Tcp && self.hold.ticks > 0 && self.hold.queue.len() < self.hold.max;
+        // Where only those may come who were written to, nobody comes by mistake (RFC 6888 REQ-8c).
+        let held = held && !self.hold.needless;
         if held {
             self.hold.queue.push_back((now.saturating_add(self.hold.ticks).saturating_add(1), port));
         } else {

@@ -69,7 +69,9 @@ impl Subscriber {
         limits: &Limits,
         now: u32,
     ) -> Result<(), Limit> {
-        if port && self.ports[protocol as usize] >= limits.ports_per_subscriber {
+        let own = limits.ports_by_protocol.get(protocol as usize).copied().flatten();
+        let most = own.map_or(limits.ports_per_subscriber, |own| own.min(limits.ports_per_subscriber));
+        if port && self.ports[protocol as usize] >= most {
             return Err(Limit::PortsPerSubscriber);
         }
         if self.sessions + sessions > limits.sessions_per_subscriber {

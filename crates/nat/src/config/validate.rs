@@ -13,6 +13,7 @@ use rules::address::NOT_UNICAST;
 use super::{Config, ConfigError, Pool, PoolKind, StaticMapping, TimeWaitPolicy};
 
 mod mapping;
+mod ports;
 
 /// External addresses of one gateway, all pools together. A /16: port bitmaps for more would take
 /// gigabytes before the first packet.
@@ -60,6 +61,7 @@ impl Config {
         findings.basic(self);
         findings.statics(self);
         findings.mapping(self);
+        findings.ports(self);
         findings.gateway("inside.address", self.gateway.inside);
         findings.gateway("outside.address", self.gateway.outside);
         findings.timers(self);

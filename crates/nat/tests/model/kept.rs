@@ -166,7 +166,7 @@ impl Model {
             return Ok(Err(limit.into()));
         }
         // The address: the subscriber's own, or the one that the engine took.
-        let paired = self.subscribers.get(&internal.address).map(|subscriber| subscriber.external);
+        let paired = self.home_of(protocol, internal.address);
         let wanted = (1..count).take_while(|more| {
             let port = internal.port + more;
             self.independent(protocol, Endpoint { port, ..internal }).is_none()

@@ -5,6 +5,7 @@
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::net::Ipv4Addr;
 
+use hairpin_nat::config::Behaviour;
 use hairpin_nat::event::{DeleteReason, EventKind, Limit, MappingId, OpenedFrom, SessionId};
 use hairpin_nat::{Checksum, Config, Counters, Endpoint, Event, Offload, Protocol, Realm, Reason, Verdict};
 use rules::Instant;
@@ -311,7 +312,10 @@ impl Model {
         let shared = self.mapping_at(id.protocol, id.external).is_some();
         let given = !shared && (!together || self.mapping_at(other, id.external).is_none());
         let room = self.held.len() < self.config.ports.hold_max as usize;
-        if given && protocol != Protocol::Tcp && hold > 0 && room {
+        // RFC 6888 REQ-8c: where strangers have no business there is nothing to wait for.
+        let filtering = &self.config.filtering;
+        let needless = filtering.udp == Behaviour::AddressAndPortDependent && filtering.udp_ports.is_empty();
+        if given && protocol != Protocol::Tcp && hold > 0 && room && !needless {
             self.held.push((tick + hold + 1, protocol, id.external));
         }
         if !self.mappings.iter().any(|other| other.internal.address == id.internal.address) {
@@ -595,8 +599,8 @@ impl Model {
         let told = self.is_told(mapping);
         let free = |address| self.free_ports(Protocol::Icmp, address, 0..=u16::MAX) > 0;
         !told
-            && match self.subscribers.get(&mapping.internal.address) {
-                Some(subscriber) => subscriber.external != remote.address,
+            && match self.home_of(Protocol::Icmp, mapping.internal.address) {
+                Some(home) => home != remote.address,
                 None => {
                     self.addresses().into_iter().any(|address| address != remote.address && free(address))
                 }

@@ -262,7 +262,9 @@ impl Model {
         let limits = &self.config.limits;
         let of = |id: &MappingId| id.internal.address == address;
         let ports = self.mappings.iter().filter(|id| of(id) && id.protocol == protocol).count();
-        if port && ports as u64 >= u64::from(limits.ports_per_subscriber) {
+        let own = limits.ports_by_protocol.get(protocol as usize).copied().flatten();
+        let most = limits.ports_per_subscriber.min(own.unwrap_or(u32::MAX));
+        if port && ports as u64 >= u64::from(most) {
             return Err(Refusal::Limit(Limit::PortsPerSubscriber));
         }
         let has = self.sessions.iter().filter(|session| of(&session.id.mapping)).count() as u64;

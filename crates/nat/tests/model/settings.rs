@@ -90,7 +90,8 @@ fn limits() -> impl Strategy<Value = Limits> {
     let rate = prop_oneof![3 => Just(0), 1 => select(&[1u32, 2, 3][..])];
     let of_engine = (limit(&[2, 5, 8]), limit(&[2, 5, 8]), limit(&[1, 2]));
     let few = || prop_oneof![4 => Just(0u32), 1 => select(&[1u32, 2, 3][..])];
-    let inbound = (few(), few(), few());
+    let own = || prop_oneof![4 => Just(None), 1 => select(&[1u32, 2][..]).prop_map(Some)];
+    let inbound = (few(), few(), few(), (own(), own(), own()));
     (of_engine, limit(&[1, 2, 3]), limit(&[1, 2, 3, 5]), rate, inbound, time(&[1_000, 60_000])).prop_map(
         |((sessions, mappings, subscribers), ports, of_subscriber, rate, inbound, report_interval)| Limits {
             sessions,
@@ -103,6 +104,7 @@ fn limits() -> impl Strategy<Value = Limits> {
             inbound_sessions_per_mapping: inbound.0,
             inbound_sessions_per_subscriber: inbound.1,
             inbound_rate_per_subscriber: inbound.2,
+            ports_by_protocol: inbound.3.into(),
             ..Limits::default()
         },
     )
