@@ -1,6 +1,8 @@
 //! `docs/configuration.md`, written from the table of settings.
 
-use super::table::{SETTINGS, Setting, Slot};
+use nat::config::Pool;
+
+use super::table::{PoolSlot, Setting, Slot, all_settings};
 use super::{DEFAULT_PORTS, Profile, defaults, value};
 
 const HEAD: &str = "\
@@ -15,7 +17,9 @@ Every setting has a default except `inside.prefixes` and at least one `[[pool]]`
 - Times are texts with units, the larger one first: `\"2h4m\"`, `\"240s\"`, `\"500ms\"`.
 - Addresses of a pool are single ones, ranges and prefixes: `[\"192.0.2.16-192.0.2.31\", \"192.0.2.77\", \"198.51.100.0/28\"]`.
 - No two pools may share an address, and none may lie in an inside prefix.
-- What the file does not say, the profile decides.
+- Lists of ports have ports and ranges: `[22, \"5000-5999\"]`.
+- What the file does not say, the profile decides: [choosing a profile](profiles.md). What the settings cost and
+  protect, and which go together: [guide](settings-guide.md).
 
 Examples: [lab](../examples/lab.toml), [small office](../examples/small-office.toml), [carrier](../examples/carrier.toml).
 ";
@@ -24,13 +28,13 @@ Examples: [lab](../examples/lab.toml), [small office](../examples/small-office.t
 pub fn page() -> String {
     let mut text = HEAD.to_owned();
     let mut section = None;
-    for setting in SETTINGS {
+    for setting in all_settings() {
         let (table, name) = setting.key.rsplit_once('.').unwrap_or(("", setting.key));
         if section != Some(table) {
             section = Some(table);
             text += &match table {
                 "" => "\n## At the top\n".to_owned(),
-                "pool" => "\n## [[pool]]\n".to_owned(),
+                "pool" | "static" => format!("\n## [[{table}]]\n"),
                 table => format!("\n## [{table}]\n"),
             };
             text += "\n| setting | default | from, to | requirement | meaning |\n|---|---|---|---|---|\n";
@@ -46,8 +50,8 @@ fn default_of(setting: &Setting) -> String {
     let profile = Profile::default();
     let usual = match setting.slot {
         Slot::Profile => format!("\"{}\"", profile.name()),
-        Slot::PoolAddresses => return "none".into(),
-        Slot::PoolPorts => format!("\"{}-{}\"", DEFAULT_PORTS.start(), DEFAULT_PORTS.end()),
+        Slot::Pool(PoolSlot::Addresses) | Slot::Static(_) => return "none".into(),
+        Slot::Pool(slot) => value::show_pool(slot, &Pool::new(Vec::new(), DEFAULT_PORTS)),
         slot => value::show(slot, &defaults(profile)).unwrap_or_default(),
     };
     match setting.update_01 {
@@ -57,6 +61,9 @@ fn default_of(setting: &Setting) -> String {
 }
 
 fn allowed(setting: &Setting) -> String {
+    if let Some(words) = setting.slot.words() {
+        return words.iter().map(|word| format!("`\"{word}\"`")).collect::<Vec<_>>().join(", ");
+    }
     match setting.allowed {
         Some((least, most)) => format!("`{least}` to `{most}` {}", setting.unit).trim_end().to_owned(),
         None => String::new(),
