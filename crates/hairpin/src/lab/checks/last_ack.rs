@@ -14,9 +14,9 @@ use crate::lab::world::{CLIENT1, SERVER};
 const PORT: u16 = 7021;
 const LOCAL_PORT: u16 = 41_021;
 const SETTINGS: &str = "[[pool]]\naddresses = [\"192.0.2.16\"]\n[tcp]\ntime_wait = \"rfc6191\"\n\
-                        time_wait_timeout = \"1s\"\nresend_last_ack = true\n";
-/// After this the session of a second is gone.
-const GONE: Duration = Duration::from_millis(2_500);
+                        time_wait_timeout = \"2s\"\nresend_last_ack = true\n";
+/// After this the session is gone; its end is remembered as long again.
+const GONE: Duration = Duration::from_millis(2_800);
 
 pub(super) fn run(workshop: &Workshop<'_>) -> Finding {
     let gateway = workshop.gateway(SETTINGS)?;

@@ -46,8 +46,10 @@ pub(super) fn run(workshop: &Workshop<'_>) -> Finding {
     }
     let counters = gateway.counters()?;
     Ok(format!(
-        "{} connections of two clients through {PORTS} ports, each its own token back, {rate:.0} a second; drops: {}",
+        "{} connections of two clients through {PORTS} ports, each its own token back, {rate:.0} a second; numbers \
+         of {} shifted; drops: {}",
         2 * each,
+        counters.get("sessions_shifted"),
         counters.drops()
     ))
 }
