@@ -31,7 +31,7 @@ use miette::{IntoDiagnostic as _, Report, WrapErr as _, miette};
 
 pub use explain::{CheckArgs, ExplainArgs, check, explain};
 pub use fault::{Fault, Faults};
-pub use page::page;
+pub use page::{page, sizing};
 pub use read::Loaded;
 
 /// Ports of a pool that does not say any: those above the well-known ones.

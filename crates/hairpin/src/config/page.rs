@@ -1,5 +1,7 @@
 //! `docs/configuration.md`, written from the table of settings.
 
+use core::net::Ipv4Addr;
+
 use nat::config::Pool;
 
 use super::table::{PoolSlot, Setting, Slot, all_settings};
@@ -42,6 +44,35 @@ pub fn page() -> String {
         let (default, allowed) = (default_of(setting), allowed(setting));
         let requirements = setting.requirements.join(", ");
         text += &format!("| `{name}` | {default} | {allowed} | {requirements} | {} |\n", setting.meaning);
+    }
+    text
+}
+
+/// Gateways of several sizes: subscribers, external addresses, sessions and mappings.
+const SIZES: [(&str, u32, u32, u32); 5] = [
+    ("an office", 512, 1, 65_536),
+    ("a village", 2_000, 8, 262_144),
+    ("the defaults", 65_536, 16, 1_048_576),
+    ("a town", 65_536, 256, 8_388_608),
+    ("a carrier's site", 262_144, 1_024, 33_554_432),
+];
+
+/// The table of sizes in `docs/settings-guide.md`.
+pub fn sizing() -> String {
+    let mut text =
+        "| | subscribers | addresses | ports a subscriber, average | sessions and mappings | memory at \
+                    most |\n|---|---:|---:|---:|---:|---:|\n"
+            .to_owned();
+    for (name, subscribers, addresses, sessions) in SIZES {
+        let first = u32::from(Ipv4Addr::new(198, 18, 0, 0));
+        let range = Ipv4Addr::from(first)..=Ipv4Addr::from(first + addresses - 1);
+        let mut config = nat::Config::new(Vec::new(), vec![Pool::new(vec![range], DEFAULT_PORTS)]);
+        config.limits.subscribers = subscribers;
+        config.limits.sessions = sessions;
+        config.limits.mappings = sessions;
+        let ports = u64::from(addresses) * DEFAULT_PORTS.len() as u64 / u64::from(subscribers);
+        let memory = config.memory_bound().div_ceil(1 << 20);
+        text += &format!("| {name} | {subscribers} | {addresses} | {ports} | {sessions} | {memory} MiB |\n");
     }
     text
 }
