@@ -9,6 +9,7 @@ use rules::tracking::Timer;
 
 use crate::config::{Config, ConfigError};
 use crate::event::{MappingId, SessionId};
+use crate::filter::Permits;
 use crate::fragment::Followed;
 use crate::hash::HashKey;
 use crate::mapping::Mappings;
@@ -49,7 +50,9 @@ pub struct Engine {
     pub(crate) wheel: Wheel,
     pub(crate) fragments: Followed,
     /// When each limit was last reported for somebody who is no subscriber yet.
-    pub(crate) reported: [u32; 7],
+    pub(crate) reported: [u32; crate::subscriber::KINDS],
+    /// Whom subscribers have written to, where filtering asks for it.
+    pub(crate) permits: Permits,
     pub(crate) output: Output,
     pub(crate) stages: crate::batch::Stages,
 }
@@ -94,7 +97,8 @@ impl Engine {
             pool: Pool::new(config, ticks(config.ports.hold)).map_err(out_of_memory("pool"))?,
             wheel: Wheel::new(tick),
             fragments: Followed::new(config.fragments),
-            reported: [0; 7],
+            reported: [0; crate::subscriber::KINDS],
+            permits: Permits::new(config).map_err(sessions)?,
             output: Output::new(config.icmp_errors_per_second, now),
             stages: Default::default(),
             config: config.clone(),
@@ -178,6 +182,7 @@ pub(crate) fn memory_bound(config: &Config) -> u64 {
         + config.external_addresses() * Pool::OCTETS
         + u64::from(config.ports.hold_max) * Pool::HELD_OCTETS
         + Followed::octets(&config.fragments)
+        + Permits::octets(config)
 }
 
 fn timers(config: &Config) -> Timers {

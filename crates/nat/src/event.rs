@@ -100,6 +100,12 @@ pub enum Limit {
     SessionRate,
     /// The subscriber's external address has no free port left.
     PortsExhausted,
+    /// `limits.inbound_sessions_per_mapping`.
+    InboundPerMapping,
+    /// `limits.inbound_sessions_per_subscriber`.
+    InboundPerSubscriber,
+    /// `limits.inbound_rate_per_subscriber`.
+    InboundRate,
 }
 
 impl Limit {
@@ -113,6 +119,9 @@ impl Limit {
             Self::SessionsPerSubscriber => Reason::LimitSubscriberSessions,
             Self::SessionRate => Reason::LimitRate,
             Self::PortsExhausted => Reason::PortsExhausted,
+            Self::InboundPerMapping => Reason::LimitInboundMapping,
+            Self::InboundPerSubscriber => Reason::LimitInboundSubscriber,
+            Self::InboundRate => Reason::LimitInboundRate,
         }
     }
 }

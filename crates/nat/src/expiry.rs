@@ -71,6 +71,7 @@ impl Engine {
         self.subscribers.get_mut(session.subscriber).sessions -= 1;
         self.output.event(tick, EventKind::SessionDeleted(session.id(), reason));
         self.mappings.get_mut(session.mapping).sessions -= 1;
+        self.forget_opening(&session);
         self.delete_unused_mapping(session.mapping, tick);
     }
 
@@ -82,8 +83,8 @@ impl Engine {
             return;
         }
         let protocol = mapping.protocol();
-        self.endpoints.remove(self.key.endpoint(protocol, mapping.internal()), index);
-        self.pool.give(Port { address: mapping.address, protocol, port: mapping.external().port }, tick);
+        self.endpoints.remove(self.key.mapping(mapping.key()), index);
+        self.pool.give(Port { address: mapping.address(), protocol, port: mapping.external().port }, tick);
         self.mappings.remove(index);
         self.output.event(tick, EventKind::MappingDeleted(mapping.id()));
         let subscriber = self.subscribers.get_mut(mapping.subscriber);

@@ -7,6 +7,7 @@ use crate::batch::Stages;
 use crate::brief::Brief;
 use crate::engine::Engine;
 use crate::hash::Flow;
+use crate::mapping::MappingKey;
 use crate::memory::prefetch;
 use crate::pool::Port;
 use crate::table::Guess;
@@ -97,7 +98,7 @@ impl Engine {
         for newcomer in newcomers.iter_mut().flatten() {
             let (protocol, internal) = (newcomer.protocol, newcomer.internal);
             let mapping = newcomer.mapping.map(|index| self.mappings.get(index));
-            if let Some(mapping) = mapping.filter(|mapping| mapping.is(protocol, internal)) {
+            if let Some(mapping) = mapping.filter(|mapping| mapping.is(newcomer.key)) {
                 self.prefetch_inbound(newcomer, mapping.external());
             } else if self.config.ports.preserve
                 && let Some(host) = newcomer.host
@@ -142,11 +143,13 @@ impl Engine {
             return None;
         }
         let (protocol, internal, remote) = brief.flow.ends()?;
+        let key = MappingKey::new(self.config.mapping.behaviour, protocol, internal, remote);
         Some(Newcomer {
             protocol,
             internal,
             remote,
-            endpoint_hash: self.key.endpoint(protocol, internal),
+            key,
+            endpoint_hash: self.key.mapping(key),
             host_hash: self.key.address(internal.address.to_bits()),
             host: None,
             mapping: None,
@@ -183,7 +186,9 @@ impl Engine {
         }
         self.flows.prefetch(self.key.flow(session.flow(Realm::Inside)), 0);
         self.flows.prefetch(self.key.flow(session.flow(Realm::Outside)), 0);
-        self.endpoints.prefetch(self.key.endpoint(session.protocol(), session.internal()), 0);
+        let behaviour = self.config.mapping.behaviour;
+        let key = MappingKey::new(behaviour, session.protocol(), session.internal(), session.remote());
+        self.endpoints.prefetch(self.key.mapping(key), 0);
         prefetch(self.mappings.lines(), session.mapping as usize);
         let external = self.subscribers.get(session.subscriber).external;
         let (protocol, port) = (session.protocol(), session.external().port);
@@ -212,6 +217,7 @@ struct Newcomer {
     protocol: Protocol,
     internal: Endpoint,
     remote: Endpoint,
+    key: MappingKey,
     endpoint_hash: u64,
     host_hash: u64,
     host: Option<u32>,

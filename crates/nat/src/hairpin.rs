@@ -39,7 +39,7 @@ impl Engine {
         if protocol != Protocol::Icmp {
             self.pool.mapping(Port { address, protocol, port: remote.port }).ok_or(Reason::NoMapping)?;
         }
-        let mapping = self.plan_mapping(protocol, internal, 1)?;
+        let mapping = self.plan_mapping(protocol, internal, remote, 1)?;
         let external = self.external_of(mapping);
         let other = self.other(protocol, external, remote, address)?;
         let new = self.new_session(protocol, internal, mapping, remote, OpenedFrom::Inside, true);
@@ -59,7 +59,9 @@ impl Engine {
         );
         // Of somebody who speaks to another endpoint of its own, both sessions count.
         let own = self.mappings.get(target).internal().address == internal.address;
+        self.admit(target, inbound.remote)?;
         self.check_inbound(target, 1 + u32::from(own))?;
+        self.check_tuple(&inbound)?;
         self.check_room(&[new, inbound])?;
         let index = self.commit(mapping, new, brief)?;
         let Ok(partner) = self.commit(Use::Existing(target), inbound, brief) else {
@@ -104,7 +106,9 @@ impl Engine {
                 check_opens(brief)?;
                 let remote = Endpoint { port: remote_port(protocol, external), ..external };
                 let inbound = self.inbound_session(target, remote, true);
+                self.admit(target, remote)?;
                 self.check_inbound(target, 1)?;
+                self.check_tuple(&inbound)?;
                 self.check_room(&[inbound])?;
                 let partner = self.commit(Use::Existing(target), inbound, brief)?;
                 self.touch(index, Realm::Inside, brief);

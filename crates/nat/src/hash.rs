@@ -5,6 +5,7 @@ use core::net::Ipv4Addr;
 
 use siphasher::sip::SipHasher13;
 
+use crate::mapping::MappingKey;
 use crate::{Endpoint, Protocol, Realm};
 
 /// Keeps these words apart from others that are derived from the same seed.
@@ -41,13 +42,22 @@ impl HashKey {
         self.hash(flow.addresses, flow.ports)
     }
 
-    /// Of a mapping's internal endpoint.
+    /// Of what a mapping is found by.
     #[inline(always)]
-    pub(crate) fn endpoint(self, protocol: Protocol, endpoint: Endpoint) -> u64 {
+    pub(crate) fn mapping(self, key: MappingKey) -> u64 {
+        let MappingKey { protocol, internal, remote } = key;
         self.hash(
-            u64::from(endpoint.address.to_bits()),
-            u64::from(endpoint.port) << 8 | u64::from(protocol as u8) | 1 << 63,
+            u64::from(remote.address.to_bits()) << 32 | u64::from(internal.address.to_bits()),
+            u64::from(remote.port) << 24
+                | u64::from(internal.port) << 8
+                | u64::from(protocol as u8)
+                | 1 << 63,
         )
+    }
+
+    /// Of a mapping and a remote address that its subscriber has written to.
+    pub(crate) fn permit(self, mapping: u32, remote: u32) -> u64 {
+        self.hash(u64::from(remote) << 32 | u64::from(mapping), 1 << 61)
     }
 
     /// Of a subscriber's address.

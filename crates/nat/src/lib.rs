@@ -41,6 +41,7 @@ pub mod counters;
 mod engine;
 pub mod event;
 mod expiry;
+mod filter;
 mod foresight;
 mod fragment;
 mod free;

@@ -4,10 +4,37 @@ use core::net::Ipv4Addr;
 
 use zerocopy::FromZeros;
 
+use crate::config::Behaviour;
 use crate::event::MappingId;
 use crate::free::FreeList;
 use crate::memory::{Arena, prefetch};
 use crate::{Endpoint, Protocol};
+
+/// What a mapping is found by: the internal endpoint, and as much of the remote one as the mapping
+/// behaviour says (RFC 4787 4.1, N8). The rest of the remote endpoint is zero.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) struct MappingKey {
+    pub(crate) protocol: Protocol,
+    pub(crate) internal: Endpoint,
+    pub(crate) remote: Endpoint,
+}
+
+impl MappingKey {
+    #[inline(always)]
+    pub(crate) fn new(
+        behaviour: Behaviour,
+        protocol: Protocol,
+        internal: Endpoint,
+        remote: Endpoint,
+    ) -> Self {
+        let remote = match behaviour {
+            Behaviour::EndpointIndependent => Endpoint::new(Ipv4Addr::UNSPECIFIED, 0),
+            Behaviour::AddressDependent => Endpoint::new(remote.address, 0),
+            Behaviour::AddressAndPortDependent => remote,
+        };
+        Self { protocol, internal, remote }
+    }
+}
 
 /// One mapping. It lives as long as it has sessions.
 #[derive(FromZeros, Clone, Copy, Debug)]
@@ -19,33 +46,38 @@ pub(crate) struct Mapping {
     external_port: u16,
     protocol: u8,
     live: bool,
-    reserved: u16,
+    /// Of its key.
+    remote_port: u16,
     /// Sessions that use it.
     pub(crate) sessions: u32,
     /// Index of its subscriber.
     pub(crate) subscriber: u32,
-    /// Index of its external address in the pool.
-    pub(crate) address: u32,
-    reserved2: u32,
+    /// Index of its external address in the pool: there are at most 65,536.
+    address: u16,
+    /// Sessions that the outside has opened.
+    pub(crate) inbound: u16,
+    /// Of its key.
+    remote_address: u32,
 }
 
 const _: () = assert!(size_of::<Mapping>() == 32);
 
 impl Mapping {
     #[inline(always)]
-    pub(crate) fn new(id: MappingId, subscriber: u32, address: u32) -> Self {
+    pub(crate) fn new(key: MappingKey, external: Endpoint, subscriber: u32, address: u32) -> Self {
         Self {
-            internal_address: id.internal.address.to_bits(),
-            external_address: id.external.address.to_bits(),
-            internal_port: id.internal.port,
-            external_port: id.external.port,
-            protocol: id.protocol as u8,
+            internal_address: key.internal.address.to_bits(),
+            external_address: external.address.to_bits(),
+            internal_port: key.internal.port,
+            external_port: external.port,
+            protocol: key.protocol as u8,
             live: true,
-            reserved: 0,
+            remote_port: key.remote.port,
             sessions: 0,
             subscriber,
-            address,
-            reserved2: 0,
+            address: address as u16,
+            inbound: 0,
+            remote_address: key.remote.address.to_bits(),
         }
     }
 
@@ -61,8 +93,21 @@ impl Mapping {
         Endpoint::new(Ipv4Addr::from_bits(self.external_address), self.external_port)
     }
 
-    pub(crate) fn is(&self, protocol: Protocol, internal: Endpoint) -> bool {
-        self.protocol == protocol as u8 && self.internal() == internal
+    /// Index of its external address in the pool.
+    pub(crate) fn address(&self) -> u32 {
+        self.address.into()
+    }
+
+    pub(crate) fn key(&self) -> MappingKey {
+        let remote = Endpoint::new(Ipv4Addr::from_bits(self.remote_address), self.remote_port);
+        MappingKey { protocol: self.protocol(), internal: self.internal(), remote }
+    }
+
+    pub(crate) fn is(&self, key: MappingKey) -> bool {
+        self.protocol == key.protocol as u8
+            && self.internal() == key.internal
+            && self.remote_address == key.remote.address.to_bits()
+            && self.remote_port == key.remote.port
     }
 
     pub(crate) fn id(&self) -> MappingId {

@@ -14,7 +14,7 @@ use crate::batch::{Arrival, Decision, Refusal, Route};
 use crate::brief::Brief;
 use crate::engine::Engine;
 use crate::event::{EventKind, Limit, MappingId, OpenedFrom};
-use crate::mapping::Mapping;
+use crate::mapping::{Mapping, MappingKey};
 use crate::pool::{Owner, Port};
 use crate::session::{NewSession, Session};
 use crate::subscriber::Subscriber;
@@ -26,7 +26,7 @@ pub(crate) enum Use {
     /// One that there is.
     Existing(u32),
     /// One that is to be made.
-    New { subscriber: Option<u32>, port: Port },
+    New { key: MappingKey, subscriber: Option<u32>, port: Port },
 }
 
 impl Engine {
@@ -121,7 +121,7 @@ impl Engine {
         if let Some(Owner::Here(address)) = target {
             return self.open_hairpin(protocol, internal, remote, address, brief, fit);
         }
-        let mapping = self.plan_mapping(protocol, internal, 1)?;
+        let mapping = self.plan_mapping(protocol, internal, remote, 1)?;
         let new = self.new_session(protocol, internal, mapping, remote, OpenedFrom::Inside, target.is_some());
         self.check_room(from_ref(&new))?;
         let index = self.commit(mapping, new, brief)?;
@@ -145,11 +145,21 @@ impl Engine {
         let address = self.own_external(external.address)?;
         let fit = self.fit(arrival, packet, brief, Realm::Inside)?;
         let port = Port { address, protocol, port: external.port };
-        let mapping = self.pool.mapping(port).ok_or(Reason::NoMapping)?;
-        let new = self.inbound_session(mapping, remote, arrival == Arrival::Hairpin);
-        self.check_inbound(mapping, 1)?;
+        let mapping = self.plan_inbound(port, remote)?;
+        let new = match mapping {
+            Use::Existing(mapping) => {
+                self.admit(mapping, remote)?;
+                self.check_inbound(mapping, 1)?;
+                self.inbound_session(mapping, remote, arrival == Arrival::Hairpin)
+            }
+            Use::New { key, .. } => {
+                let hairpin = arrival == Arrival::Hairpin;
+                self.new_session(protocol, key.internal, mapping, remote, OpenedFrom::Outside, hairpin)
+            }
+        };
+        self.check_tuple(&new)?;
         self.check_room(from_ref(&new))?;
-        let index = self.commit(Use::Existing(mapping), new, brief)?;
+        let index = self.commit(mapping, new, brief)?;
         let rewrite = self.sessions.lines()[index as usize].rewrite(Realm::Outside);
         Ok(Decision { route: Route::To(Realm::Inside), rewrite, fit })
     }
@@ -176,7 +186,8 @@ impl Engine {
     pub(crate) fn check_inbound(&self, mapping: u32, sessions: u32) -> Result<(), Limit> {
         let line = self.mappings.get(mapping);
         let subscriber = self.subscribers.get(line.subscriber);
-        subscriber.may_open(line.protocol(), false, sessions, &self.config.limits, self.tick)
+        subscriber.may_open(line.protocol(), false, sessions, &self.config.limits, self.tick)?;
+        self.check_inbound_limits(line, subscriber)
     }
 
     /// The mapping of `internal`: the one that there is, or what a new one will be. Checks the
@@ -185,10 +196,12 @@ impl Engine {
         &mut self,
         protocol: Protocol,
         internal: Endpoint,
+        remote: Endpoint,
         sessions: u32,
     ) -> Result<Use, Refusal> {
         let (limits, tick) = (&self.config.limits, self.tick);
-        if let Some(mapping) = self.find_mapping(protocol, internal) {
+        let key = MappingKey::new(self.config.mapping.behaviour, protocol, internal, remote);
+        if let Some(mapping) = self.find_mapping(key) {
             let subscriber = self.subscribers.get(self.mappings.get(mapping).subscriber);
             subscriber.may_open(protocol, false, sessions, limits, tick)?;
             return Ok(Use::Existing(mapping));
@@ -209,11 +222,11 @@ impl Engine {
             Subscriber::new(address, 0, limits, tick).may_open(protocol, true, sessions, limits, tick)?;
             self.pool.choose_address(protocol, hash).ok_or(Limit::PortsExhausted)?
         };
-        if !self.mappings.has_room() || !self.endpoints.has_room(self.key.endpoint(protocol, internal)) {
+        if !self.mappings.has_room() || !self.endpoints.has_room(self.key.mapping(key)) {
             return Err(Limit::Mappings.into());
         }
         let port = self.choose_port(external, protocol, internal).ok_or(Limit::PortsExhausted)?;
-        Ok(Use::New { subscriber, port })
+        Ok(Use::New { key, subscriber, port })
     }
 
     /// The internal port's number where that is free and to be kept, else another one (N16).
@@ -227,10 +240,9 @@ impl Engine {
         self.pool.choose_port(address, protocol, internal, &mut self.selector)
     }
 
-    fn find_mapping(&self, protocol: Protocol, internal: Endpoint) -> Option<u32> {
+    pub(crate) fn find_mapping(&self, key: MappingKey) -> Option<u32> {
         let lines = self.mappings.lines();
-        let hash = self.key.endpoint(protocol, internal);
-        self.endpoints.find(hash, |index| lines[index as usize].is(protocol, internal))
+        self.endpoints.find(self.key.mapping(key), |index| lines[index as usize].is(key))
     }
 
     /// The external endpoint of a mapping that there is or will be.
@@ -283,8 +295,8 @@ impl Engine {
     ) -> Result<u32, Refusal> {
         let mapping = match mapping {
             Use::Existing(index) => index,
-            Use::New { subscriber, port } => {
-                self.create_mapping(new.protocol, new.internal, subscriber, port).ok_or(Limit::Mappings)?
+            Use::New { key, subscriber, port } => {
+                self.create_mapping(key, subscriber, port).ok_or(Limit::Mappings)?
             }
         };
         new.mapping = mapping;
@@ -297,13 +309,8 @@ impl Engine {
         session.ok_or(Refusal::Limit(Limit::Sessions))
     }
 
-    fn create_mapping(
-        &mut self,
-        protocol: Protocol,
-        internal: Endpoint,
-        subscriber: Option<u32>,
-        port: Port,
-    ) -> Option<u32> {
+    fn create_mapping(&mut self, key: MappingKey, subscriber: Option<u32>, port: Port) -> Option<u32> {
+        let MappingKey { protocol, internal, .. } = key;
         let address = internal.address.to_bits();
         let subscriber = match subscriber {
             Some(index) => index,
@@ -315,8 +322,8 @@ impl Engine {
             }
         };
         let id = MappingId { protocol, internal, external: self.pool.endpoint(port) };
-        let index = self.mappings.insert(Mapping::new(id, subscriber, port.address))?;
-        self.endpoints.insert(self.key.endpoint(protocol, internal), index).ok()?;
+        let index = self.mappings.insert(Mapping::new(key, id.external, subscriber, port.address))?;
+        self.endpoints.insert(self.key.mapping(key), index).ok()?;
         self.pool.take(port, index);
         self.subscribers.get_mut(subscriber).take_port(protocol);
         self.output.event(self.tick, EventKind::MappingCreated(id));
@@ -337,6 +344,7 @@ impl Engine {
         }
         self.mappings.get_mut(new.mapping).sessions += 1;
         self.subscribers.get_mut(new.subscriber).open_session(&self.config.limits, self.tick);
+        self.note_opening(new);
         let session = &self.sessions.lines()[index as usize];
         self.output.event(self.tick, EventKind::SessionCreated(session.id()));
         let deadline = session.deadline(&self.timers);

@@ -246,6 +246,11 @@ impl Pool {
         self.free[port.protocol as usize] += 1;
     }
 
+    /// Whether `port` is one that may be given out, and free.
+    pub(crate) fn may_take(&self, port: Port) -> bool {
+        self.addresses[port.address as usize].range(port.protocol).contains(&port.port) && self.is_free(port)
+    }
+
     fn is_free(&self, port: Port) -> bool {
         let entry = self.entry(port);
         self.taken[entry / 64] & 1 << (entry % 64) == 0

@@ -101,6 +101,14 @@ reasons! {
     FragmentOverlap = "fragment-overlap",
     /// Its external address is another shard's: the datapath steered it wrongly.
     WrongShard = "wrong-shard",
+    /// From outside, and `filtering` keeps strangers away from that endpoint.
+    Filtered = "filtered",
+    /// `limits.inbound_sessions_per_mapping` reached.
+    LimitInboundMapping = "limit-inbound-mapping",
+    /// `limits.inbound_sessions_per_subscriber` reached.
+    LimitInboundSubscriber = "limit-inbound-subscriber",
+    /// `limits.inbound_rate_per_subscriber` exceeded.
+    LimitInboundRate = "limit-inbound-rate",
 }
 
 impl Reason {

@@ -10,7 +10,7 @@ use crate::memory::Arena;
 use crate::timer::TICK;
 
 /// Kinds of [`Limit`], each reported on its own.
-const KINDS: usize = 7;
+pub(crate) const KINDS: usize = 16;
 
 /// One internal address with at least one mapping.
 #[derive(FromZeros, Clone, Copy, Debug)]
@@ -28,12 +28,17 @@ pub(crate) struct Subscriber {
     credit: u32,
     /// The tick at which `credit` was right.
     credited: u32,
+    /// Sessions that the outside has opened.
+    inbound: u32,
+    /// Of those what `credit` and `credited` are of all.
+    inbound_credit: u32,
+    inbound_credited: u32,
+    reserved: [u32; 5],
     /// 1 + the tick at which a limit of each kind was last reported, 0: never.
     reported: [u32; KINDS],
-    reserved: u32,
 }
 
-const _: () = assert!(size_of::<Subscriber>() == 64);
+const _: () = assert!(size_of::<Subscriber>() == 128);
 
 /// Ticks of a second.
 const TICKS_PER_SECOND: u32 = (1_000 / TICK.as_millis()) as u32;
@@ -47,8 +52,11 @@ impl Subscriber {
             sessions: 0,
             credit: limits.session_rate_per_subscriber.saturating_mul(TICKS_PER_SECOND),
             credited: now,
+            inbound: 0,
+            inbound_credit: limits.inbound_rate_per_subscriber.saturating_mul(TICKS_PER_SECOND),
+            inbound_credited: now,
+            reserved: [0; 5],
             reported: [0; KINDS],
-            reserved: 0,
         }
     }
 
@@ -68,7 +76,7 @@ impl Subscriber {
             return Err(Limit::SessionsPerSubscriber);
         }
         let rate = limits.session_rate_per_subscriber;
-        if rate != 0 && self.credit_at(now, rate) < sessions * TICKS_PER_SECOND {
+        if rate != 0 && earned(self.credit, self.credited, now, rate) < sessions * TICKS_PER_SECOND {
             return Err(Limit::SessionRate);
         }
         Ok(())
@@ -79,15 +87,38 @@ impl Subscriber {
         self.sessions += 1;
         let rate = limits.session_rate_per_subscriber;
         if rate != 0 {
-            self.credit = self.credit_at(now, rate).saturating_sub(TICKS_PER_SECOND);
+            self.credit = earned(self.credit, self.credited, now, rate).saturating_sub(TICKS_PER_SECOND);
             self.credited = now;
         }
     }
 
-    /// A tick earns `rate`, a session costs the ticks of a second, a second's worth may be saved.
-    fn credit_at(&self, now: u32, rate: u32) -> u32 {
-        let earned = now.saturating_sub(self.credited).saturating_mul(rate);
-        self.credit.saturating_add(earned).min(rate.saturating_mul(TICKS_PER_SECOND))
+    /// Whether the outside may open one more session to it (N10).
+    pub(crate) fn may_be_reached(&self, limits: &Limits, now: u32) -> Result<(), Limit> {
+        let most = limits.inbound_sessions_per_subscriber;
+        if most != 0 && self.inbound >= most {
+            return Err(Limit::InboundPerSubscriber);
+        }
+        let rate = limits.inbound_rate_per_subscriber;
+        if rate != 0 && earned(self.inbound_credit, self.inbound_credited, now, rate) < TICKS_PER_SECOND {
+            return Err(Limit::InboundRate);
+        }
+        Ok(())
+    }
+
+    /// The outside has opened a session to it.
+    pub(crate) fn reached(&mut self, limits: &Limits, now: u32) {
+        self.inbound += 1;
+        let rate = limits.inbound_rate_per_subscriber;
+        if rate != 0 {
+            let credit = earned(self.inbound_credit, self.inbound_credited, now, rate);
+            self.inbound_credit = credit.saturating_sub(TICKS_PER_SECOND);
+            self.inbound_credited = now;
+        }
+    }
+
+    /// A session that the outside had opened is over.
+    pub(crate) fn left(&mut self) {
+        self.inbound = self.inbound.saturating_sub(1);
     }
 
     pub(crate) fn take_port(&mut self, protocol: Protocol) {
@@ -106,6 +137,12 @@ impl Subscriber {
     pub(crate) fn report(&mut self, limit: Limit, interval: u32, now: u32) -> bool {
         report(&mut self.reported[limit as usize], interval, now)
     }
+}
+
+/// A tick earns `rate`, a session costs the ticks of a second, a second's worth may be saved.
+fn earned(credit: u32, credited: u32, now: u32, rate: u32) -> u32 {
+    let earned = now.saturating_sub(credited).saturating_mul(rate);
+    credit.saturating_add(earned).min(rate.saturating_mul(TICKS_PER_SECOND))
 }
 
 /// Whether something last reported at `last - 1` (0: never) is to be reported again; notes it if so.

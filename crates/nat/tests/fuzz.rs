@@ -78,9 +78,11 @@ impl Ledger {
         assert!(event.at <= now, "{event:?} is told at {now:?}, before it happened");
         let is_new = match event.kind {
             EventKind::MappingCreated(id) => {
+                let behaviour = self.config.mapping.behaviour;
+                let one = behaviour == nat::config::Behaviour::EndpointIndependent;
                 let taken = self.mappings.iter().any(|other| {
                     other.protocol == id.protocol
-                        && (other.external == id.external || other.internal == id.internal)
+                        && (other.external == id.external || one && other.internal == id.internal)
                 });
                 assert!(!taken, "{id:?} shares an endpoint with another mapping");
                 self.mappings.insert(id)
@@ -499,7 +501,17 @@ fn configs() -> Vec<Config> {
     one.limits.subscribers = 1;
     one.fragments.datagrams = 1;
     let large = config_with(&["192.0.2.1", "192.0.2.2", "192.0.2.3"], 1_024..=65_535);
-    vec![large, tight, rated, sharded, one, extreme()]
+    use nat::config::Behaviour::{AddressAndPortDependent, AddressDependent};
+    let mut strict = large.clone();
+    (strict.filtering.tcp, strict.filtering.udp) = (AddressDependent, AddressAndPortDependent);
+    strict.mapping.behaviour = AddressDependent;
+    let mut guarded = large.clone();
+    guarded.filtering.protocol_independent = true;
+    guarded.limits.inbound_sessions_per_mapping = 1;
+    guarded.limits.inbound_sessions_per_subscriber = 3;
+    let mut slow = large.clone();
+    slow.limits.inbound_rate_per_subscriber = 1;
+    vec![large, tight, rated, sharded, one, strict, guarded, slow, extreme()]
 }
 
 /// The largest of every number that is allowed, but for those that cost memory.

@@ -39,6 +39,7 @@
 pub mod acceptability;
 pub mod address;
 pub mod isn;
+pub mod path_mtu;
 pub mod paws;
 pub mod port_selection;
 pub mod reset;

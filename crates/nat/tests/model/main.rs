@@ -6,6 +6,7 @@
 //! packet.
 
 mod failing;
+mod filter;
 mod fragments;
 mod icmp;
 mod nat;
@@ -100,7 +101,7 @@ fn act(world: &mut World, step: &Step) -> Result<(), String> {
     }
 }
 
-// covers: N1, N2, N16, N18, N19, B3, B4, B7, B10
+// covers: N1, N2, N8, N10, N11, N16, N18, N19, B3, B4, B7, B10
 // covers: B1.4787-1, B1.4787-2, B1.4787-3, B1.4787-3a, B1.4787-6, B1.4787-6a, B1.4787-8, B1.4787-9
 // covers: B1.4787-9a, B1.4787-11, B1.4787-12, B1.4787-12a, B1.4787-12b, B1.4787-13, B1.4787-13a, B1.4787-14
 // covers: B1.5382-1, B1.5382-2, B1.5382-3, B1.5382-7, B1.5382-8, B1.5382-8a, B1.5382-9, B1.5382-10

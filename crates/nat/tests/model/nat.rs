@@ -25,6 +25,10 @@ pub(crate) struct Model {
     pub(crate) tick: u64,
     pub(crate) sessions: Vec<Session>,
     pub(crate) mappings: Vec<MappingId>,
+    /// What of the remote endpoint each of them depends on.
+    pub(crate) remotes: BTreeMap<MappingId, Endpoint>,
+    /// A mapping that leaves the engine no choice.
+    pub(crate) given: Option<MappingId>,
     /// Ports that are not given out before a tick, in the order in which they were freed.
     pub(crate) held: Vec<(u64, Protocol, Endpoint)>,
     pub(crate) subscribers: BTreeMap<Ipv4Addr, Subscriber>,
@@ -60,6 +64,8 @@ pub(crate) struct Subscriber {
     pub(crate) external: Ipv4Addr,
     /// Tenths of sessions that it may open at once, and the tick when that was right.
     pub(crate) credit: (u64, u64),
+    /// The same of those that the outside may open.
+    pub(crate) inbound_credit: (u64, u64),
     pub(crate) reported: BTreeMap<usize, u64>,
 }
 
@@ -141,6 +147,8 @@ impl Model {
             tick: now.as_nanos() / TICK,
             sessions: Vec::new(),
             mappings: Vec::new(),
+            remotes: BTreeMap::new(),
+            given: None,
             held: Vec::new(),
             subscribers: BTreeMap::new(),
             reported: BTreeMap::new(),
@@ -220,6 +228,7 @@ impl Model {
 
     pub(crate) fn delete_mapping(&mut self, id: MappingId, tick: u64) {
         self.mappings.retain(|other| *other != id);
+        self.remotes.remove(&id);
         self.event(tick, EventKind::MappingDeleted(id));
         // RFC 6888 REQ-8: not for somebody else at once. TCP's state machine has held the port already.
         let hold = ticks(self.config.ports.hold);
@@ -323,7 +332,7 @@ impl Model {
         }
         let mapping = match session {
             Some(index) => self.sessions[index].id.mapping,
-            None => self.plan_mapping(protocol, internal)?,
+            None => self.plan_mapping(protocol, internal, remote)?,
         };
         let own = SessionId { mapping, remote, opened_from: OpenedFrom::Inside };
         let Some(other) = hairpin.then(|| self.other_side(mapping, remote)) else {
@@ -349,7 +358,15 @@ impl Model {
             check_opens(parsed)?;
             let already =
                 news.iter().filter(|new| new.mapping.internal.address == other.mapping.internal.address);
-            self.may_open(other.mapping.internal.address, false, protocol, already.count() as u64)?;
+            let already = already.count() as u64;
+            if !self.is_told(mapping) {
+                // By the endpoint that it drew it may have met a session that was there already.
+                return Err(self.believed());
+            }
+            self.admit(other.mapping, other.remote)?;
+            self.may_open(other.mapping.internal.address, false, protocol, already)?;
+            self.may_be_reached(other.mapping)?;
+            self.check_tuple(other)?;
         }
         self.check_room(news.len())?;
         news.into_iter().for_each(|new| self.open(new));
@@ -379,11 +396,10 @@ impl Model {
         }
         self.check_own(external.address)?;
         self.fit(parsed, offload, from, Realm::Inside)?;
-        // Endpoint-independent filtering: whoever knows the mapping may use it (RFC 4787 REQ-8).
-        let mapping = self.mapping_at(protocol, external).ok_or(Reason::NoMapping)?;
+        let mapping = self.plan_inbound(protocol, external, remote, session.is_none())?;
         let id = SessionId { mapping, remote, opened_from: OpenedFrom::Outside };
         if session.is_none() {
-            self.may_open(mapping.internal.address, false, protocol, 1)?;
+            self.check_tuple(id)?;
             self.check_room(1)?;
             self.open(id);
         }
@@ -394,15 +410,32 @@ impl Model {
 
     /// Without the identifier that the engine drew, which of these refused the packet is its word.
     pub(crate) fn believed(&self) -> Refusal {
-        let limits = [Limit::Sessions, Limit::SessionsPerSubscriber, Limit::SessionRate];
+        use Limit::{
+            InboundPerMapping, InboundPerSubscriber, InboundRate, SessionRate, Sessions,
+            SessionsPerSubscriber,
+        };
+        let limits = [
+            Sessions,
+            SessionsPerSubscriber,
+            SessionRate,
+            InboundPerMapping,
+            InboundPerSubscriber,
+            InboundRate,
+        ];
         let limit = limits.into_iter().find(|limit| Some(limit.reason()) == self.refused);
-        limit.map_or(Refusal::Reason(Reason::NoMapping), Refusal::Limit)
+        let filtered = self.refused.filter(|reason| *reason == Reason::Filtered);
+        limit.map_or(Refusal::Reason(filtered.unwrap_or(Reason::NoMapping)), Refusal::Limit)
+    }
+
+    /// Whether the external endpoint is the engine's: of a packet that it refused, its choice is not known.
+    pub(crate) fn is_told(&self, mapping: MappingId) -> bool {
+        self.mappings.contains(&mapping) || self.refused.is_none()
     }
 
     /// A query whose identifier the engine drew and did not tell, because nobody has that one at
     /// `remote`. To its own address it cannot miss.
     pub(crate) fn may_miss(&self, mapping: MappingId, remote: Endpoint) -> bool {
-        let told = self.mappings.contains(&mapping) || self.refused.is_none();
+        let told = self.is_told(mapping);
         let free = |address| self.free_ports(Protocol::Icmp, address, 0..=u16::MAX) > 0;
         !told
             && match self.subscribers.get(&mapping.internal.address) {
@@ -436,7 +469,7 @@ impl Model {
             let legal = match self.choices.iter().position(|choice| *choice == mapping) {
                 Some(at) => {
                     self.choices.remove(at);
-                    self.check_choice(mapping)
+                    if self.given == Some(mapping) { Ok(()) } else { self.check_choice(mapping) }
                 }
                 None => Err(format!(
                     "no mapping for {} {}, though it may have one",
@@ -447,11 +480,14 @@ impl Model {
                 self.fault.get_or_insert(why);
             }
             self.mappings.push(mapping);
+            self.remotes.insert(mapping, self.masked(id.remote));
+            let inbound_credit = (self.inbound_credit(address), self.tick);
             let credit = (self.credit(address), self.tick);
             let external = mapping.external.address;
             self.subscribers.entry(address).or_insert(Subscriber {
                 external,
                 credit,
+                inbound_credit,
                 reported: BTreeMap::new(),
             });
             self.event(self.tick, EventKind::MappingCreated(mapping));
@@ -459,6 +495,12 @@ impl Model {
         let credit = (self.credit(address).saturating_sub(10), self.tick);
         if let Some(subscriber) = self.subscribers.get_mut(&address) {
             subscriber.credit = credit;
+        }
+        if id.opened_from == OpenedFrom::Outside {
+            let credit = (self.inbound_credit(address).saturating_sub(10), self.tick);
+            if let Some(subscriber) = self.subscribers.get_mut(&address) {
+                subscriber.inbound_credit = credit;
+            }
         }
         let phase = (mapping.protocol == Protocol::Tcp).then_some(Phase::Opening);
         self.sessions.push(Session { id, phase, last_seen: self.tick });

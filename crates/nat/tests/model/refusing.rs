@@ -83,11 +83,10 @@ impl Model {
         &mut self,
         protocol: Protocol,
         internal: Endpoint,
+        remote: Endpoint,
     ) -> Result<MappingId, Refusal> {
         let address = internal.address;
-        // RFC 4787 REQ-1: the same one whatever the remote.
-        let known = self.mappings.iter().find(|id| id.protocol == protocol && id.internal == internal);
-        if let Some(&id) = known {
+        if let Some(id) = self.mapping_for(protocol, internal, remote) {
             self.may_open(address, false, protocol, 1)?;
             return Ok(id);
         }

@@ -5,7 +5,10 @@ use std::ops::RangeInclusive;
 use std::time::Duration;
 
 use hairpin_nat::Config;
-use hairpin_nat::config::{Fragments, Gateway, Limits, Mtu, Pool, PortSelection, Shard, TcpTimeouts, Udp};
+use hairpin_nat::config::{
+    Behaviour, Filtering, Fragments, Gateway, Limits, MappingBehaviour, Mtu, Pool, PortSelection, Shard,
+    TcpTimeouts, Udp,
+};
 use proptest::prelude::*;
 use proptest::sample::select;
 use rules::port_selection::Algorithm;
@@ -66,8 +69,10 @@ fn tcp() -> impl Strategy<Value = TcpTimeouts> {
 fn limits() -> impl Strategy<Value = Limits> {
     let rate = prop_oneof![3 => Just(0), 1 => select(&[1u32, 2, 3][..])];
     let of_engine = (limit(&[2, 5, 8]), limit(&[2, 5, 8]), limit(&[1, 2]));
-    (of_engine, limit(&[1, 2, 3]), limit(&[1, 2, 3, 5]), rate, time(&[1_000, 60_000])).prop_map(
-        |((sessions, mappings, subscribers), ports, of_subscriber, rate, report_interval)| Limits {
+    let few = || prop_oneof![4 => Just(0u32), 1 => select(&[1u32, 2, 3][..])];
+    let inbound = (few(), few(), few());
+    (of_engine, limit(&[1, 2, 3]), limit(&[1, 2, 3, 5]), rate, inbound, time(&[1_000, 60_000])).prop_map(
+        |((sessions, mappings, subscribers), ports, of_subscriber, rate, inbound, report_interval)| Limits {
             sessions,
             mappings,
             subscribers,
@@ -75,7 +80,28 @@ fn limits() -> impl Strategy<Value = Limits> {
             sessions_per_subscriber: of_subscriber,
             session_rate_per_subscriber: rate,
             report_interval,
+            inbound_sessions_per_mapping: inbound.0,
+            inbound_sessions_per_subscriber: inbound.1,
+            inbound_rate_per_subscriber: inbound.2,
             ..Limits::default()
+        },
+    )
+}
+
+fn behaviour() -> impl Strategy<Value = Behaviour> {
+    use Behaviour::{AddressAndPortDependent, AddressDependent, EndpointIndependent};
+    prop_oneof![3 => Just(EndpointIndependent), 1 => Just(AddressDependent), 1 => Just(AddressAndPortDependent)]
+}
+
+fn filtering() -> impl Strategy<Value = Filtering> {
+    let ports: &[Vec<RangeInclusive<u16>>] = &[vec![], vec![], vec![1_000..=1_023, 1_026..=1_026]];
+    (behaviour(), behaviour(), select(ports.to_vec()), select(ports.to_vec()), any::<bool>()).prop_map(
+        |(tcp, udp, tcp_ports, udp_ports, protocol_independent)| Filtering {
+            tcp,
+            udp,
+            tcp_ports,
+            udp_ports,
+            protocol_independent,
         },
     )
 }
@@ -107,7 +133,8 @@ pub(crate) fn config() -> impl Strategy<Value = Config> {
         errors,
         shard,
     );
-    (pools(), ports(), tcp(), limits(), fragments(), rest).prop_map(
+    let outside = (behaviour(), filtering());
+    (pools(), ports(), tcp(), limits(), fragments(), rest, outside).prop_map(
         |(
             pools,
             ports,
@@ -115,6 +142,7 @@ pub(crate) fn config() -> impl Strategy<Value = Config> {
             limits,
             fragments,
             (udp, icmp_timeout, inside, outside, mss_clamp, errors, shard),
+            (behaviour, filtering),
         )| {
             let prefix = ipnet::Ipv4Net::new_assert(Ipv4Addr::new(10, 0, 0, 0), 24);
             let mut config = Config::new(vec![prefix], pools);
@@ -122,6 +150,8 @@ pub(crate) fn config() -> impl Strategy<Value = Config> {
             config.gateway =
                 Gateway { inside: Ipv4Addr::new(10, 0, 0, 254), outside: Ipv4Addr::new(198, 51, 100, 200) };
             config.ports = ports;
+            config.mapping = MappingBehaviour { behaviour, ..MappingBehaviour::default() };
+            config.filtering = filtering;
             config.tcp = tcp;
             config.udp = Udp { timeout: udp.0, inbound_refresh: udp.1, ..Udp::default() };
             config.icmp_timeout = icmp_timeout;

@@ -104,7 +104,7 @@ impl Ends {
             Flow::Wild { outside, protocol, source, port: from, destination, other_port } => Self {
                 from: if outside { Arrival::Outside } else { Arrival::Inside },
                 protocol,
-                source: Endpoint::new(anybody(source), port(from)),
+                source: Endpoint::new(anybody(source), if from == 8 { 0 } else { port(from) }),
                 destination: Endpoint::new(anybody(destination), port(other_port)),
             },
         }
