@@ -127,7 +127,7 @@ impl Engine {
     #[inline(always)]
     fn stage(&self, packet: &Packet<'_>) -> Result<Brief, Malformed> {
         let parsed = Parsed::parse(packet.data, trust(packet))?;
-        let mut brief = Brief::new(&parsed, packet.from, packet.offload.checksum);
+        let mut brief = Brief::new(&parsed, packet.data, packet.from, packet.offload.checksum);
         brief.hash = self.key.flow(brief.flow);
         self.flows.prefetch(brief.hash, 0);
         Ok(brief)
@@ -148,6 +148,9 @@ impl Engine {
             Ok(_) => self.handle_uncommon(packet, arrival),
             Err(malformed) => Err((*malformed).into()),
         };
+        if !self.resets.is_empty() {
+            self.end_resets();
+        }
         match outcome {
             Ok(verdict) => {
                 self.count(arrival, verdict);
@@ -245,6 +248,7 @@ impl Engine {
         }
         let rewrite = session.rewrite(realm);
         let fit = self.fit(arrival, packet, brief, realm.other())?;
+        self.judge(index, realm, brief)?;
         self.touch(index, realm, brief);
         Ok(Decision { route: Route::To(realm.other()), rewrite, fit })
     }
@@ -255,15 +259,18 @@ impl Engine {
         if brief.is_udp && !self.config.udp.inbound_refresh && realm == Realm::Outside {
             return;
         }
+        if !self.follow(index, realm, brief) {
+            return;
+        }
         let session = &mut self.sessions.lines_mut()[index as usize];
         if session.track(realm, Segment::from_flags(brief.flags), self.tick) {
-            self.hasten(index);
+            self.moved(index);
         }
     }
 
     /// Session `index` has changed its timer.
     #[cold]
-    fn hasten(&mut self, index: u32) {
+    pub(crate) fn hasten(&mut self, index: u32) {
         let deadline = self.sessions.lines()[index as usize].deadline(&self.timers);
         self.wheel.hasten(self.sessions.lines_mut(), index, deadline);
     }
@@ -297,6 +304,10 @@ impl Engine {
             && let Some(limit) = self.config.mss_clamp
         {
             crate::mss::clamp(packet.data, brief, packet.offload.checksum, limit);
+        }
+        if decision.rewrite.shift != 0 && brief.has_ports && !brief.is_udp {
+            let (checksum, realm) = (packet.offload.checksum, arrival.realm());
+            self.apply_shift(packet.data, brief, checksum, realm, decision.rewrite.shift);
         }
         decision.rewrite.apply(packet.data, brief, packet.offload.checksum, arrival.age());
         match decision.fit {

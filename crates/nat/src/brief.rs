@@ -9,6 +9,7 @@ use wire::{Fragment, Options, Packet as Parsed, Transport};
 
 use crate::batch::ends;
 use crate::hash::Flow;
+use crate::tcp::Seen;
 use crate::{Checksum, Realm};
 
 /// There is no such field.
@@ -42,11 +43,15 @@ pub(crate) struct Brief {
     pub(crate) is_udp: bool,
     /// It is an ICMP reply.
     pub(crate) is_reply: bool,
+    /// It is a whole TCP segment, so that its numbers are all there.
+    pub(crate) is_tcp: bool,
+    /// Its numbers, if it is.
+    pub(crate) seen: Seen,
 }
 
 impl Brief {
     #[inline(always)]
-    pub(crate) fn new(parsed: &Parsed, realm: Realm, checksum: Checksum) -> Self {
+    pub(crate) fn new(parsed: &Parsed, data: &[u8], realm: Realm, checksum: Checksum) -> Self {
         let mut brief = Self {
             flow: Flow { addresses: 0, ports: 0 },
             hash: 0,
@@ -63,6 +68,8 @@ impl Brief {
             dont_fragment: parsed.dont_fragment,
             is_udp: false,
             is_reply: false,
+            is_tcp: false,
+            seen: Seen::default(),
         };
         match parsed.transport {
             Transport::Tcp { flags, header_len, .. } => {
@@ -70,6 +77,13 @@ impl Brief {
                 brief.flags = flags;
                 brief.checksum_at = 16;
                 brief.has_ports = true;
+                if parsed.fragment == Fragment::Whole
+                    && let Some(segment) =
+                        data.get(usize::from(parsed.header_len)..usize::from(parsed.total_len))
+                {
+                    brief.is_tcp = true;
+                    brief.seen = Seen::read(segment, header_len, flags);
+                }
             }
             Transport::Udp { has_checksum, .. } => {
                 // A checksum of 0 says that there is none (RFC 768), and stays that way.

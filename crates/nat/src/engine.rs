@@ -7,17 +7,19 @@ use rules::Instant;
 use rules::port_selection::Selector;
 use rules::tracking::Timer;
 
-use crate::config::{Config, ConfigError};
+use crate::config::{Config, ConfigError, TimeWaitPolicy};
 use crate::event::{MappingId, SessionId};
 use crate::filter::Permits;
 use crate::fragment::Followed;
 use crate::hash::HashKey;
 use crate::mapping::Mappings;
+use crate::memory::Arena;
 use crate::output::Output;
 use crate::pool::Pool;
 use crate::session::{ICMP_TIMER, Sessions, Timers, UDP_TIMER};
 use crate::subscriber::Subscribers;
 use crate::table::Table;
+use crate::tcp::{Line, Resting, Shifts, Tombstones};
 use crate::timer::{Wheel, start_of, tick_of, ticks};
 use crate::{Counters, Event, Transmit};
 
@@ -40,6 +42,18 @@ pub struct Engine {
     /// Both directions of every session, by their tuples.
     pub(crate) flows: Table,
     pub(crate) sessions: Sessions,
+    /// What is followed of TCP sessions, by the session's index.
+    pub(crate) lines: Arena<Line>,
+    /// Some segment may be refused for its numbers.
+    pub(crate) judges: bool,
+    /// The ends of connections are remembered.
+    pub(crate) remembers: bool,
+    pub(crate) tombstones: Tombstones,
+    pub(crate) shifts: Shifts,
+    /// Who may lose a port.
+    pub(crate) resting: Resting,
+    /// Sessions that the packet under way ends.
+    pub(crate) resets: Vec<u32>,
     /// Mappings by protocol and internal endpoint.
     pub(crate) endpoints: Table,
     pub(crate) mappings: Mappings,
@@ -79,6 +93,7 @@ impl Engine {
         let (sessions, mappings) = (out_of_memory("limits.sessions"), out_of_memory("limits.mappings"));
         let subscribers = out_of_memory("limits.subscribers");
         let tick = tick_of(now);
+        let pool = Pool::new(config, ticks(config.ports.hold)).map_err(out_of_memory("pool"))?;
         Ok(Self {
             inside: Prefixes::new(&config.inside),
             timers: timers(config),
@@ -90,11 +105,18 @@ impl Engine {
             tick,
             flows: Table::new(limits.sessions as usize * 2).map_err(sessions)?,
             sessions: Sessions::new(limits.sessions).map_err(sessions)?,
+            lines: Arena::hot(limits.sessions as usize).map_err(sessions)?,
+            judges: config.tcp_checks.paws || config.tcp_checks.time_wait == TimeWaitPolicy::Rfc6191,
+            remembers: remembered(config) > 0,
+            tombstones: Tombstones::new(remembered(config)).map_err(out_of_memory("limits.tombstones"))?,
+            shifts: Shifts::new(shifted(config)).map_err(out_of_memory("limits.tombstones"))?,
+            resting: Resting::new(shifted(config), pool.addresses()),
+            resets: Vec::new(),
             endpoints: Table::new(limits.mappings as usize).map_err(mappings)?,
             mappings: Mappings::new(limits.mappings).map_err(mappings)?,
             hosts: Table::new(limits.subscribers as usize).map_err(subscribers)?,
             subscribers: Subscribers::new(limits.subscribers).map_err(subscribers)?,
-            pool: Pool::new(config, ticks(config.ports.hold)).map_err(out_of_memory("pool"))?,
+            pool,
             wheel: Wheel::new(tick),
             fragments: Followed::new(config.fragments),
             reported: [0; crate::subscriber::KINDS],
@@ -167,13 +189,13 @@ impl Engine {
 pub(crate) fn memory_bound(config: &Config) -> u64 {
     /// Of each engine: its wheel and stages (0.1 MiB); what one call may leave to be polled, which are
     /// the events of so many ended sessions (1 MiB) and a batch of the longest packets cut into pieces
-    /// (6 MiB); the unused part of the last huge page of each hot table (12 MiB).
-    const FIXED: u64 = 20 << 20;
+    /// (6 MiB); the unused part of the last huge page of each hot table (14 MiB).
+    const FIXED: u64 = 22 << 20;
     let limits = &config.limits;
     let (sessions, mappings) = (u64::from(limits.sessions), u64::from(limits.mappings));
     let subscribers = u64::from(limits.subscribers);
     FIXED * u64::from(config.shard.count.max(1))
-        + sessions * Sessions::OCTETS
+        + sessions * (Sessions::OCTETS + size_of::<Line>() as u64)
         + Table::octets(sessions * 2)
         + mappings * Mappings::OCTETS
         + Table::octets(mappings)
@@ -183,6 +205,23 @@ pub(crate) fn memory_bound(config: &Config) -> u64 {
         + u64::from(config.ports.hold_max) * Pool::HELD_OCTETS
         + Followed::octets(&config.fragments)
         + Permits::octets(config)
+        + Tombstones::octets(remembered(config).into())
+        + u64::from(shifted(config)) * Shifts::OCTETS
+        + match shifted(config) {
+            0 => 0,
+            tombstones => Resting::octets(tombstones.into(), config.external_addresses()),
+        }
+}
+
+/// Connections whose end is remembered.
+fn remembered(config: &Config) -> u32 {
+    let checks = &config.tcp_checks;
+    if checks.resend_last_ack || checks.monotonic_rewrite { config.limits.tombstones } else { 0 }
+}
+
+/// Connections whose numbers can be changed at one time.
+fn shifted(config: &Config) -> u32 {
+    if config.tcp_checks.monotonic_rewrite { config.limits.tombstones } else { 0 }
 }
 
 fn timers(config: &Config) -> Timers {

@@ -81,6 +81,13 @@ impl From<Realm> for OpenedFrom {
 pub enum DeleteReason {
     /// It was idle for the time that its state allows.
     Idle,
+    /// A RST that its receiver believes (`tcp.rst`).
+    Reset,
+    /// A SYN has ended TIME-WAIT (`tcp.time_wait`); the session that begins with it is told next.
+    Reopened,
+    /// In TIME-WAIT; its port was given to another session because no other was free
+    /// (`tcp.monotonic_rewrite`).
+    Reused,
 }
 
 /// A limit that refused something.

@@ -54,6 +54,8 @@ impl Engine {
             }
             session.set_state(next);
             session.last_seen = deadline;
+            // The time for which they were silent is forgotten with this.
+            self.lines[index as usize].forget_timestamps();
         }
     }
 
@@ -67,6 +69,8 @@ impl Engine {
         if let Some(partner) = session.partner() {
             self.sessions.lines_mut()[partner as usize].set_partner(None);
         }
+        self.bury(index, &session, tick, reason);
+        self.shifts.remove(session.shift());
         self.sessions.remove(index);
         self.subscribers.get_mut(session.subscriber).sessions -= 1;
         self.output.event(tick, EventKind::SessionDeleted(session.id(), reason));

@@ -192,16 +192,16 @@ impl Engine {
         if taken.is_some() { Err(Reason::Filtered) } else { Ok(()) }
     }
 
-    /// A session begins: who has opened it counts.
+    /// A session begins, or begins anew: who has opened it counts.
     #[inline(always)]
-    pub(crate) fn note_opening(&mut self, new: &NewSession) {
-        if new.opened_from == OpenedFrom::Outside {
-            let mapping = self.mappings.get_mut(new.mapping);
+    pub(crate) fn note_opening(&mut self, session: &Session) {
+        if session.opened_from() == OpenedFrom::Outside {
+            let mapping = self.mappings.get_mut(session.mapping);
             mapping.inbound = mapping.inbound.saturating_add(1);
-            self.subscribers.get_mut(new.subscriber).reached(&self.config.limits, self.tick);
+            self.subscribers.get_mut(session.subscriber).reached();
         } else if self.permits.0.is_some() {
-            let remote = new.remote.address.to_bits();
-            self.permits.add(self.key.permit(new.mapping, remote), new.mapping, remote);
+            let remote = session.remote().address.to_bits();
+            self.permits.add(self.key.permit(session.mapping, remote), session.mapping, remote);
         }
     }
 

@@ -24,6 +24,7 @@ impl Engine {
                 Guess::Entry(index) => {
                     brief.guess = Some(index);
                     prefetch(self.sessions.lines(), index as usize);
+                    self.prefetch_line(brief, index);
                 }
                 Guess::Further => {
                     self.flows.prefetch(brief.hash, 1);
@@ -40,6 +41,7 @@ impl Engine {
                 Guess::Entry(index) => {
                     brief.guess = Some(index);
                     prefetch(self.sessions.lines(), index as usize);
+                    self.prefetch_line(brief, index);
                 }
                 // Two buckets on is rare enough to wait for.
                 Guess::Further => {}
@@ -49,6 +51,14 @@ impl Engine {
         if new != 0 {
             self.foresee_new(stages, new);
         }
+    }
+
+    /// Asks for what is followed of session `index`. Of a session without one, line 0: there is no branch
+    /// to be guessed.
+    #[inline(always)]
+    fn prefetch_line(&self, brief: &Brief, index: u32) {
+        let mask = u32::from(brief.is_tcp).wrapping_neg();
+        prefetch(&self.lines, (index & mask) as usize);
     }
 
     /// The packets of a batch whose bit is set in `new` have no session yet.

@@ -248,7 +248,7 @@ impl Engine {
         let key = Key::of(arrival, packet.data, parsed);
         let (first, last, is_last) = extent(parsed);
         self.fragments.check(&key, (first, last, is_last))?;
-        let mut brief = Brief::new(parsed, arrival.realm(), packet.offload.checksum);
+        let mut brief = Brief::new(parsed, packet.data, arrival.realm(), packet.offload.checksum);
         match parsed.fragment {
             Fragment::Later { .. } => {
                 match self.fragments.datagrams.get(&key).and_then(|datagram| datagram.decided) {

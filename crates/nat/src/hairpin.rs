@@ -44,6 +44,9 @@ impl Engine {
         let other = self.other(protocol, external, remote, address)?;
         let new = self.new_session(protocol, internal, mapping, remote, OpenedFrom::Inside, true);
         let Other::New(target) = other else {
+            if let Other::Existing(partner) = other {
+                self.judge(partner, Realm::Outside, brief)?;
+            }
             self.check_room(&[new])?;
             let index = self.commit(mapping, new, brief)?;
             let partner = match other {
@@ -85,6 +88,7 @@ impl Engine {
         let address = match self.pool.owner(session.remote().address) {
             Some(Owner::Here(address)) => address,
             Some(Owner::Shard(shard)) => {
+                self.judge(index, Realm::Inside, brief)?;
                 self.touch(index, Realm::Inside, brief);
                 let rewrite = session.rewrite(Realm::Inside);
                 return Ok(Decision { route: Route::Shard(shard), rewrite, fit });
@@ -94,11 +98,15 @@ impl Engine {
         if let Some(partner) = session.partner()
             && self.settle(partner)
         {
+            self.judge(index, Realm::Inside, brief)?;
+            self.judge(partner, Realm::Outside, brief)?;
             self.touch(index, Realm::Inside, brief);
             return Ok(self.join(index, partner, brief, fit));
         }
         let (protocol, external) = (session.protocol(), session.external());
-        let partner = match self.other(protocol, external, session.remote(), address)? {
+        let other = self.other(protocol, external, session.remote(), address)?;
+        self.judge(index, Realm::Inside, brief)?;
+        let partner = match other {
             Other::Itself => index,
             Other::Existing(partner) => partner,
             Other::New(target) => {
@@ -116,6 +124,7 @@ impl Engine {
                 return Ok(self.decision(index, partner, fit));
             }
         };
+        self.judge(partner, Realm::Outside, brief)?;
         self.touch(index, Realm::Inside, brief);
         Ok(self.join(index, partner, brief, fit))
     }
@@ -171,6 +180,8 @@ impl Engine {
                 destination: back.destination,
                 ip: out.ip.and(back.ip),
                 transport: out.transport.and(back.transport),
+                // Between subscribers no numbers are changed.
+                shift: 0,
             },
             fit,
         }

@@ -18,6 +18,8 @@ use crate::pool::{Owner, Port};
 use crate::rewrite::{Rewrite, change, write_ip};
 use crate::session::Session;
 use crate::subscriber::report;
+use crate::tcp::Shifts;
+use crate::tcp::shift::{Numbers, Shift};
 use crate::{Endpoint, Offload, Packet, Protocol, Realm, Reason, Verdict};
 
 /// Destination unreachable and its codes (RFC 792, RFC 1191).
@@ -59,9 +61,9 @@ impl Engine {
             .map(|partner| self.sessions.lines()[partner as usize]);
         let route = self.error_route(realm, &session, partner.as_ref())?;
         let to = if let Route::To(to) = route { to } else { Realm::Inside };
-        let brief = Brief::new(parsed, realm, packet.offload.checksum);
+        let brief = Brief::new(parsed, packet.data, realm, packet.offload.checksum);
         let fit = self.fit(arrival, packet, &brief, to)?;
-        let translation = ErrorTranslation::new(realm, protocol, &session, partner.as_ref());
+        let translation = ErrorTranslation::new(realm, protocol, &session, partner.as_ref(), &self.shifts);
         translation.apply(packet.data, parsed, quote, arrival.age());
         if let Fit::Split(mtu) = fit {
             return self.split(packet, arrival, &brief, route, mtu);
@@ -235,10 +237,18 @@ struct ErrorTranslation {
     /// Where the error comes from.
     realm: Realm,
     quoted: Rewrite,
+    /// How the numbers of the quoted segment change.
+    shift: Option<(Shift, Numbers)>,
 }
 
 impl ErrorTranslation {
-    fn new(realm: Realm, protocol: Protocol, session: &Session, partner: Option<&Session>) -> Self {
+    fn new(
+        realm: Realm,
+        protocol: Protocol,
+        session: &Session,
+        partner: Option<&Session>,
+        shifts: &Shifts,
+    ) -> Self {
         // The quoted packet travelled the other way: its source is the error's destination.
         let own = session.rewrite(realm);
         let mut quoted = Rewrite { source: own.destination, destination: own.source, ..own };
@@ -252,7 +262,15 @@ impl ErrorTranslation {
             // One identifier: of the two translations the later one counts.
             quoted.destination.port = quoted.source.port;
         }
-        Self { protocol, realm, quoted }
+        let shift = (quoted.shift != 0).then(|| {
+            let shift = shifts.get(quoted.shift);
+            match realm {
+                // It quotes what came in, put back; outside it was not.
+                Realm::Inside => (shift, Numbers::Echoed),
+                Realm::Outside => (shift.reverse(), Numbers::Own),
+            }
+        });
+        Self { protocol, realm, quoted, shift }
     }
 
     fn apply(&self, data: &mut [u8], parsed: &Parsed, quote: &Quote, age: u8) {
@@ -293,10 +311,15 @@ impl ErrorTranslation {
                 2
             }
         };
+        let mut shifted = Delta::NONE;
+        if let (Some((shift, numbers)), Some(header)) = (self.shift, fields.data.get_mut(transport..)) {
+            shifted = shift.apply(header, numbers);
+            fields.delta = fields.delta.and(shifted);
+        }
         fields.change(transport + checksum, |field| match self.protocol {
             Protocol::Udp if field == 0 => 0,
             Protocol::Udp => self.quoted.transport.apply_udp(field),
-            Protocol::Tcp | Protocol::Icmp => self.quoted.transport.apply(field),
+            Protocol::Tcp | Protocol::Icmp => self.quoted.transport.and(shifted).apply(field),
         });
         fields.delta
     }

@@ -62,6 +62,7 @@ mod steering;
 mod subscriber;
 mod table;
 mod tags;
+mod tcp;
 mod timer;
 
 pub use config::{Config, ConfigError};

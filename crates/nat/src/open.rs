@@ -41,7 +41,10 @@ impl Engine {
     ) -> Result<Decision, Refusal> {
         let (protocol, source, destination) = brief.flow.ends().ok_or(Reason::Protocol)?;
         self.check_addresses(arrival, source, destination)?;
-        check_opens(brief)?;
+        if let Err(reason) = check_opens(brief) {
+            self.answer_fin(arrival, packet, brief);
+            return Err(reason.into());
+        }
         match arrival.realm() {
             Realm::Inside => {
                 self.undrawn = None;
@@ -121,10 +124,22 @@ impl Engine {
         if let Some(Owner::Here(address)) = target {
             return self.open_hairpin(protocol, internal, remote, address, brief, fit);
         }
-        let mapping = self.plan_mapping(protocol, internal, remote, 1)?;
+        let (mapping, victim) = match self.plan_mapping(protocol, internal, remote, 1) {
+            Ok(mapping) => (mapping, None),
+            Err(refusal) if target.is_some() => return Err(refusal),
+            Err(refusal) => {
+                let (mapping, victim) = self.plan_reuse(protocol, internal, remote, refusal)?;
+                (mapping, Some(victim))
+            }
+        };
         let new = self.new_session(protocol, internal, mapping, remote, OpenedFrom::Inside, target.is_some());
         self.check_room(from_ref(&new))?;
+        let shift = self.plan_shift(&new, victim, packet, brief)?;
+        if let Some(victim) = victim {
+            self.vacate(victim, mapping);
+        }
         let index = self.commit(mapping, new, brief)?;
+        self.set_shift(index, shift);
         let rewrite = self.sessions.lines()[index as usize].rewrite(Realm::Inside);
         let route = match target {
             Some(Owner::Shard(shard)) => Route::Shard(shard),
@@ -342,10 +357,16 @@ impl Engine {
             self.sessions.remove(index);
             return None;
         }
+        if new.protocol == Protocol::Tcp {
+            self.lines[index as usize].clear();
+        }
         self.mappings.get_mut(new.mapping).sessions += 1;
         self.subscribers.get_mut(new.subscriber).open_session(&self.config.limits, self.tick);
-        self.note_opening(new);
-        let session = &self.sessions.lines()[index as usize];
+        if new.opened_from == OpenedFrom::Outside {
+            self.subscribers.get_mut(new.subscriber).pay_inbound(&self.config.limits, self.tick);
+        }
+        let session = self.sessions.lines()[index as usize];
+        self.note_opening(&session);
         self.output.event(self.tick, EventKind::SessionCreated(session.id()));
         let deadline = session.deadline(&self.timers);
         self.wheel.file(self.sessions.lines_mut(), index, deadline);

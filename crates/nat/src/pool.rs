@@ -114,6 +114,11 @@ impl Pool {
         })
     }
 
+    /// How many external addresses this shard has.
+    pub(crate) fn addresses(&self) -> usize {
+        self.addresses.len()
+    }
+
     /// Whose external address `address` is, if it is one.
     pub(crate) fn owner(&self, address: Ipv4Addr) -> Option<Owner> {
         let number = self.ranges.number(address)?;

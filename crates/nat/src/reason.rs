@@ -109,6 +109,11 @@ reasons! {
     LimitInboundSubscriber = "limit-inbound-subscriber",
     /// `limits.inbound_rate_per_subscriber` exceeded.
     LimitInboundRate = "limit-inbound-rate",
+    /// A TCP segment older than what its receiver has taken already, by its timestamp or its sequence
+    /// number (`tcp.paws`).
+    OldDuplicate = "old-duplicate",
+    /// A SYN that does not end TIME-WAIT (RFC 6191, `tcp.time_wait`).
+    TimeWaitSyn = "time-wait-syn",
 }
 
 impl Reason {

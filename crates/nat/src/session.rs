@@ -54,7 +54,8 @@ pub(crate) struct Session {
     partner: u32,
     /// Links of the timer wheel.
     pub(crate) link: crate::timer::Link,
-    reserved: u32,
+    /// Where the shift of its numbers is (`tcp::shift`), 0: it has none.
+    shift: u32,
 }
 
 const _: () = assert!(size_of::<Session>() == 64);
@@ -142,7 +143,7 @@ impl Session {
             subscriber: new.subscriber,
             partner: 0,
             link: crate::timer::Link::default(),
-            reserved: 0,
+            shift: 0,
         }
     }
 
@@ -187,6 +188,14 @@ impl Session {
         self.partner = partner.map_or(0, |index| index + 1);
     }
 
+    pub(crate) fn shift(&self) -> u32 {
+        self.shift
+    }
+
+    pub(crate) fn set_shift(&mut self, place: u32) {
+        self.shift = place;
+    }
+
     /// The tuple of its packets in `realm`.
     #[inline(always)]
     pub(crate) fn flow(&self, realm: Realm) -> Flow {
@@ -224,6 +233,7 @@ impl Session {
             destination,
             ip: Delta::from_raw(self.ip_delta ^ turn),
             transport: Delta::from_raw(self.transport_delta ^ turn),
+            shift: self.shift,
         }
     }
 
@@ -237,6 +247,15 @@ impl Session {
             remote: self.remote(),
             opened_from: self.opened_from(),
         }
+    }
+
+    /// It begins anew on the same tuple.
+    pub(crate) fn reopen(&mut self, from: OpenedFrom) {
+        self.flags &= !OPENED_OUTSIDE;
+        if from == OpenedFrom::Outside {
+            self.flags |= OPENED_OUTSIDE;
+        }
+        self.set_state(State::Closed);
     }
 
     pub(crate) fn state(&self) -> State {

@@ -106,8 +106,12 @@ impl Subscriber {
     }
 
     /// The outside has opened a session to it.
-    pub(crate) fn reached(&mut self, limits: &Limits, now: u32) {
+    pub(crate) fn reached(&mut self) {
         self.inbound += 1;
+    }
+
+    /// What that costs of the rate; a tuple that is opened once more costs nothing.
+    pub(crate) fn pay_inbound(&mut self, limits: &Limits, now: u32) {
         let rate = limits.inbound_rate_per_subscriber;
         if rate != 0 {
             let credit = earned(self.inbound_credit, self.inbound_credited, now, rate);

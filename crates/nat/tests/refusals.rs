@@ -7,7 +7,7 @@ extern crate hairpin_nat as nat;
 mod common;
 
 use common::*;
-use nat::config::Shard;
+use nat::config::{Shard, TimeWaitPolicy};
 use nat::{Reason, Verdict};
 use wire::Malformed;
 use wire::tcp::Flags;
@@ -220,6 +220,18 @@ fn scenario(reason: Reason) -> Result<Scenario, Unreachable> {
             let mut world = open_world();
             world.inside(&udp(A, S).len(256).id(1).fragments(64)[2]).expect_held();
             in_world(world, Inside, &udp(A, S).len(256).id(1).fragments(64)[2])
+        }
+        Reason::OldDuplicate => {
+            let mut world = limited(|config| config.tcp_checks.paws = true);
+            world.outside(tcp(S, XA).len(100)).inward();
+            world.inside(tcp(A, S).acks(1_100)).out();
+            in_world(world, Outside, tcp(S, XA).seq(1_100u32.wrapping_sub(65_537)))
+        }
+        Reason::TimeWaitSyn => {
+            let mut world = limited(|config| config.tcp_checks.time_wait = TimeWaitPolicy::Rfc6191);
+            world.close(A, S);
+            world.events();
+            in_world(world, Inside, tcp(A, S).syn())
         }
         Reason::WrongShard => {
             let mut config = config_with(&["192.0.2.1", "192.0.2.2"], 1024..=65_535);

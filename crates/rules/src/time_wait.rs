@@ -31,6 +31,13 @@ pub enum SynInTimeWait {
     Drop,
 }
 
+impl SynInTimeWait {
+    /// The new incarnation may begin.
+    pub const fn is_accept(self) -> bool {
+        matches!(self, Self::Accept)
+    }
+}
+
 /// The row of RFC 6191's list that decided.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
 pub enum Row {

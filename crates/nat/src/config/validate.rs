@@ -10,7 +10,7 @@ use core::time::Duration;
 use ipnet::Ipv4Net;
 use rules::address::NOT_UNICAST;
 
-use super::{Config, ConfigError, Pool};
+use super::{Config, ConfigError, Pool, TimeWaitPolicy};
 
 /// External addresses of one gateway, all pools together. A /16: port bitmaps for more would take
 /// gigabytes before the first packet.
@@ -54,6 +54,7 @@ impl Config {
         findings.gateway("inside.address", self.gateway.inside);
         findings.gateway("outside.address", self.gateway.outside);
         findings.timers(self);
+        findings.tcp_checks(self);
         findings.limits(self);
         findings.fragments(self);
         findings.packets(self);
@@ -262,6 +263,20 @@ impl Findings {
             }
         } else if time > LONGEST {
             self.add(setting, format!("{} is too long", spoken(time)), "write \"720h\" or less");
+        }
+    }
+
+    fn tcp_checks(&mut self, config: &Config) {
+        let checks = &config.tcp_checks;
+        if checks.monotonic_rewrite && checks.time_wait != TimeWaitPolicy::Rfc6191 {
+            self.add(
+                "tcp.monotonic_rewrite",
+                "without tcp.time_wait = \"rfc6191\" nothing asks for numbers that go on",
+                "write tcp.time_wait = \"rfc6191\", or monotonic_rewrite = false",
+            );
+        }
+        if checks.monotonic_rewrite || checks.resend_last_ack {
+            self.count("limits.tombstones", config.limits.tombstones, 1, MAX_ENTRIES);
         }
     }
 

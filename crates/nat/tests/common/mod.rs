@@ -266,6 +266,24 @@ impl World {
     }
 }
 
+impl World {
+    /// An established connection is closed by `client` and comes to TIME-WAIT: its octets end at 1,001.
+    pub fn close(&mut self, client: impl End + Copy, server: impl End + Copy) -> Endpoint {
+        let external = self.external(Protocol::Tcp, client);
+        self.inside(tcp(client, server).fin()).expect_out(tcp(external, server).fin());
+        let fin = |to| tcp(server, to).fin().acks(1_001);
+        self.outside(fin(external)).expect_in(fin(client.end()));
+        let last = |from| tcp(from, server).seq(1_001).acks(1_001);
+        self.inside(last(client.end())).expect_out(last(external));
+        external
+    }
+
+    /// How many last ACKs, shifts there were.
+    pub fn counters(&self) -> &Counters {
+        self.engine.counters()
+    }
+}
+
 impl Outcome {
     /// It goes out as `expected`, with one hop less to live.
     pub fn expect_out(&self, expected: Pkt) -> &Self {

@@ -6,6 +6,7 @@ use wire::{Fragment, Packet as Parsed, Transport};
 
 use crate::nat::{Arrival, Model, Refusal, Route, Sent, ends_of, is_martian, ticks};
 use crate::octets::{self, Ends};
+use crate::tombs::Change;
 
 impl Model {
     /// RFC 5508 4: an error goes to whom its quote came from, and no session notices.
@@ -49,6 +50,8 @@ impl Model {
             }),
         };
         let id = self.sessions[index.ok_or(Reason::QuoteUnknown)?].id;
+        let shift = self.session(id).map_or((0, 0), |index| self.sessions[index].shift);
+        let change = Change::of(shift, from.realm(), true);
         let owner = self.owner(id.remote.address);
         let (route, quoted) = match (from, owner) {
             (Arrival::Outside, Some(_)) => return Err(Reason::SpoofedInside.into()),
@@ -72,7 +75,7 @@ impl Model {
         let cut = self.fit(parsed, Offload::default(), from, route.realm())?;
         // An internal router is hidden behind the external address (RFC 5508 REQ-5c).
         let outer = Ends { source: quoted.destination, destination: quoted.source };
-        *data = octets::translate_error(data, quoted, outer, from.age());
+        *data = octets::translate_error(data, quoted, outer, from.age(), change);
         Ok(self.emit(data, &mut Offload::default(), parsed, from, route, cut))
     }
 

@@ -9,12 +9,14 @@ mod failing;
 mod filter;
 mod fragments;
 mod icmp;
+mod judge;
 mod nat;
 mod octets;
 mod plan;
 mod refusing;
 mod settings;
 mod tcp;
+mod tombs;
 mod traffic;
 mod world;
 
@@ -52,6 +54,9 @@ struct Met {
     hairpinned: u64,
     errors_sent: u64,
     errors_limited: u64,
+    last_acks: u64,
+    shifted: u64,
+    reused: u64,
     sessions: u64,
     drops: BTreeMap<&'static str, u64>,
 }
@@ -65,6 +70,9 @@ impl Met {
         self.errors_sent += counters.icmp_errors_sent;
         self.errors_limited += counters.icmp_errors_limited;
         self.sessions += counters.sessions_deleted;
+        self.last_acks += counters.last_acks_sent;
+        self.shifted += counters.sessions_shifted;
+        self.reused += world.model.reused;
         for (reason, count) in counters.drops() {
             *self.drops.entry(reason.name()).or_default() += count;
         }
@@ -94,6 +102,10 @@ fn act(world: &mut World, step: &Step) -> Result<(), String> {
             world.wait(wait.max(0) as u64 * 1_000_000, tell)
         }
         &Step::Poll(times) => (0..times).try_for_each(|_| world.poll()),
+        Step::Life { ends, segments, plan } => {
+            let lives = plan::life(*ends, *segments, plan);
+            lives.iter().try_for_each(|plan| act(world, &Step::Batch(vec![plan.clone()])))
+        }
         &Step::Rekey(seed) => {
             world.engine.rekey([seed; 32]);
             Ok(())
@@ -131,6 +143,9 @@ fn the_engine_does_what_the_model_does() {
             // A generator that has lost its way would agree about everything.
             let missing = met.borrow().missing();
             assert!(cases < 2_000 || missing.is_empty(), "never met: {missing:?}");
+            let met = met.borrow();
+            let rare = [met.last_acks, met.shifted, met.reused];
+            assert!(cases < 2_000 || !rare.contains(&0), "never met: {met:?}");
         }
         Err(TestError::Fail(why, _)) => panic!("HAIRPIN_MODEL_SEED={seed}: {}", why.message()),
         Err(TestError::Abort(why)) => panic!("{}", why.message()),

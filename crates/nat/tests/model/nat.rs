@@ -12,8 +12,10 @@ use wire::tcp::Flags;
 use wire::{Fragment, Options, Packet as Parsed, Transport, Trust};
 
 use crate::fragments::Datagrams;
+use crate::judge::{Conn, Numbers};
 use crate::octets::{self, Ends};
 use crate::tcp::{Phase, Timer};
+use crate::tombs::{Change, Tomb};
 
 /// Nanoseconds of a tick.
 const TICK: u64 = 100_000_000;
@@ -44,6 +46,17 @@ pub(crate) struct Model {
     pub(crate) choices: VecDeque<MappingId>,
     /// Sessions that the engine has ended in this call, in its order.
     pub(crate) ended: Vec<SessionId>,
+    /// Connections that are over.
+    pub(crate) tombs: Vec<Tomb>,
+    /// As `errors`, for last ACKs.
+    pub(crate) acks: (u64, Instant),
+    /// How often a session came to TIME-WAIT, and lost its port there.
+    pub(crate) rests: u64,
+    pub(crate) reused: u64,
+    /// The numbers of the segment under way.
+    pub(crate) numbers: Option<Numbers>,
+    /// Sessions that it ends.
+    pub(crate) doomed: Vec<SessionId>,
     /// Why the engine has refused the packet under way.
     pub(crate) refused: Option<Reason>,
     /// What the engine did that is not allowed.
@@ -55,6 +68,12 @@ pub(crate) struct Session {
     pub(crate) id: SessionId,
     /// Of a TCP session.
     pub(crate) phase: Option<Phase>,
+    /// Its numbers.
+    pub(crate) conn: Conn,
+    /// What is added to them on their way out: to sequence numbers, to timestamps.
+    pub(crate) shift: (u32, u32),
+    /// Its turn among those in TIME-WAIT.
+    pub(crate) rested: u64,
     pub(crate) last_seen: u64,
 }
 
@@ -96,6 +115,8 @@ pub(crate) enum Route {
 pub(crate) struct Passage {
     pub(crate) route: Route,
     pub(crate) ends: Ends,
+    /// How its numbers change.
+    pub(crate) change: Option<Change>,
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -159,6 +180,12 @@ impl Model {
             sent: Vec::new(),
             choices: VecDeque::new(),
             ended: Vec::new(),
+            tombs: Vec::new(),
+            acks: (u64::from(config.icmp_errors_per_second) * 1_000_000_000, now),
+            rests: 0,
+            reused: 0,
+            numbers: None,
+            doomed: Vec::new(),
             refused: None,
             fault: None,
         }
@@ -216,10 +243,18 @@ impl Model {
         if let Some(next) = session.phase.and_then(Phase::timed_out) {
             session.phase = Some(next);
             session.last_seen = tick;
+            // How long they were silent is no longer known.
+            session.conn.iter_mut().for_each(|side| side.tsval = None);
             return;
         }
+        self.delete_session(index, tick, DeleteReason::Idle);
+    }
+
+    pub(crate) fn delete_session(&mut self, index: usize, tick: u64, reason: DeleteReason) {
+        self.bury(index, tick, reason);
         let id = self.sessions.remove(index).id;
-        self.event(tick, EventKind::SessionDeleted(id, DeleteReason::Idle));
+        self.reused += u64::from(reason == DeleteReason::Reused);
+        self.event(tick, EventKind::SessionDeleted(id, reason));
         // RFC 7857 11: a mapping ends with its last session.
         if !self.sessions.iter().any(|other| other.id.mapping == id.mapping) {
             self.delete_mapping(id.mapping, tick);
@@ -264,6 +299,7 @@ impl Model {
                 return Verdict::Drop(malformed.into());
             }
         };
+        self.numbers = Numbers::of(&parsed, data);
         let outcome = match (parsed.transport, parsed.fragment) {
             // RFC 6274 3.13.2: before everything else.
             _ if parsed.options.intersects(Options::SOURCE_ROUTE) => Err(Reason::SourceRoute.into()),
@@ -278,6 +314,7 @@ impl Model {
             _ if Protocol::from_number(parsed.protocol).is_none() => Err(Reason::Protocol.into()),
             _ => self.fragment(data, offload, &parsed, from),
         };
+        self.end_doomed();
         match outcome {
             Ok(verdict) => verdict,
             Err(refusal) => Verdict::Drop(self.refuse(data, &parsed, from, refusal)),
@@ -330,24 +367,44 @@ impl Model {
         if hairpin && session.is_none() && protocol != Protocol::Icmp {
             self.mapping_at(protocol, remote).ok_or(Reason::NoMapping)?;
         }
-        let mapping = match session {
-            Some(index) => self.sessions[index].id.mapping,
-            None => self.plan_mapping(protocol, internal, remote)?,
+        let (mapping, victim) = match session {
+            Some(index) => (self.sessions[index].id.mapping, None),
+            None => match self.plan_mapping(protocol, internal, remote) {
+                Err(Refusal::Limit(Limit::PortsExhausted)) if owner.is_none() => {
+                    let (mapping, victim) = self.plan_reuse(protocol, internal)?;
+                    (mapping, Some(victim))
+                }
+                other => (other?, None),
+            },
         };
         let own = SessionId { mapping, remote, opened_from: OpenedFrom::Inside };
         let Some(other) = hairpin.then(|| self.other_side(mapping, remote)) else {
+            self.judge(own, Realm::Inside)?;
             if session.is_none() {
                 self.check_room(1)?;
+                let hairpin = owner.is_some();
+                let shift = if hairpin { (0, 0) } else { self.plan_shift(mapping.external, remote, victim)? };
+                if let Some(victim) = victim {
+                    self.vacate(victim, internal.address);
+                }
                 self.open(own);
+                self.counters.sessions_shifted += u64::from(shift != (0, 0));
+                if let Some(index) = self.session(own) {
+                    self.sessions[index].shift = shift;
+                }
             }
             self.touch(own, Realm::Inside, parsed);
-            return Ok(Passage { route, ends: Ends { source: Some(mapping.external), destination: None } });
+            let change = self.change(own, Realm::Inside);
+            let ends = Ends { source: Some(mapping.external), destination: None };
+            return Ok(Passage { route, ends, change });
         };
         if protocol == Protocol::Icmp && session.is_none() && self.may_miss(mapping, remote) {
             return Err(self.believed());
         }
         // RFC 4787 REQ-9: out by the sender's session, in by the receiver's, all at once.
         let other = other?;
+        self.judge(own, Realm::Inside)?;
+        self.judge(other, Realm::Outside)?;
         let both_new = [session.is_none().then_some(own), self.session(other).is_none().then_some(other)];
         let news: Vec<_> = if same_session(own, other) {
             both_new[0].into_iter().collect()
@@ -373,7 +430,7 @@ impl Model {
         self.touch(own, Realm::Inside, parsed);
         self.touch(other, Realm::Outside, parsed);
         let ends = Ends { source: Some(mapping.external), destination: Some(other.mapping.internal) };
-        Ok(Passage { route, ends })
+        Ok(Passage { route, ends, change: None })
     }
 
     pub(crate) fn inbound(
@@ -390,7 +447,12 @@ impl Model {
         });
         if session.is_none() {
             self.check_addresses(parsed, from, remote, external)?;
-            check_opens(parsed)?;
+            if let Err(reason) = check_opens(parsed) {
+                if from == Arrival::Outside {
+                    self.answer_fin(remote, external);
+                }
+                return Err(reason.into());
+            }
         } else if from == Arrival::Outside && self.owner(remote.address).is_some() {
             return Err(Reason::SpoofedInside.into());
         }
@@ -403,9 +465,11 @@ impl Model {
             self.check_room(1)?;
             self.open(id);
         }
+        self.judge(id, Realm::Outside)?;
         self.touch(id, Realm::Outside, parsed);
         let ends = Ends { source: None, destination: Some(mapping.internal) };
-        Ok(Passage { route: Route::To(Realm::Inside), ends })
+        let change = self.change(id, Realm::Outside);
+        Ok(Passage { route: Route::To(Realm::Inside), ends, change })
     }
 
     /// Without the identifier that the engine drew, which of these refused the packet is its word.
@@ -503,7 +567,14 @@ impl Model {
             }
         }
         let phase = (mapping.protocol == Protocol::Tcp).then_some(Phase::Opening);
-        self.sessions.push(Session { id, phase, last_seen: self.tick });
+        self.sessions.push(Session {
+            id,
+            phase,
+            conn: Conn::default(),
+            shift: (0, 0),
+            rested: 0,
+            last_seen: self.tick,
+        });
         self.event(self.tick, EventKind::SessionCreated(id));
     }
 
@@ -512,18 +583,25 @@ impl Model {
         let tick = self.tick;
         let udp_refreshes = realm == Realm::Inside || self.config.udp.inbound_refresh;
         let Some(index) = self.session(id) else { return };
-        let session = &mut self.sessions[index];
-        match (parsed.transport, session.phase) {
+        match (parsed.transport, self.sessions[index].phase) {
             (Transport::Tcp { flags, .. }, Some(phase)) => {
+                if !self.hear(index, realm, flags, phase) {
+                    return;
+                }
+                let session = &mut self.sessions[index];
+                let phase = session.phase.unwrap_or(phase);
                 let client = session.id.opened_from == OpenedFrom::from(realm);
                 if let Some(next) = phase.segment(client, flags) {
+                    let rests = next == Phase::TimeWait && phase != next;
+                    self.rests += u64::from(rests);
+                    session.rested = if rests { self.rests } else { session.rested };
                     session.phase = Some(next);
                     session.last_seen = tick;
                 }
             }
             // RFC 4787 REQ-6: what goes out refreshes, what comes in may.
             (Transport::Udp { .. }, _) if !udp_refreshes => {}
-            _ => session.last_seen = tick,
+            _ => self.sessions[index].last_seen = tick,
         }
     }
 
@@ -537,6 +615,9 @@ impl Model {
         passage: Passage,
     ) -> Result<Verdict, Refusal> {
         let cut = self.fit(parsed, *offload, from, passage.route.realm())?;
+        if let (Some(change), Transport::Tcp { .. }) = (passage.change, parsed.transport) {
+            *data = octets::renumber(data, change, offload.checksum);
+        }
         *data = octets::translate(data, passage.ends, offload.checksum, from.age(), self.config.mss_clamp);
         Ok(self.emit(data, offload, parsed, from, passage.route, cut))
     }
@@ -570,6 +651,11 @@ impl Model {
     }
 
     // --- look-ups ---
+
+    /// How the numbers of a packet of session `id` from `realm` change.
+    pub(crate) fn change(&self, id: SessionId, realm: Realm) -> Option<Change> {
+        self.session(id).and_then(|index| Change::of(self.sessions[index].shift, realm, false))
+    }
 
     pub(crate) fn find(&self, is_it: impl Fn(&SessionId) -> bool) -> Option<usize> {
         self.sessions.iter().position(|session| is_it(&session.id))

@@ -7,6 +7,8 @@ use std::net::Ipv4Addr;
 
 use hairpin_nat::{Checksum, Endpoint};
 
+use crate::tombs::Change;
+
 /// A packet's new ends; `None`: as it was.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
 pub(crate) struct Ends {
@@ -137,6 +139,19 @@ pub(crate) fn translate(old: &[u8], ends: Ends, checksum: Checksum, age: u8, mss
     new
 }
 
+/// Changes a segment's numbers.
+pub(crate) fn renumber(old: &[u8], change: Change, checksum: Checksum) -> Vec<u8> {
+    let mut new = old.to_vec();
+    let (start, end) = (header_len(old), usize::from(get16(old, 2)));
+    change.apply(&mut new[start..end]);
+    if checksum != Checksum::Partial {
+        let covers_all = get16(old, 6) & 0x3fff == 0;
+        let field = full_checksum(get16(old, start + 16), &old[..end], &new[..end], covers_all);
+        put16(&mut new, start + 16, field);
+    }
+    new
+}
+
 /// The transport checksum of `new`, which was `field` in `old`.
 fn full_checksum(field: u16, old: &[u8], new: &[u8], covers_all: bool) -> u16 {
     let (start, protocol) = (header_len(old), old[9]);
@@ -183,7 +198,13 @@ fn clamp(segment: &mut [u8], limit: u16) {
 }
 
 /// Translates an ICMP error: the quoted packet gets `quoted` ends, the error itself `outer` ones.
-pub(crate) fn translate_error(old: &[u8], quoted: Ends, outer: Ends, age: u8) -> Vec<u8> {
+pub(crate) fn translate_error(
+    old: &[u8],
+    quoted: Ends,
+    outer: Ends,
+    age: u8,
+    change: Option<Change>,
+) -> Vec<u8> {
     let mut new = old.to_vec();
     let (icmp, end) = (header_len(old), usize::from(get16(old, 2)));
     let quote = icmp + 8;
@@ -198,6 +219,9 @@ pub(crate) fn translate_error(old: &[u8], quoted: Ends, outer: Ends, age: u8) ->
         quoted
     };
     set_ports(&mut new[transport..quote_end], protocol, ports);
+    if let Some(change) = change.filter(|_| protocol == 6) {
+        change.apply(&mut new[transport..quote_end]);
+    }
     let at = transport + checksum_at(protocol);
     if at + 2 <= quote_end {
         let field = get16(old, at);

@@ -6,8 +6,8 @@ use std::time::Duration;
 
 use hairpin_nat::Config;
 use hairpin_nat::config::{
-    Behaviour, Filtering, Fragments, Gateway, Limits, MappingBehaviour, Mtu, Pool, PortSelection, Shard,
-    TcpTimeouts, Udp,
+    Behaviour, Filtering, Fragments, Gateway, Limits, MappingBehaviour, Mtu, Pool, PortSelection, RstPolicy,
+    Shard, TcpChecks, TcpTimeouts, TimeWaitPolicy, Udp,
 };
 use proptest::prelude::*;
 use proptest::sample::select;
@@ -64,6 +64,17 @@ fn tcp() -> impl Strategy<Value = TcpTimeouts> {
             transitory,
         },
     )
+}
+
+fn checks() -> impl Strategy<Value = TcpChecks> {
+    let policies = (any::<bool>(), any::<bool>(), any::<bool>(), any::<bool>(), any::<bool>());
+    policies.prop_map(|(delete, rfc6191, paws, resend_last_ack, rewrite)| TcpChecks {
+        rst: if delete { RstPolicy::Delete } else { RstPolicy::Hold },
+        time_wait: if rfc6191 { TimeWaitPolicy::Rfc6191 } else { TimeWaitPolicy::Keep },
+        paws,
+        resend_last_ack,
+        monotonic_rewrite: rfc6191 && rewrite,
+    })
 }
 
 fn limits() -> impl Strategy<Value = Limits> {
@@ -134,11 +145,11 @@ pub(crate) fn config() -> impl Strategy<Value = Config> {
         shard,
     );
     let outside = (behaviour(), filtering());
-    (pools(), ports(), tcp(), limits(), fragments(), rest, outside).prop_map(
+    (pools(), ports(), (tcp(), checks()), limits(), fragments(), rest, outside).prop_map(
         |(
             pools,
             ports,
-            tcp,
+            (tcp, tcp_checks),
             limits,
             fragments,
             (udp, icmp_timeout, inside, outside, mss_clamp, errors, shard),
@@ -153,6 +164,7 @@ pub(crate) fn config() -> impl Strategy<Value = Config> {
             config.mapping = MappingBehaviour { behaviour, ..MappingBehaviour::default() };
             config.filtering = filtering;
             config.tcp = tcp;
+            config.tcp_checks = tcp_checks;
             config.udp = Udp { timeout: udp.0, inbound_refresh: udp.1, ..Udp::default() };
             config.icmp_timeout = icmp_timeout;
             config.limits = limits;
