@@ -104,7 +104,13 @@ fn fetch(
     arguments.extend(options);
     arguments.push(&url);
     let (succeeded, told) = start(client, "curl", "curl", &arguments)?.finish(PATIENCE)?;
-    ensure!(succeeded, "curl failed:\n{}", told.join("\n"));
+    // Commands, answers, and what curl itself says at the end.
+    let talk: Vec<&str> = told
+        .iter()
+        .map(String::as_str)
+        .filter(|line| line.starts_with(['<', '>']) || line.contains("curl:"))
+        .collect();
+    ensure!(succeeded, "curl failed: {}", talk.join("; "));
     let same = fs::read(&got)? == content;
     fs::remove_file(&got)?;
     ensure!(same, "what came is not the file");
