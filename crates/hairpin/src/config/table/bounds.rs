@@ -103,7 +103,7 @@ pub(super) const ROWS: &[Setting] = &[
     count(
         "limits.tombstones",
         |s| &mut s.engine.limits.tombstones,
-        ("0", "16777216"),
+        ("1", "268435456"),
         "connections",
         &["N4", "N6", "O7"],
         "Ended TCP connections that each worker remembers for the next one on their endpoints, at 64 octets each.",

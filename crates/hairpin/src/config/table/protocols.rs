@@ -77,7 +77,7 @@ pub(super) const ROWS: &[Setting] = &[
     bounded(
         "tcp.unsolicited_syns",
         Slot::Maybe32(|s| &mut s.engine.unsolicited_syns),
-        ("0", "16777216"),
+        ("1", "1048576"),
         "SYNs",
         &["B2", "B1.5382-4"],
         "Inbound SYNs that may wait 6 s for one from inside and are then answered with ICMP 3/3; \"off\" never answers.",
