@@ -71,7 +71,7 @@ fn each_subscriber_has_an_address_to_itself_and_keeps_every_port() {
     assert_eq!(world.external(Protocol::Udp, A), YA.end());
 }
 
-// covers: B5, B1.6888-11
+// covers: B5, B1.6888-11a
 #[test]
 fn when_no_address_is_left_the_next_subscriber_is_refused_and_told() {
     let mut world = World::new(&basic());

@@ -183,7 +183,7 @@ fn a_deterministic_subscriber_is_steered_to_the_shard_of_its_address() {
     }
 }
 
-// covers: N15, B1.4787-4, B1.4787-4a
+// covers: N15, B1.4787-4
 #[test]
 fn parity_is_preserved_where_it_is_asked_for_and_while_there_is_any() {
     let mut config = config_with(&["192.0.2.1"], 4_000..=4_015);
