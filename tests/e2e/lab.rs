@@ -10,7 +10,7 @@ use serde_json::Value;
 /// One lab at a time: their checks have patience, but not for one another.
 static TURN: Mutex<()> = Mutex::new(());
 
-fn lab(arguments: &[&str]) -> Output {
+pub(crate) fn lab(arguments: &[&str]) -> Output {
     let _turn = TURN.lock().unwrap_or_else(PoisonError::into_inner);
     Command::new(env!("CARGO_BIN_EXE_hairpin"))
         .arg("lab")
@@ -19,7 +19,7 @@ fn lab(arguments: &[&str]) -> Output {
         .expect("the program that cargo has just built can be started")
 }
 
-fn report(output: &Output) -> Value {
+pub(crate) fn report(output: &Output) -> Value {
     serde_json::from_slice(&output.stdout).unwrap_or_else(|error| {
         panic!(
             "{error}: no report on standard output; on standard error:\n{}",
@@ -29,7 +29,7 @@ fn report(output: &Output) -> Value {
 }
 
 /// Whether the lab had namespaces. Where not, says why; under CI that is a failure.
-fn live(report: &Value) -> bool {
+pub(crate) fn live(report: &Value) -> bool {
     let setting = report["setting"].as_str().expect("the report says how it was made");
     let live = !setting.starts_with("offline");
     if !live {
@@ -45,7 +45,7 @@ fn full_run() -> &'static Value {
     RUN.get_or_init(|| report(&lab(&["--json", "--rounds", "0"])))
 }
 
-fn verdict<'a>(report: &'a Value, name: &str) -> (bool, &'a str) {
+pub(crate) fn verdict<'a>(report: &'a Value, name: &str) -> (bool, &'a str) {
     let checks = report["checks"].as_array().expect("the report has checks");
     let check = checks.iter().find(|check| check["name"] == name);
     let check = check.unwrap_or_else(|| panic!("there is no check {name}"));

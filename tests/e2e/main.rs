@@ -3,6 +3,7 @@
 //! | file | what is in it |
 //! |---|---|
 //! | `lab` | the checks of `hairpin lab`: one run of the program, a test for each of its checks |
+//! | `lab_full` | those that have a gateway of their own: TIME-WAIT, RST, floods, STUN, FTP and more |
 //! | `run` | what `hairpin run` does to a machine and takes back |
 //! | `host` | `hairpin tcp`, and a web server on our own TCP |
 //! | `urgent_kernel` | urgent data: the same segments to the kernel and to our endpoint, and what is read of them |
@@ -11,6 +12,7 @@
 
 mod host;
 mod lab;
+mod lab_full;
 mod run;
 mod urgent_kernel;
 

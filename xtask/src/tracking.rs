@@ -118,7 +118,7 @@ const fn setting(timer: Timer) -> &'static str {
         Timer::Opening => "opening",
         Timer::Established => "established",
         Timer::Closing => "closing",
-        Timer::TimeWait => "time_wait",
+        Timer::TimeWait => "time_wait_timeout",
         Timer::Transitory => "transitory",
     }
 }

@@ -32,6 +32,8 @@ enum Command {
     Drill(crate::drill::Args),
     /// Play a scenario in virtual time and draw what happened.
     Sim(crate::sim::Args),
+    /// Say which subscriber has an external address and port, or what a subscriber has, from the file alone.
+    Who(crate::who::Args),
 }
 
 /// Prints a result. That nobody reads it (`| head`) is no error.
@@ -59,6 +61,7 @@ pub fn main() -> ExitCode {
         Command::Lab(args) => crate::lab::run(&args),
         Command::Drill(args) => crate::drill::run(&args),
         Command::Sim(args) => crate::sim::run(&args),
+        Command::Who(args) => crate::who::run(&args),
     };
     match outcome {
         Ok(code) => code,

@@ -10,6 +10,7 @@
 //! | [`lab`] | `lab`: real kernels in network namespaces around the real daemon |
 //! | [`sim`] | `sim`: scenarios in virtual time, drawn as ladders |
 //! | `drill` | `drill`: scripts in the packetdrill language against the endpoint |
+//! | [`who`] | `who`: whose an external address and port is, from the file alone |
 //! | [`net`] | netlink, sysctls and namespaces, for `live` and `lab` |
 
 pub mod cli;
@@ -21,3 +22,4 @@ pub mod live;
 pub mod net;
 pub mod sim;
 pub mod translate;
+pub mod who;

@@ -109,6 +109,17 @@ fn the_page_is_current() {
     compare(&repository().join("docs/configuration.md"), &config::page());
 }
 
+// covers: O1, O7, B10
+#[test]
+fn the_sizes_in_the_guide_are_those_of_the_engine() {
+    let path = repository().join("docs/settings-guide.md");
+    let guide = std::fs::read_to_string(&path).expect("the guide");
+    let (head, rest) = guide.split_once("<!-- sizing").expect("where the table begins");
+    let (mark, rest) = rest.split_once("-->\n").expect("the end of the mark");
+    let (_, tail) = rest.split_once("<!-- /sizing -->").expect("where the table ends");
+    compare(&path, &format!("{head}<!-- sizing{mark}-->\n\n{}\n<!-- /sizing -->{tail}", config::sizing()));
+}
+
 // covers: O1
 #[test]
 fn check_says_ok_or_what_is_wrong() {

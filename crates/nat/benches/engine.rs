@@ -13,7 +13,7 @@ use std::net::Ipv4Addr;
 use std::time::Instant as Clock;
 
 use hairpin_nat as nat;
-use nat::config::{Config, Pool};
+use nat::config::{Config, Pool, RstPolicy, TcpChecks, TimeWaitPolicy};
 use nat::event::EventKind;
 use nat::{BATCH, Endpoint, Engine, Offload, Packet, Protocol, Realm, Verdict};
 use rules::Instant;
@@ -32,7 +32,10 @@ fn main() {
     let wants = |name: &str| chosen.is_empty() || chosen.iter().any(|arg| arg == name);
     for sessions in [65_536, 1_000_000, 10_000_000] {
         if wants(&sessions.to_string()) {
-            established(sessions);
+            established(sessions, false);
+        }
+        if wants(&format!("{sessions}-checked")) {
+            established(sessions, true);
         }
     }
     if wants("set-up") {
@@ -109,11 +112,22 @@ fn run(engine: &mut Engine, buffers: &mut [[u8; LEN]], realms: &[Realm], now: In
     start.elapsed().as_secs_f64()
 }
 
-fn established(sessions: usize) {
+/// `checked`: with everything that TCP segments can be asked.
+fn established(sessions: usize, checked: bool) {
     let mut flows: Vec<Flow> = (0..sessions).map(flow).collect();
     let before = resident();
     let now = Instant::from_secs(1);
-    let mut engine = Engine::new(&config(sessions), [7; 32], now).expect("a good configuration");
+    let mut config = config(sessions);
+    if checked {
+        config.tcp_checks = TcpChecks {
+            rst: RstPolicy::Delete,
+            time_wait: TimeWaitPolicy::Rfc6191,
+            paws: true,
+            monotonic_rewrite: true,
+            resend_last_ack: true,
+        };
+    }
+    let mut engine = Engine::new(&config, [7; 32], now).expect("a good configuration");
     open_all(&mut engine, &mut flows, now);
     let per_session = (resident() - before) as f64 / sessions as f64;
     assert_eq!(engine.session_count() as usize, sessions);
@@ -147,8 +161,9 @@ fn established(sessions: usize) {
         100_001..=2_000_000 => 9.0,
         _ => 7.0,
     };
-    report(&format!("established flows, {sessions} sessions"), "Mpps", &mut rates, Some(target));
-    if sessions >= 1_000_000 {
+    let checks = if checked { ", TCP checked" } else { "" };
+    report(&format!("established flows, {sessions} sessions{checks}"), "Mpps", &mut rates, Some(target));
+    if sessions >= 1_000_000 && !checked {
         let note = "resident memory, tables included";
         println!(
             "bench: {{\"group\":\"engine\",\"name\":\"memory of a session, {sessions} sessions\",\"unit\":\"octets\",\"ours\":{per_session:.1},\"target\":200,\"at_most\":true,\"note\":\"{note}\"}}"

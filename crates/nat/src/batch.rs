@@ -127,7 +127,7 @@ impl Engine {
     #[inline(always)]
     fn stage(&self, packet: &Packet<'_>) -> Result<Brief, Malformed> {
         let parsed = Parsed::parse(packet.data, trust(packet))?;
-        let mut brief = Brief::new(&parsed, packet.from, packet.offload.checksum);
+        let mut brief = Brief::new(&parsed, packet.data, packet.from, packet.offload.checksum);
         brief.hash = self.key.flow(brief.flow);
         self.flows.prefetch(brief.hash, 0);
         Ok(brief)
@@ -148,6 +148,9 @@ impl Engine {
             Ok(_) => self.handle_uncommon(packet, arrival),
             Err(malformed) => Err((*malformed).into()),
         };
+        if !self.resets.is_empty() {
+            self.end_resets();
+        }
         match outcome {
             Ok(verdict) => {
                 self.count(arrival, verdict);
@@ -180,14 +183,28 @@ impl Engine {
         if parsed.options.intersects(Options::SOURCE_ROUTE) {
             return Err(Reason::SourceRoute.into());
         }
+        if !self.bypass.is_empty()
+            && let Some(verdict) = self.pass_bypass(packet, arrival, &parsed)?
+        {
+            return Ok(verdict);
+        }
         match (parsed.fragment, parsed.transport) {
-            (_, Transport::Other) => Err(Reason::Protocol.into()),
+            _ if Protocol::from_number(parsed.protocol).is_none()
+                && !self.passes_other(arrival, parsed.source, parsed.destination) =>
+            {
+                Err(Reason::Protocol.into())
+            }
+            (Fragment::Whole, Transport::Other) => {
+                let mut brief = Brief::new(&parsed, packet.data, arrival.realm(), packet.offload.checksum);
+                brief.hash = self.key.flow(brief.flow);
+                let decision = self.decide(arrival, packet, &brief)?;
+                self.carry_out(packet, arrival, &brief, &decision)
+            }
             (Fragment::Whole, Transport::IcmpError { quote }) => {
                 self.handle_icmp_error(packet, arrival, &parsed, &quote)
             }
             (_, Transport::IcmpError { .. }) => Err(Reason::QuoteRefused.into()),
             (_, Transport::IcmpOther) => Err(Reason::IcmpType.into()),
-            _ if Protocol::from_number(parsed.protocol).is_none() => Err(Reason::Protocol.into()),
             _ => self.handle_fragment(packet, arrival, &parsed),
         }
     }
@@ -245,6 +262,7 @@ impl Engine {
         }
         let rewrite = session.rewrite(realm);
         let fit = self.fit(arrival, packet, brief, realm.other())?;
+        self.judge(index, realm, brief)?;
         self.touch(index, realm, brief);
         Ok(Decision { route: Route::To(realm.other()), rewrite, fit })
     }
@@ -252,18 +270,22 @@ impl Engine {
     /// A packet from `realm` moves session `index`'s state and timer.
     #[inline(always)]
     pub(crate) fn touch(&mut self, index: u32, realm: Realm, brief: &Brief) {
-        if brief.is_udp && !self.config.udp.inbound_refresh && realm == Realm::Outside {
+        // The setting first: which protocol it is nobody can foretell.
+        if !self.config.udp.inbound_refresh && brief.is_udp && realm == Realm::Outside {
+            return;
+        }
+        if !self.follow(index, realm, brief) {
             return;
         }
         let session = &mut self.sessions.lines_mut()[index as usize];
         if session.track(realm, Segment::from_flags(brief.flags), self.tick) {
-            self.hasten(index);
+            self.moved(index);
         }
     }
 
     /// Session `index` has changed its timer.
     #[cold]
-    fn hasten(&mut self, index: u32) {
+    pub(crate) fn hasten(&mut self, index: u32) {
         let deadline = self.sessions.lines()[index as usize].deadline(&self.timers);
         self.wheel.hasten(self.sessions.lines_mut(), index, deadline);
     }
@@ -298,7 +320,14 @@ impl Engine {
         {
             crate::mss::clamp(packet.data, brief, packet.offload.checksum, limit);
         }
+        if decision.rewrite.shift != 0 && brief.has_ports && !brief.is_udp {
+            let (checksum, realm) = (packet.offload.checksum, arrival.realm());
+            self.apply_shift(packet.data, brief, checksum, realm, decision.rewrite.shift);
+        }
         decision.rewrite.apply(packet.data, brief, packet.offload.checksum, arrival.age());
+        if brief.needs_id && self.config.rewrite_ip_id {
+            self.identify(packet, brief, decision);
+        }
         match decision.fit {
             Fit::Whole => {}
             Fit::Segment(size) => packet.offload.gso_size = size,
@@ -348,6 +377,10 @@ pub(crate) fn ends(realm: Realm, parsed: &Parsed) -> Option<(Protocol, Endpoint,
         Transport::IcmpQuery { identifier, .. } => match realm {
             Realm::Inside => (Protocol::Icmp, identifier, 0),
             Realm::Outside => (Protocol::Icmp, 0, identifier),
+        },
+        Transport::Other => match realm {
+            Realm::Inside => (Protocol::Other, parsed.protocol.into(), 0),
+            Realm::Outside => (Protocol::Other, 0, parsed.protocol.into()),
         },
         _ => return None,
     };

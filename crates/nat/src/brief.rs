@@ -9,10 +9,15 @@ use wire::{Fragment, Options, Packet as Parsed, Transport};
 
 use crate::batch::ends;
 use crate::hash::Flow;
+use crate::tcp::Seen;
 use crate::{Checksum, Realm};
 
 /// There is no such field.
 pub(crate) const NONE: u8 = u8::MAX;
+
+/// Protocol numbers.
+pub(crate) const DCCP: u8 = 33;
+pub(crate) const UDP_LITE: u8 = 136;
 
 /// A packet in brief.
 #[derive(Clone, Copy, Debug)]
@@ -38,15 +43,21 @@ pub(crate) struct Brief {
     /// It is TCP, UDP or an ICMP query, whole and without a source route.
     pub(crate) common: bool,
     pub(crate) dont_fragment: bool,
+    /// It is whole, from inside and may be fragmented on its way: its Identification must be unique.
+    pub(crate) needs_id: bool,
     /// It is UDP: a checksum that comes out as 0 is sent as 0xffff.
     pub(crate) is_udp: bool,
     /// It is an ICMP reply.
     pub(crate) is_reply: bool,
+    /// It is a whole TCP segment, so that its numbers are all there.
+    pub(crate) is_tcp: bool,
+    /// Its numbers, if it is.
+    pub(crate) seen: Seen,
 }
 
 impl Brief {
     #[inline(always)]
-    pub(crate) fn new(parsed: &Parsed, realm: Realm, checksum: Checksum) -> Self {
+    pub(crate) fn new(parsed: &Parsed, data: &[u8], realm: Realm, checksum: Checksum) -> Self {
         let mut brief = Self {
             flow: Flow { addresses: 0, ports: 0 },
             hash: 0,
@@ -61,8 +72,13 @@ impl Brief {
             has_identifier: false,
             common: parsed.fragment == Fragment::Whole && !parsed.options.intersects(Options::SOURCE_ROUTE),
             dont_fragment: parsed.dont_fragment,
+            needs_id: parsed.fragment == Fragment::Whole
+                && !parsed.dont_fragment
+                && realm as u8 == Realm::Inside as u8,
             is_udp: false,
             is_reply: false,
+            is_tcp: false,
+            seen: Seen::default(),
         };
         match parsed.transport {
             Transport::Tcp { flags, header_len, .. } => {
@@ -70,6 +86,13 @@ impl Brief {
                 brief.flags = flags;
                 brief.checksum_at = 16;
                 brief.has_ports = true;
+                if parsed.fragment == Fragment::Whole
+                    && let Some(segment) =
+                        data.get(usize::from(parsed.header_len)..usize::from(parsed.total_len))
+                {
+                    brief.is_tcp = true;
+                    brief.seen = Seen::read(segment, header_len, flags);
+                }
             }
             Transport::Udp { has_checksum, .. } => {
                 // A checksum of 0 says that there is none (RFC 768), and stays that way.
@@ -84,7 +107,17 @@ impl Brief {
                 brief.checksum_at = 2;
                 brief.has_identifier = true;
             }
-            Transport::IcmpError { .. } | Transport::IcmpOther | Transport::None | Transport::Other => {
+            Transport::Other => {
+                brief.common = false;
+                brief.transport_len = 0;
+                // Checksums that cover a pseudo-header: DCCP's (RFC 4340 5.1) and UDP-Lite's, which is
+                // never 0 (RFC 3828 3.1).
+                if matches!(parsed.protocol, DCCP | UDP_LITE) {
+                    brief.checksum_at = 6;
+                }
+                brief.is_udp = parsed.protocol == UDP_LITE;
+            }
+            Transport::IcmpError { .. } | Transport::IcmpOther | Transport::None => {
                 brief.common = false;
             }
         }
@@ -92,5 +125,11 @@ impl Brief {
             brief.flow = Flow::new(realm, protocol, source, destination);
         }
         brief
+    }
+
+    /// It is a SYN that may open a session.
+    pub(crate) fn opens_tcp(&self) -> bool {
+        let is_tcp = self.has_ports && !self.is_udp;
+        is_tcp && self.flags.contains(Flags::SYN) && !self.flags.contains(Flags::ACK)
     }
 }

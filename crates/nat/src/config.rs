@@ -48,6 +48,9 @@ pub struct Config {
     pub udp: Udp,
     /// Idle time after which an ICMP query session ends; at least 60 s (N18, RFC 5508 REQ-2).
     pub icmp_timeout: Duration,
+    /// Idle time after which a session of a protocol without ports ends, where addresses alone are
+    /// translated (B6). Default: 5 min.
+    pub other_timeout: Duration,
     /// Limits of memory and of each subscriber (B10).
     pub limits: Limits,
     /// Fragment handling (B3).
@@ -230,6 +233,7 @@ impl Config {
             tcp_checks: TcpChecks::default(),
             udp: Udp::default(),
             icmp_timeout: Duration::from_secs(60),
+            other_timeout: Duration::from_secs(300),
             limits: Limits::default(),
             fragments: Fragments::default(),
             mtu: Mtu::default(),

@@ -23,6 +23,15 @@ pub struct Counters {
     pub mappings_created: u64,
     /// Mappings that have ended.
     pub mappings_deleted: u64,
+    /// Last ACKs sent in the place of subscribers whose session is gone (N6).
+    pub last_acks_sent: u64,
+    /// Last ACKs that a rate limit held back.
+    pub last_acks_limited: u64,
+    /// Sessions whose numbers are changed because their tuple was in use before (N4).
+    pub sessions_shifted: u64,
+    /// Datagrams sent on with an Identification that may have been used within the maximum datagram
+    /// lifetime, because 16 bits are too few for their rate (N17).
+    pub ip_ids_reused: u64,
 }
 
 impl Default for Counters {
@@ -37,6 +46,10 @@ impl Default for Counters {
             sessions_deleted: 0,
             mappings_created: 0,
             mappings_deleted: 0,
+            last_acks_sent: 0,
+            last_acks_limited: 0,
+            sessions_shifted: 0,
+            ip_ids_reused: 0,
         }
     }
 }

@@ -7,17 +7,26 @@ use rules::Instant;
 use rules::port_selection::Selector;
 use rules::tracking::Timer;
 
-use crate::config::{Config, ConfigError};
-use crate::event::{MappingId, SessionId};
+use crate::basic::Basic;
+use crate::blocks::Blocks;
+use crate::config::{Config, ConfigError, TimeWaitPolicy};
+use crate::event::{BlockId, EventKind, MappingId, SessionId};
+use crate::filter::Permits;
 use crate::fragment::Followed;
 use crate::hash::HashKey;
+use crate::ip_id::Identifications;
+use crate::kept::Kept;
 use crate::mapping::Mappings;
+use crate::memory::Arena;
 use crate::output::Output;
+use crate::overlap::Shares;
 use crate::pool::Pool;
-use crate::session::{ICMP_TIMER, Sessions, Timers, UDP_TIMER};
+use crate::session::{ICMP_TIMER, OTHER_TIMER, PORT_TIMERS, Sessions, Timers, UDP_TIMER};
 use crate::subscriber::Subscribers;
 use crate::table::Table;
+use crate::tcp::{Line, Resting, Shifts, Tombstones};
 use crate::timer::{Wheel, start_of, tick_of, ticks};
+use crate::unsolicited::Unsolicited;
 use crate::{Counters, Event, Transmit};
 
 /// One shard of the gateway.
@@ -25,6 +34,10 @@ use crate::{Counters, Event, Transmit};
 pub struct Engine {
     pub(crate) config: Config,
     pub(crate) inside: Prefixes,
+    /// Of what agrees in these bits, all is one subscriber.
+    pub(crate) subscriber_mask: u32,
+    /// Destinations to which nothing is translated.
+    pub(crate) bypass: Prefixes,
     pub(crate) timers: Timers,
     /// `limits.report_interval` in ticks.
     pub(crate) report_interval: u32,
@@ -39,17 +52,38 @@ pub struct Engine {
     /// Both directions of every session, by their tuples.
     pub(crate) flows: Table,
     pub(crate) sessions: Sessions,
+    /// What is followed of TCP sessions, by the session's index.
+    pub(crate) lines: Arena<Line>,
+    /// Some segment may be refused for its numbers.
+    pub(crate) judges: bool,
+    /// The ends of connections are remembered.
+    pub(crate) remembers: bool,
+    pub(crate) tombstones: Tombstones,
+    pub(crate) shifts: Shifts,
+    /// Who may lose a port.
+    pub(crate) resting: Resting,
+    /// Sessions that the packet under way ends.
+    pub(crate) resets: Vec<u32>,
     /// Mappings by protocol and internal endpoint.
     pub(crate) endpoints: Table,
     pub(crate) mappings: Mappings,
+    /// Mappings that live without sessions, until when.
+    pub(crate) kept: Kept,
     /// Subscribers by address.
     pub(crate) hosts: Table,
     pub(crate) subscribers: Subscribers,
     pub(crate) pool: Pool,
+    pub(crate) basic: Basic,
+    /// Who has the ports that nobody has alone.
+    pub(crate) shares: Shares,
     pub(crate) wheel: Wheel,
     pub(crate) fragments: Followed,
+    pub(crate) unsolicited: Unsolicited,
+    pub(crate) ids: Identifications,
     /// When each limit was last reported for somebody who is no subscriber yet.
-    pub(crate) reported: [u32; 7],
+    pub(crate) reported: [u32; crate::subscriber::KINDS],
+    /// Whom subscribers have written to, where filtering asks for it.
+    pub(crate) permits: Permits,
     pub(crate) output: Output,
     pub(crate) stages: crate::batch::Stages,
 }
@@ -76,8 +110,11 @@ impl Engine {
         let (sessions, mappings) = (out_of_memory("limits.sessions"), out_of_memory("limits.mappings"));
         let subscribers = out_of_memory("limits.subscribers");
         let tick = tick_of(now);
-        Ok(Self {
+        let pool = Pool::new(config, ticks(config.ports.hold)).map_err(out_of_memory("pool"))?;
+        let mut engine = Self {
             inside: Prefixes::new(&config.inside),
+            subscriber_mask: u32::MAX.checked_shl(32 - u32::from(config.subscriber_prefix)).unwrap_or(0),
+            bypass: Prefixes::new(&config.bypass),
             timers: timers(config),
             report_interval: ticks(limits.report_interval),
             key: HashKey::new(seed),
@@ -87,18 +124,33 @@ impl Engine {
             tick,
             flows: Table::new(limits.sessions as usize * 2).map_err(sessions)?,
             sessions: Sessions::new(limits.sessions).map_err(sessions)?,
+            lines: Arena::hot(limits.sessions as usize).map_err(sessions)?,
+            judges: config.tcp_checks.paws || config.tcp_checks.time_wait == TimeWaitPolicy::Rfc6191,
+            remembers: remembered(config) > 0,
+            tombstones: Tombstones::new(remembered(config)).map_err(out_of_memory("limits.tombstones"))?,
+            shifts: Shifts::new(shifted(config)).map_err(out_of_memory("limits.tombstones"))?,
+            resting: Resting::new(shifted(config), pool.addresses()),
+            resets: Vec::new(),
             endpoints: Table::new(limits.mappings as usize).map_err(mappings)?,
             mappings: Mappings::new(limits.mappings).map_err(mappings)?,
+            kept: Kept::new(limits.mappings).map_err(mappings)?,
             hosts: Table::new(limits.subscribers as usize).map_err(subscribers)?,
             subscribers: Subscribers::new(limits.subscribers).map_err(subscribers)?,
-            pool: Pool::new(config, ticks(config.ports.hold)).map_err(out_of_memory("pool"))?,
+            pool,
+            basic: Basic::new(config),
+            shares: Shares::new(config).map_err(mappings)?,
             wheel: Wheel::new(tick),
             fragments: Followed::new(config.fragments),
-            reported: [0; 7],
+            ids: Identifications::new(),
+            unsolicited: Unsolicited::new(config.unsolicited_syns.unwrap_or(0)),
+            reported: [0; crate::subscriber::KINDS],
+            permits: Permits::new(config).map_err(sessions)?,
             output: Output::new(config.icmp_errors_per_second, now),
             stages: Default::default(),
             config: config.clone(),
-        })
+        };
+        engine.make_statics()?;
+        Ok(engine)
     }
 
     /// The next packet that the engine itself wants sent, written into `buffer`, which holds 65,535
@@ -109,7 +161,12 @@ impl Engine {
 
     /// When [`Self::handle_timeout`] wants to be called next. A moment in the past: at once.
     pub fn poll_timeout(&self) -> Option<Instant> {
-        let due = [self.wheel.next_tick(), self.fragments.next_tick()];
+        let due = [
+            self.wheel.next_tick(),
+            self.kept.next_tick(),
+            self.fragments.next_tick(),
+            self.unsolicited.next_tick(),
+        ];
         due.into_iter().flatten().min().map(start_of)
     }
 
@@ -135,7 +192,7 @@ impl Engine {
 
     /// The sessions there are, in no order; one whose time is up counts until it was looked at.
     pub fn sessions(&self) -> impl Iterator<Item = SessionId> + '_ {
-        self.sessions.iter().map(|session| session.id())
+        self.sessions.iter().map(|session| session.id(self.mappings.get(session.mapping).id()))
     }
 
     /// How many sessions there are.
@@ -148,13 +205,32 @@ impl Engine {
         self.selector = Selector::new(self.config.ports.algorithm, seed);
     }
 
+    /// The subscriber that an internal address belongs to: of a prefix, its first address (B5).
+    pub(crate) fn subscriber_of(&self, address: core::net::Ipv4Addr) -> u32 {
+        address.to_bits() & self.subscriber_mask
+    }
+
+    /// Tells of the blocks that were given or have come back.
+    pub(crate) fn tell_blocks(&mut self, tick: u32) {
+        while let Some((external, change)) = self.pool.next_change() {
+            let subscriber = core::net::Ipv4Addr::from_bits(change.subscriber);
+            let id =
+                BlockId { subscriber, external, first: *change.ports.start(), last: *change.ports.end() };
+            let kind =
+                if change.given { EventKind::BlockAllocated(id) } else { EventKind::BlockReleased(id) };
+            self.output.event(tick, kind);
+        }
+    }
+
     /// Time goes on to `now`, never back, and what is due ends.
     pub(crate) fn advance(&mut self, now: Instant) {
         self.now = self.now.max(now);
         self.tick = tick_of(self.now);
         self.expire(EXPIRIES);
         self.pool.release(self.tick);
+        self.tell_blocks(self.tick);
         self.fragments.expire(self.tick, &mut self.output);
+        self.answer_unsolicited();
     }
 }
 
@@ -163,21 +239,51 @@ impl Engine {
 pub(crate) fn memory_bound(config: &Config) -> u64 {
     /// Of each engine: its wheel and stages (0.1 MiB); what one call may leave to be polled, which are
     /// the events of so many ended sessions (1 MiB) and a batch of the longest packets cut into pieces
-    /// (6 MiB); the unused part of the last huge page of each hot table (12 MiB).
-    const FIXED: u64 = 20 << 20;
+    /// (6 MiB); the unused part of the last huge page of each hot table (14 MiB).
+    const FIXED: u64 = 22 << 20;
     let limits = &config.limits;
     let (sessions, mappings) = (u64::from(limits.sessions), u64::from(limits.mappings));
     let subscribers = u64::from(limits.subscribers);
-    FIXED * u64::from(config.shard.count.max(1))
-        + sessions * Sessions::OCTETS
+    (FIXED + Identifications::OCTETS) * u64::from(config.shard.count.max(1))
+        + sessions * (Sessions::OCTETS + size_of::<Line>() as u64)
         + Table::octets(sessions * 2)
-        + mappings * Mappings::OCTETS
+        + mappings * (Mappings::OCTETS + Kept::OCTETS)
         + Table::octets(mappings)
         + subscribers * Subscribers::OCTETS
         + Table::octets(subscribers)
-        + config.external_addresses() * Pool::OCTETS
+        + config.external_addresses() * (Pool::OCTETS + Basic::OCTETS)
         + u64::from(config.ports.hold_max) * Pool::HELD_OCTETS
         + Followed::octets(&config.fragments)
+        + u64::from(config.unsolicited_syns.unwrap_or(0)) * Unsolicited::OCTETS
+        + Permits::octets(config)
+        + blocks(config)
+        + Shares::octets(config)
+        + Tombstones::octets(remembered(config).into())
+        + u64::from(shifted(config)) * Shifts::OCTETS
+        + match shifted(config) {
+            0 => 0,
+            tombstones => Resting::octets(tombstones.into(), config.external_addresses()),
+        }
+}
+
+/// What port blocks take.
+fn blocks(config: &Config) -> u64 {
+    let of = |pool: &crate::config::Pool| {
+        let dynamic = pool.blocks.filter(|blocks| !blocks.deterministic);
+        dynamic.map_or(0, |blocks| pool.size() * Blocks::octets(&blocks, &pool.ports))
+    };
+    config.pools.iter().map(of).sum()
+}
+
+/// Connections whose end is remembered.
+fn remembered(config: &Config) -> u32 {
+    let checks = &config.tcp_checks;
+    if checks.resend_last_ack || checks.monotonic_rewrite { config.limits.tombstones } else { 0 }
+}
+
+/// Connections whose numbers can be changed at one time.
+fn shifted(config: &Config) -> u32 {
+    if config.tcp_checks.monotonic_rewrite { config.limits.tombstones } else { 0 }
 }
 
 fn timers(config: &Config) -> Timers {
@@ -189,6 +295,11 @@ fn timers(config: &Config) -> Timers {
     timers[Timer::Transitory as usize] = ticks(config.tcp.transitory);
     timers[usize::from(UDP_TIMER)] = ticks(config.udp.timeout);
     timers[usize::from(ICMP_TIMER)] = ticks(config.icmp_timeout);
+    timers[usize::from(OTHER_TIMER)] = ticks(config.other_timeout);
+    for (timer, (_, timeout)) in timers[usize::from(PORT_TIMERS)..].iter_mut().zip(&config.udp.port_timeouts)
+    {
+        *timer = ticks(*timeout);
+    }
     timers
 }
 
@@ -199,6 +310,10 @@ pub(crate) struct Prefixes(Vec<(u32, u32)>);
 impl Prefixes {
     fn new(nets: &[Ipv4Net]) -> Self {
         Self(nets.iter().map(|net| (net.network().to_bits(), net.netmask().to_bits())).collect())
+    }
+
+    pub(crate) fn is_empty(&self) -> bool {
+        self.0.is_empty()
     }
 
     #[inline(always)]

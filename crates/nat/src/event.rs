@@ -18,9 +18,9 @@ pub struct Event {
 /// What happened.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum EventKind {
-    /// An internal endpoint was given an external one.
+    /// An internal endpoint was given an external one; at the start those of the configuration.
     MappingCreated(MappingId),
-    /// The mapping's last session is gone, and with it the mapping.
+    /// The mapping's last session is gone, or the time for which it was kept, and with it the mapping.
     MappingDeleted(MappingId),
     /// A session began.
     SessionCreated(SessionId),
@@ -34,6 +34,23 @@ pub enum EventKind {
         /// Which limit.
         limit: Limit,
     },
+    /// A subscriber was given a block of ports (RFC 6888 REQ-14).
+    BlockAllocated(BlockId),
+    /// It has come back: none of its ports is used or rests.
+    BlockReleased(BlockId),
+}
+
+/// A block of ports.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct BlockId {
+    /// Whose it is; of a prefix the first address.
+    pub subscriber: Ipv4Addr,
+    /// The external address.
+    pub external: Ipv4Addr,
+    /// Its first port.
+    pub first: u16,
+    /// Its last port.
+    pub last: u16,
 }
 
 /// A mapping by its two endpoints.
@@ -45,6 +62,9 @@ pub struct MappingId {
     pub internal: Endpoint,
     /// The endpoint that the outside sees.
     pub external: Endpoint,
+    /// What of the remote endpoint it depends on (RFC 4787 4.1): `None` nothing, else the address, and the
+    /// port if that is not 0.
+    pub remote: Option<Endpoint>,
 }
 
 /// A session by its mapping and the remote endpoint.
@@ -81,6 +101,13 @@ impl From<Realm> for OpenedFrom {
 pub enum DeleteReason {
     /// It was idle for the time that its state allows.
     Idle,
+    /// A RST that its receiver believes (`tcp.rst`).
+    Reset,
+    /// A SYN has ended TIME-WAIT (`tcp.time_wait`); the session that begins with it is told next.
+    Reopened,
+    /// In TIME-WAIT; its port was given to another session because no other was free
+    /// (`tcp.monotonic_rewrite`).
+    Reused,
 }
 
 /// A limit that refused something.
@@ -100,6 +127,14 @@ pub enum Limit {
     SessionRate,
     /// The subscriber's external address has no free port left.
     PortsExhausted,
+    /// `limits.inbound_sessions_per_mapping`.
+    InboundPerMapping,
+    /// `limits.inbound_sessions_per_subscriber`.
+    InboundPerSubscriber,
+    /// `limits.inbound_rate_per_subscriber`.
+    InboundRate,
+    /// `pool.max_blocks`, and no port is free in those that the subscriber has.
+    Blocks,
 }
 
 impl Limit {
@@ -113,6 +148,10 @@ impl Limit {
             Self::SessionsPerSubscriber => Reason::LimitSubscriberSessions,
             Self::SessionRate => Reason::LimitRate,
             Self::PortsExhausted => Reason::PortsExhausted,
+            Self::InboundPerMapping => Reason::LimitInboundMapping,
+            Self::InboundPerSubscriber => Reason::LimitInboundSubscriber,
+            Self::InboundRate => Reason::LimitInboundRate,
+            Self::Blocks => Reason::LimitBlocks,
         }
     }
 }

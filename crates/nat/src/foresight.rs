@@ -7,6 +7,7 @@ use crate::batch::Stages;
 use crate::brief::Brief;
 use crate::engine::Engine;
 use crate::hash::Flow;
+use crate::mapping::MappingKey;
 use crate::memory::prefetch;
 use crate::pool::Port;
 use crate::table::Guess;
@@ -23,6 +24,7 @@ impl Engine {
                 Guess::Entry(index) => {
                     brief.guess = Some(index);
                     prefetch(self.sessions.lines(), index as usize);
+                    self.prefetch_line(brief, index);
                 }
                 Guess::Further => {
                     self.flows.prefetch(brief.hash, 1);
@@ -39,6 +41,7 @@ impl Engine {
                 Guess::Entry(index) => {
                     brief.guess = Some(index);
                     prefetch(self.sessions.lines(), index as usize);
+                    self.prefetch_line(brief, index);
                 }
                 // Two buckets on is rare enough to wait for.
                 Guess::Further => {}
@@ -48,6 +51,14 @@ impl Engine {
         if new != 0 {
             self.foresee_new(stages, new);
         }
+    }
+
+    /// Asks for what is followed of session `index`. Of a session without one, line 0: there is no branch
+    /// to be guessed.
+    #[inline(always)]
+    fn prefetch_line(&self, brief: &Brief, index: u32) {
+        let mask = u32::from(brief.is_tcp).wrapping_neg();
+        prefetch(&self.lines, (index & mask) as usize);
     }
 
     /// The packets of a batch whose bit is set in `new` have no session yet.
@@ -97,7 +108,7 @@ impl Engine {
         for newcomer in newcomers.iter_mut().flatten() {
             let (protocol, internal) = (newcomer.protocol, newcomer.internal);
             let mapping = newcomer.mapping.map(|index| self.mappings.get(index));
-            if let Some(mapping) = mapping.filter(|mapping| mapping.is(protocol, internal)) {
+            if let Some(mapping) = mapping.filter(|mapping| mapping.is(newcomer.key)) {
                 self.prefetch_inbound(newcomer, mapping.external());
             } else if self.config.ports.preserve
                 && let Some(host) = newcomer.host
@@ -118,9 +129,11 @@ impl Engine {
         let mut selector = None;
         for newcomer in newcomers.iter().flatten() {
             let Some(Port { address, protocol, port }) = newcomer.port else { continue };
-            let port = self.pool.same_port(address, protocol, port).or_else(|| {
+            let subscriber = self.subscriber_of(newcomer.internal.address);
+            let port = self.pool.same_port(address, protocol, port, subscriber).or_else(|| {
                 let selector = selector.get_or_insert_with(|| self.selector.clone());
-                let drawn = self.pool.choose_port(address, protocol, newcomer.internal, selector)?;
+                let drawn =
+                    self.pool.choose_port(address, protocol, newcomer.internal, subscriber, selector)?;
                 self.pool.prefetch(drawn);
                 Some(drawn)
             });
@@ -142,12 +155,14 @@ impl Engine {
             return None;
         }
         let (protocol, internal, remote) = brief.flow.ends()?;
+        let key = MappingKey::new(self.config.mapping.behaviour, protocol, internal, remote);
         Some(Newcomer {
             protocol,
             internal,
             remote,
-            endpoint_hash: self.key.endpoint(protocol, internal),
-            host_hash: self.key.address(internal.address.to_bits()),
+            key,
+            endpoint_hash: self.key.mapping(key),
+            host_hash: self.key.address(self.subscriber_of(internal.address)),
             host: None,
             mapping: None,
             port: None,
@@ -183,7 +198,9 @@ impl Engine {
         }
         self.flows.prefetch(self.key.flow(session.flow(Realm::Inside)), 0);
         self.flows.prefetch(self.key.flow(session.flow(Realm::Outside)), 0);
-        self.endpoints.prefetch(self.key.endpoint(session.protocol(), session.internal()), 0);
+        let behaviour = self.config.mapping.behaviour;
+        let key = MappingKey::new(behaviour, session.protocol(), session.internal(), session.remote());
+        self.endpoints.prefetch(self.key.mapping(key), 0);
         prefetch(self.mappings.lines(), session.mapping as usize);
         let external = self.subscribers.get(session.subscriber).external;
         let (protocol, port) = (session.protocol(), session.external().port);
@@ -212,6 +229,7 @@ struct Newcomer {
     protocol: Protocol,
     internal: Endpoint,
     remote: Endpoint,
+    key: MappingKey,
     endpoint_hash: u64,
     host_hash: u64,
     host: Option<u32>,

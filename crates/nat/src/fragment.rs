@@ -14,6 +14,7 @@ use crate::batch::{Arrival, Decision, Refusal, Route};
 use crate::brief::Brief;
 use crate::config::Fragments;
 use crate::engine::Engine;
+use crate::ip_id::write_id;
 use crate::output::Output;
 use crate::rewrite::Rewrite;
 use crate::timer::ticks;
@@ -21,6 +22,9 @@ use crate::{Checksum, Offload, Packet, Realm, Reason, Verdict};
 
 /// Gaps that a datagram may have at one time. In order there is none.
 const RANGES: usize = 32;
+
+/// Datagrams that one call gives up at most. What is left is due at once.
+const EXPIRIES: usize = 1_024;
 
 /// The don't-fragment and more-fragments bits of the field at octet 6.
 const MORE_FRAGMENTS: u16 = 0x2000;
@@ -42,6 +46,8 @@ pub(crate) struct Followed {
     config: Fragments,
     timeout: u32,
     datagrams: BTreeMap<Key, Datagram>,
+    /// How many of them came from outside and nobody knows for whom, for their first is not seen yet.
+    strangers: u32,
     /// Serial numbers and keys by the tick at which they are given up, in that order.
     order: VecDeque<(u32, u64, Key)>,
     serial: u64,
@@ -50,11 +56,20 @@ pub(crate) struct Followed {
     octets: usize,
 }
 
+/// What all fragments of a datagram have in common on their way out.
+#[derive(Clone, Copy, Debug)]
+struct Passage {
+    route: Route,
+    rewrite: Rewrite,
+    /// The new Identification.
+    id: Option<u16>,
+}
+
 #[derive(Debug)]
 struct Datagram {
     serial: u64,
     /// What its first fragment was translated to.
-    decided: Option<(Route, Rewrite)>,
+    decided: Option<Passage>,
     /// What was seen of its payload: ranges of octets, sorted, none touching another.
     seen: Vec<(u32, u32)>,
     /// Where it ends, once the last fragment was seen.
@@ -80,6 +95,11 @@ impl Key {
             protocol: parsed.protocol,
             id: data.get(4..6).map_or(0, |id| u16::from_be_bytes([id[0], id[1]])),
         }
+    }
+
+    /// 1: it comes from outside, from anybody.
+    fn is_stranger(&self) -> u32 {
+        u32::from(self.from_outside && !self.hairpin)
     }
 }
 
@@ -108,6 +128,7 @@ impl Followed {
             timeout: ticks(config.timeout),
             config,
             datagrams: BTreeMap::new(),
+            strangers: 0,
             order: VecDeque::new(),
             serial: 0,
             sources: BTreeMap::new(),
@@ -122,9 +143,10 @@ impl Followed {
 
     /// Gives up what is due at `tick`; what still waited is counted as dropped.
     pub(crate) fn expire(&mut self, tick: u32, output: &mut Output) {
-        while let Some(&(due, serial, key)) = self.order.front() {
+        for _ in 0..EXPIRIES {
+            let Some(&(due, serial, key)) = self.order.front() else { return };
             if due > tick {
-                break;
+                return;
             }
             self.order.pop_front();
             if self.datagrams.get(&key).is_some_and(|datagram| datagram.serial == serial) {
@@ -138,6 +160,9 @@ impl Followed {
     /// Follows a datagram no longer; the answer is what still waited.
     fn forget(&mut self, key: Key) -> Vec<Waiting> {
         let Some(mut datagram) = self.datagrams.remove(&key) else { return Vec::new() };
+        if datagram.decided.is_none() {
+            self.strangers -= key.is_stranger();
+        }
         // The front of the order is what the engine is woken for: it must be somebody who lives.
         while let Some((_, serial, key)) = self.order.front()
             && self.datagrams.get(key).is_none_or(|datagram| datagram.serial != *serial)
@@ -162,8 +187,12 @@ impl Followed {
     /// Whether a fragment of `first..last` octets may join its datagram.
     fn check(&self, key: &Key, (first, last, is_last): (u32, u32, bool)) -> Result<(), Reason> {
         let Some(datagram) = self.datagrams.get(key) else {
+            // Later fragments cost a stranger nothing. Half of the places is for those who have shown that
+            // they are let through, and for the inside.
+            let strangers =
+                first > 0 && key.is_stranger() > 0 && self.strangers >= self.config.datagrams.div_ceil(2);
             let full = self.datagrams.len() >= self.config.datagrams as usize;
-            return if full { Err(Reason::FragmentDatagrams) } else { Ok(()) };
+            return if full || strangers { Err(Reason::FragmentDatagrams) } else { Ok(()) };
         };
         if datagram.seen.iter().any(|&(from, to)| first < to && from < last)
             || datagram.end.is_some_and(|end| last > end || is_last && last < end)
@@ -192,14 +221,19 @@ impl Followed {
             self.order.push_back((tick.saturating_add(self.timeout).saturating_add(1), self.serial, key));
             self.compact();
         }
-        let serial = self.serial;
-        self.datagrams.entry(key).or_insert_with(|| Datagram {
-            serial,
-            decided: None,
-            seen: Vec::new(),
-            end: None,
-            waiting: Vec::new(),
+        let (serial, strangers) = (self.serial, &mut self.strangers);
+        self.datagrams.entry(key).or_insert_with(|| {
+            *strangers += key.is_stranger();
+            Datagram { serial, decided: None, seen: Vec::new(), end: None, waiting: Vec::new() }
         })
+    }
+
+    /// The first fragment of `key` has said where the others go.
+    fn decide(&mut self, key: Key, passage: Passage, tick: u32) {
+        let before = self.follow(key, tick).decided.replace(passage);
+        if before.is_none() {
+            self.strangers -= key.is_stranger();
+        }
     }
 
     /// Datagrams that were complete leave their place in the order behind; before those outnumber
@@ -248,13 +282,14 @@ impl Engine {
         let key = Key::of(arrival, packet.data, parsed);
         let (first, last, is_last) = extent(parsed);
         self.fragments.check(&key, (first, last, is_last))?;
-        let mut brief = Brief::new(parsed, arrival.realm(), packet.offload.checksum);
+        let mut brief = Brief::new(parsed, packet.data, arrival.realm(), packet.offload.checksum);
         match parsed.fragment {
             Fragment::Later { .. } => {
                 match self.fragments.datagrams.get(&key).and_then(|datagram| datagram.decided) {
-                    Some((route, rewrite)) => {
+                    Some(Passage { route, rewrite, id }) => {
                         let fit = self.fit(arrival, packet, &brief, realm_of(route))?;
                         self.see(key, first, last, is_last);
+                        write_new_id(packet.data, id);
                         self.carry_out(packet, arrival, &brief, &Decision { route, rewrite, fit })
                     }
                     None => self.pen(key, packet, brief, (first, last, is_last)),
@@ -263,9 +298,12 @@ impl Engine {
             Fragment::First | Fragment::Whole => {
                 brief.hash = self.key.flow(brief.flow);
                 let decision = self.decide(arrival, packet, &brief)?;
-                self.fragments.follow(key, self.tick).decided = Some((decision.route, decision.rewrite));
+                let id = self.fragment_id(arrival.realm(), &brief, &decision, parsed.protocol);
+                let passage = Passage { route: decision.route, rewrite: decision.rewrite, id };
+                self.fragments.decide(key, passage, self.tick);
+                write_new_id(packet.data, id);
                 let verdict = self.carry_out(packet, arrival, &brief, &decision)?;
-                self.release(key, arrival, decision);
+                self.release(key, arrival, decision, id);
                 self.see(key, first, last, is_last);
                 Ok(verdict)
             }
@@ -300,7 +338,7 @@ impl Engine {
     }
 
     /// The first fragment has come: those that waited go out behind it.
-    fn release(&mut self, key: Key, arrival: Arrival, decision: Decision) {
+    fn release(&mut self, key: Key, arrival: Arrival, decision: Decision, id: Option<u16>) {
         let Some(mut datagram) = self.fragments.datagrams.remove(&key) else { return };
         let waiting = self.fragments.take_waiting(key, &mut datagram);
         self.fragments.datagrams.insert(key, datagram);
@@ -309,6 +347,7 @@ impl Engine {
                 Packet { data: &mut fragment.data, from: arrival.realm(), offload: fragment.offload };
             let outcome =
                 self.fit(arrival, &packet, &fragment.brief, realm_of(decision.route)).and_then(|fit| {
+                    write_new_id(packet.data, id);
                     self.carry_out(&mut packet, arrival, &fragment.brief, &Decision { fit, ..decision })
                 });
             match outcome {
@@ -359,6 +398,12 @@ impl Engine {
             self.output.send(route, Offload::default(), data);
         }
         Ok(Verdict::Held)
+    }
+}
+
+fn write_new_id(data: &mut [u8], id: Option<u16>) {
+    if let Some(id) = id {
+        write_id(data, id);
     }
 }
 

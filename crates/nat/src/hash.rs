@@ -5,6 +5,7 @@ use core::net::Ipv4Addr;
 
 use siphasher::sip::SipHasher13;
 
+use crate::mapping::MappingKey;
 use crate::{Endpoint, Protocol, Realm};
 
 /// Keeps these words apart from others that are derived from the same seed.
@@ -41,13 +42,41 @@ impl HashKey {
         self.hash(flow.addresses, flow.ports)
     }
 
-    /// Of a mapping's internal endpoint.
+    /// Of what a mapping is found by.
     #[inline(always)]
-    pub(crate) fn endpoint(self, protocol: Protocol, endpoint: Endpoint) -> u64 {
+    pub(crate) fn mapping(self, key: MappingKey) -> u64 {
+        let MappingKey { protocol, internal, remote } = key;
         self.hash(
-            u64::from(endpoint.address.to_bits()),
-            u64::from(endpoint.port) << 8 | u64::from(protocol as u8) | 1 << 63,
+            u64::from(remote.address.to_bits()) << 32 | u64::from(internal.address.to_bits()),
+            u64::from(remote.port) << 24
+                | u64::from(internal.port) << 8
+                | u64::from(protocol as u8)
+                | 1 << 63,
         )
+    }
+
+    /// Of a mapping and a remote address that its subscriber has written to.
+    pub(crate) fn permit(self, mapping: u32, remote: u32) -> u64 {
+        self.hash(u64::from(remote) << 32 | u64::from(mapping), 1 << 61)
+    }
+
+    /// Of what an Identification must be unique for.
+    pub(crate) fn datagram(self, (source, destination, protocol): (Ipv4Addr, Ipv4Addr, u8)) -> u64 {
+        let addresses = u64::from(source.to_bits()) << 32 | u64::from(destination.to_bits());
+        self.hash(addresses, u64::from(protocol) | 1 << 61)
+    }
+
+    /// Where counter `number` begins. The outside sees this one, so it is a hash that hides its key.
+    pub(crate) fn start(self, number: usize) -> u16 {
+        let mut hasher = SipHasher13::new_with_keys(self.0[0], self.0[1]);
+        hasher.write_u64(number as u64);
+        hasher.finish() as u16
+    }
+
+    /// Of an external endpoint and the remote address that a mapping of it is for.
+    pub(crate) fn share(self, protocol: Protocol, external: Endpoint, remote: Ipv4Addr) -> u64 {
+        let addresses = u64::from(remote.to_bits()) << 32 | u64::from(external.address.to_bits());
+        self.hash(addresses, u64::from(external.port) << 8 | u64::from(protocol as u8) | 1 << 60)
     }
 
     /// Of a subscriber's address.
@@ -82,7 +111,7 @@ impl Flow {
     #[inline(always)]
     pub(crate) fn ends(self) -> Option<(Protocol, Endpoint, Endpoint)> {
         let end = |address: u64, port: u64| Endpoint::new(Ipv4Addr::from_bits(address as u32), port as u16);
-        let protocol = *Protocol::ALL.get(usize::from((self.ports >> 8) as u8))?;
+        let protocol = Protocol::from_index((self.ports >> 8) as u8);
         let source = end(self.addresses >> 32, self.ports >> 32);
         Some((protocol, source, end(self.addresses, self.ports >> 16)))
     }

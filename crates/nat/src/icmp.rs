@@ -4,24 +4,30 @@
 //! comes from. The quoted header is put back first, then the outer one. No timer and no state is
 //! touched: anybody can send an ICMP error.
 
+use core::net::Ipv4Addr;
+
 use rules::address::is_martian;
 use wire::checksum::{Delta, Sum};
 use wire::{Fragment, Packet as Parsed, Quote, Transport, Trust};
 
 use crate::batch::{Arrival, Fit, Refusal, Route, ends};
-use crate::brief::Brief;
+use crate::brief::{Brief, DCCP, UDP_LITE};
 use crate::engine::Engine;
 use crate::event::{EventKind, Limit};
 use crate::fragment::verdict_of;
 use crate::hash::Flow;
+use crate::ip_id::write_id;
 use crate::pool::{Owner, Port};
 use crate::rewrite::{Rewrite, change, write_ip};
 use crate::session::Session;
 use crate::subscriber::report;
+use crate::tcp::Shifts;
+use crate::tcp::shift::{Numbers, Shift};
 use crate::{Endpoint, Offload, Packet, Protocol, Realm, Reason, Verdict};
 
 /// Destination unreachable and its codes (RFC 792, RFC 1191).
-const UNREACHABLE: u8 = 3;
+pub(crate) const UNREACHABLE: u8 = 3;
+pub(crate) const PORT_UNREACHABLE: u8 = 3;
 const HOST_UNREACHABLE: u8 = 1;
 const FRAGMENTATION_NEEDED: u8 = 4;
 /// Time exceeded in transit.
@@ -41,8 +47,12 @@ impl Engine {
         parsed: &Parsed,
         quote: &Quote,
     ) -> Result<Verdict, Refusal> {
-        let protocol = quoted_protocol(quote)?;
         let realm = arrival.realm();
+        let protocol = match quoted_protocol(quote) {
+            // What is quoted went the other way.
+            Err(_) if is_other(quote) && self.quotes_basic(realm, quote) => Protocol::Other,
+            protocol => protocol?,
+        };
         if parsed.destination != quote.source {
             // It goes to somebody else than who sent what it quotes.
             return Err(Reason::QuoteUnknown.into());
@@ -59,18 +69,28 @@ impl Engine {
             .map(|partner| self.sessions.lines()[partner as usize]);
         let route = self.error_route(realm, &session, partner.as_ref())?;
         let to = if let Route::To(to) = route { to } else { Realm::Inside };
-        let brief = Brief::new(parsed, realm, packet.offload.checksum);
+        let brief = Brief::new(parsed, packet.data, realm, packet.offload.checksum);
         let fit = self.fit(arrival, packet, &brief, to)?;
-        let translation = ErrorTranslation::new(realm, protocol, &session, partner.as_ref());
+        let translation = ErrorTranslation::new(realm, protocol, &session, partner.as_ref(), &self.shifts);
         translation.apply(packet.data, parsed, quote, arrival.age());
+        if brief.needs_id && self.config.rewrite_ip_id {
+            let source = translation.quoted.destination.address;
+            let id = self.new_id(source, translation.quoted.source.address, parsed.protocol, 1);
+            write_id(packet.data, id);
+        }
         if let Fit::Split(mtu) = fit {
             return self.split(packet, arrival, &brief, route, mtu);
         }
         Ok(verdict_of(route))
     }
 
+    /// Whether the packet that is quoted is of an address that is translated whole.
+    fn quotes_basic(&self, realm: Realm, quote: &Quote) -> bool {
+        self.passes_other(Arrival::From(realm), quote.destination, quote.source)
+    }
+
     /// The sender of an error may be any router of its realm, but of its realm.
-    fn check_error_source(&self, arrival: Arrival, parsed: &Parsed) -> Result<(), Reason> {
+    pub(crate) fn check_error_source(&self, arrival: Arrival, parsed: &Parsed) -> Result<(), Reason> {
         if is_martian(parsed.source) {
             return Err(Reason::Martian);
         }
@@ -86,6 +106,10 @@ impl Engine {
         let mut destination = Endpoint::new(quote.source, quote.source_port);
         if protocol == Protocol::Icmp && realm == Realm::Inside {
             (source.port, destination.port) = (destination.port, 0);
+        }
+        if protocol == Protocol::Other {
+            let number = u16::from(quote.protocol);
+            (source.port, destination.port) = if realm == Realm::Inside { (number, 0) } else { (0, number) };
         }
         let flow = Flow::new(realm, protocol, source, destination);
         let lines = self.sessions.lines();
@@ -141,10 +165,12 @@ impl Engine {
         }
         // The packets of another shard's subscriber were rewritten already: no quote would be right.
         if let (Some((kind, code, mtu)), Arrival::From(realm)) = (error, arrival)
+            && self.config.icmp_errors_to[realm as usize]
             && may_be_answered(&parsed)
             && self.output.may_send_error(self.now)
         {
-            let error = self.error(realm, packet.data, &parsed, kind, code, mtu);
+            let quoted = &packet.data[..usize::from(parsed.total_len).min(packet.data.len())];
+            let error = self.error(realm, quoted, parsed.source, kind, code, mtu);
             self.output.send(Route::To(realm), Offload::default(), error);
         }
         reason
@@ -160,7 +186,7 @@ impl Engine {
                 None => return,
             },
         };
-        let bits = address.to_bits();
+        let bits = self.subscriber_of(address);
         let lines = self.subscribers.lines();
         let index = self.hosts.find(self.key.address(bits), |index| lines[index as usize].address == bits);
         let due = match index {
@@ -174,27 +200,39 @@ impl Engine {
 
     /// The internal endpoint that a packet from outside is meant for.
     fn addressee(&self, parsed: &Parsed) -> Option<Endpoint> {
-        let (protocol, _, external) = ends(Realm::Outside, parsed)?;
+        let (protocol, remote, external) = ends(Realm::Outside, parsed)?;
         let Owner::Here(address) = self.pool.owner(external.address)? else { return None };
-        let mapping = self.pool.mapping(Port { address, protocol, port: external.port })?;
-        Some(self.mappings.get(mapping).internal())
+        let port = Port { address, protocol, port: external.port };
+        match self.mapping_at(port, remote.address) {
+            Some(mapping) => Some(self.mappings.get(mapping).internal()),
+            None => self.basic_target(port),
+        }
     }
 
     /// An ICMP error about the packet in `data`, to its sender.
-    fn error(&self, realm: Realm, data: &[u8], parsed: &Parsed, kind: u8, code: u8, mtu: u16) -> Vec<u8> {
+    pub(crate) fn error(
+        &self,
+        realm: Realm,
+        data: &[u8],
+        to: Ipv4Addr,
+        kind: u8,
+        code: u8,
+        mtu: u16,
+    ) -> Vec<u8> {
         let source = match realm {
             Realm::Inside => self.config.gateway.inside,
             Realm::Outside => self.config.gateway.outside,
         };
-        let quoted = &data[..usize::from(parsed.total_len).min(ERROR_LEN - HEADERS).min(data.len())];
+        let quoted = &data[..data.len().min(ERROR_LEN - HEADERS)];
         let total_len = (HEADERS + quoted.len()) as u16;
         let mut error = Vec::with_capacity(HEADERS + quoted.len());
-        // Precedence "internetwork control" (RFC 1812 4.3.2.5); atomic, so its ID says nothing.
-        error.extend([0x45, 0xc0]);
+        // The class of what it is about (RFC 5508 7.7), without its congestion marks. Atomic, so its
+        // Identification says nothing.
+        error.extend([0x45, data.get(1).copied().unwrap_or(0) & 0xfc]);
         error.extend(total_len.to_be_bytes());
         error.extend([0, 0, 0x40, 0, 64, Protocol::Icmp.number(), 0, 0]);
         error.extend(source.octets());
-        error.extend(parsed.source.octets());
+        error.extend(to.octets());
         error.extend([kind, code, 0, 0, 0, 0]);
         error.extend(mtu.to_be_bytes());
         error.extend(quoted);
@@ -218,6 +256,11 @@ fn quoted_protocol(quote: &Quote) -> Result<Protocol, Reason> {
     Ok(protocol)
 }
 
+/// It quotes a protocol without a port space, and all of its beginning.
+fn is_other(quote: &Quote) -> bool {
+    Protocol::from_number(quote.protocol).is_none() && !quote.later_fragment
+}
+
 /// Never an error about an error, a later fragment (RFC 1812 4.3.2.7), or about something whose
 /// sender is not one host.
 fn may_be_answered(parsed: &Parsed) -> bool {
@@ -235,10 +278,18 @@ struct ErrorTranslation {
     /// Where the error comes from.
     realm: Realm,
     quoted: Rewrite,
+    /// How the numbers of the quoted segment change.
+    shift: Option<(Shift, Numbers)>,
 }
 
 impl ErrorTranslation {
-    fn new(realm: Realm, protocol: Protocol, session: &Session, partner: Option<&Session>) -> Self {
+    fn new(
+        realm: Realm,
+        protocol: Protocol,
+        session: &Session,
+        partner: Option<&Session>,
+        shifts: &Shifts,
+    ) -> Self {
         // The quoted packet travelled the other way: its source is the error's destination.
         let own = session.rewrite(realm);
         let mut quoted = Rewrite { source: own.destination, destination: own.source, ..own };
@@ -252,7 +303,15 @@ impl ErrorTranslation {
             // One identifier: of the two translations the later one counts.
             quoted.destination.port = quoted.source.port;
         }
-        Self { protocol, realm, quoted }
+        let shift = (quoted.shift != 0).then(|| {
+            let shift = shifts.get(quoted.shift);
+            match realm {
+                // It quotes what came in, put back; outside it was not.
+                Realm::Inside => (shift, Numbers::Echoed),
+                Realm::Outside => (shift.reverse(), Numbers::Own),
+            }
+        });
+        Self { protocol, realm, quoted, shift }
     }
 
     fn apply(&self, data: &mut [u8], parsed: &Parsed, quote: &Quote, age: u8) {
@@ -283,6 +342,8 @@ impl ErrorTranslation {
         fields.change(header + 10, |field| self.quoted.ip.apply(field));
         let transport = header + usize::from(quote.header_len);
         let checksum = match self.protocol {
+            Protocol::Other if !matches!(quote.protocol, DCCP | UDP_LITE) => return fields.delta,
+            Protocol::Other => 6,
             Protocol::Tcp | Protocol::Udp => {
                 fields.change(transport, |_| self.quoted.source.port);
                 fields.change(transport + 2, |_| self.quoted.destination.port);
@@ -293,10 +354,17 @@ impl ErrorTranslation {
                 2
             }
         };
+        let mut shifted = Delta::NONE;
+        if let (Some((shift, numbers)), Some(header)) = (self.shift, fields.data.get_mut(transport..)) {
+            shifted = shift.apply(header, numbers);
+            fields.delta = fields.delta.and(shifted);
+        }
         fields.change(transport + checksum, |field| match self.protocol {
             Protocol::Udp if field == 0 => 0,
             Protocol::Udp => self.quoted.transport.apply_udp(field),
-            Protocol::Tcp | Protocol::Icmp => self.quoted.transport.apply(field),
+            Protocol::Tcp | Protocol::Icmp | Protocol::Other => {
+                self.quoted.transport.and(shifted).apply(field)
+            }
         });
         fields.delta
     }

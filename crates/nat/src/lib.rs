@@ -34,34 +34,46 @@
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
 
+mod basic;
 mod batch;
+mod blocks;
 mod brief;
+mod bypass;
 pub mod config;
 pub mod counters;
+pub mod deterministic;
 mod engine;
 pub mod event;
 mod expiry;
+pub mod explicit;
+mod filter;
 mod foresight;
 mod fragment;
 mod free;
 mod hairpin;
 mod hash;
 mod icmp;
+mod ip_id;
+mod kept;
 mod mapping;
 mod memory;
 mod mss;
 mod open;
 mod output;
+mod overlap;
 mod packet;
 mod pool;
 mod reason;
 mod rewrite;
 mod session;
+mod statics;
 mod steering;
 mod subscriber;
 mod table;
 mod tags;
+mod tcp;
 mod timer;
+mod unsolicited;
 
 pub use config::{Config, ConfigError};
 pub use counters::Counters;

@@ -4,12 +4,58 @@ use core::net::Ipv4Addr;
 
 use zerocopy::FromZeros;
 
+use crate::config::Behaviour;
 use crate::event::MappingId;
 use crate::free::FreeList;
 use crate::memory::{Arena, prefetch};
 use crate::{Endpoint, Protocol};
 
-/// One mapping. It lives as long as it has sessions.
+/// What a mapping is found by: the internal endpoint, and as much of the remote one as the mapping
+/// behaviour says (RFC 4787 4.1, N8). The rest of the remote endpoint is zero.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) struct MappingKey {
+    pub(crate) protocol: Protocol,
+    pub(crate) internal: Endpoint,
+    pub(crate) remote: Endpoint,
+}
+
+impl MappingKey {
+    #[inline(always)]
+    pub(crate) fn new(
+        behaviour: Behaviour,
+        protocol: Protocol,
+        internal: Endpoint,
+        remote: Endpoint,
+    ) -> Self {
+        let remote = match behaviour {
+            Behaviour::EndpointIndependent => Endpoint::new(Ipv4Addr::UNSPECIFIED, 0),
+            Behaviour::AddressDependent => Endpoint::new(remote.address, 0),
+            Behaviour::AddressAndPortDependent => remote,
+        };
+        Self { protocol, internal, remote }
+    }
+
+    /// The key of a mapping that serves all remotes.
+    pub(crate) fn independent(protocol: Protocol, internal: Endpoint) -> Self {
+        Self { protocol, internal, remote: Endpoint::new(Ipv4Addr::UNSPECIFIED, 0) }
+    }
+
+    /// As much of the remote endpoint as it depends on; `None`: nothing.
+    pub(crate) fn depends_on(&self) -> Option<Endpoint> {
+        (!self.remote.address.is_unspecified()).then_some(self.remote)
+    }
+}
+
+/// The line is in use.
+const LIVE: u8 = 1;
+/// It is there for ever.
+const STATIC: u8 = 2;
+/// It was asked for, and has its time in [`crate::kept::Kept`].
+const KEPT: u8 = 4;
+/// Filtering does not apply to it.
+const OPEN: u8 = 8;
+
+/// One mapping. It lives as long as it has sessions or is kept.
 #[derive(FromZeros, Clone, Copy, Debug)]
 #[repr(C, align(32))]
 pub(crate) struct Mapping {
@@ -18,39 +64,44 @@ pub(crate) struct Mapping {
     internal_port: u16,
     external_port: u16,
     protocol: u8,
-    live: bool,
-    reserved: u16,
+    flags: u8,
+    /// Of its key.
+    remote_port: u16,
     /// Sessions that use it.
     pub(crate) sessions: u32,
     /// Index of its subscriber.
     pub(crate) subscriber: u32,
-    /// Index of its external address in the pool.
-    pub(crate) address: u32,
-    reserved2: u32,
+    /// Index of its external address in the pool: there are at most 65,536.
+    address: u16,
+    /// Sessions that the outside has opened.
+    pub(crate) inbound: u16,
+    /// Of its key.
+    remote_address: u32,
 }
 
 const _: () = assert!(size_of::<Mapping>() == 32);
 
 impl Mapping {
     #[inline(always)]
-    pub(crate) fn new(id: MappingId, subscriber: u32, address: u32) -> Self {
+    pub(crate) fn new(key: MappingKey, external: Endpoint, subscriber: u32, address: u32) -> Self {
         Self {
-            internal_address: id.internal.address.to_bits(),
-            external_address: id.external.address.to_bits(),
-            internal_port: id.internal.port,
-            external_port: id.external.port,
-            protocol: id.protocol as u8,
-            live: true,
-            reserved: 0,
+            internal_address: key.internal.address.to_bits(),
+            external_address: external.address.to_bits(),
+            internal_port: key.internal.port,
+            external_port: external.port,
+            protocol: key.protocol as u8,
+            flags: LIVE,
+            remote_port: key.remote.port,
             sessions: 0,
             subscriber,
-            address,
-            reserved2: 0,
+            address: address as u16,
+            inbound: 0,
+            remote_address: key.remote.address.to_bits(),
         }
     }
 
     pub(crate) fn protocol(&self) -> Protocol {
-        Protocol::ALL[usize::from(self.protocol).min(2)]
+        Protocol::from_index(self.protocol)
     }
 
     pub(crate) fn internal(&self) -> Endpoint {
@@ -61,12 +112,57 @@ impl Mapping {
         Endpoint::new(Ipv4Addr::from_bits(self.external_address), self.external_port)
     }
 
-    pub(crate) fn is(&self, protocol: Protocol, internal: Endpoint) -> bool {
-        self.protocol == protocol as u8 && self.internal() == internal
+    /// Index of its external address in the pool.
+    pub(crate) fn address(&self) -> u32 {
+        self.address.into()
+    }
+
+    pub(crate) fn key(&self) -> MappingKey {
+        let remote = Endpoint::new(Ipv4Addr::from_bits(self.remote_address), self.remote_port);
+        MappingKey { protocol: self.protocol(), internal: self.internal(), remote }
+    }
+
+    pub(crate) fn is(&self, key: MappingKey) -> bool {
+        self.protocol == key.protocol as u8
+            && self.internal() == key.internal
+            && self.remote_address == key.remote.address.to_bits()
+            && self.remote_port == key.remote.port
     }
 
     pub(crate) fn id(&self) -> MappingId {
-        MappingId { protocol: self.protocol(), internal: self.internal(), external: self.external() }
+        MappingId {
+            protocol: self.protocol(),
+            internal: self.internal(),
+            external: self.external(),
+            remote: self.key().depends_on(),
+        }
+    }
+
+    /// It lives without sessions.
+    pub(crate) fn is_kept(&self) -> bool {
+        self.flags & (STATIC | KEPT) != 0
+    }
+
+    pub(crate) fn is_static(&self) -> bool {
+        self.flags & STATIC != 0
+    }
+
+    /// Strangers may use it whatever the filter says: that is what it was asked for.
+    pub(crate) fn is_open(&self) -> bool {
+        self.flags & OPEN != 0
+    }
+
+    pub(crate) fn set_static(&mut self) {
+        self.flags |= STATIC | OPEN;
+    }
+
+    pub(crate) fn set_kept(&mut self, open: bool) {
+        self.flags |= KEPT | if open { OPEN } else { 0 };
+    }
+
+    /// From now on it is as any other.
+    pub(crate) fn set_ordinary(&mut self) {
+        self.flags &= !(KEPT | OPEN);
     }
 }
 
@@ -85,8 +181,8 @@ impl Mappings {
         Ok(Self { lines: Arena::hot(capacity as usize)?, free: FreeList::new(capacity)? })
     }
 
-    pub(crate) fn has_room(&self) -> bool {
-        self.free.has_room(1)
+    pub(crate) fn has_room(&self, count: u32) -> bool {
+        self.free.has_room(count)
     }
 
     #[inline(always)]
@@ -98,7 +194,7 @@ impl Mappings {
 
     pub(crate) fn remove(&mut self, index: u32) {
         self.free.give(index);
-        self.lines[index as usize].live = false;
+        self.lines[index as usize].flags = 0;
     }
 
     pub(crate) fn get(&self, index: u32) -> &Mapping {
@@ -121,6 +217,6 @@ impl Mappings {
     }
 
     pub(crate) fn iter(&self) -> impl Iterator<Item = &Mapping> {
-        self.lines[..self.free.used()].iter().filter(|mapping| mapping.live)
+        self.lines[..self.free.used()].iter().filter(|mapping| mapping.flags & LIVE != 0)
     }
 }

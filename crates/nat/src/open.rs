@@ -8,15 +8,15 @@ use core::slice::from_ref;
 
 use rules::address::is_martian;
 use wire::Packet as Parsed;
-use wire::tcp::Flags;
 
 use crate::batch::{Arrival, Decision, Refusal, Route};
 use crate::brief::Brief;
+use crate::config::Pooling;
 use crate::engine::Engine;
 use crate::event::{EventKind, Limit, MappingId, OpenedFrom};
-use crate::mapping::Mapping;
+use crate::mapping::{Mapping, MappingKey};
 use crate::pool::{Owner, Port};
-use crate::session::{NewSession, Session};
+use crate::session::{NewSession, PORT_TIMERS, Session};
 use crate::subscriber::Subscriber;
 use crate::{Endpoint, Packet, Protocol, Realm, Reason};
 
@@ -26,7 +26,7 @@ pub(crate) enum Use {
     /// One that there is.
     Existing(u32),
     /// One that is to be made.
-    New { subscriber: Option<u32>, port: Port },
+    New { key: MappingKey, subscriber: Option<u32>, port: Port },
 }
 
 impl Engine {
@@ -41,7 +41,15 @@ impl Engine {
     ) -> Result<Decision, Refusal> {
         let (protocol, source, destination) = brief.flow.ends().ok_or(Reason::Protocol)?;
         self.check_addresses(arrival, source, destination)?;
-        check_opens(brief)?;
+        if !self.bypass.is_empty()
+            && let Some(decision) = self.decide_bypass(arrival, source, destination, packet, brief)?
+        {
+            return Ok(decision);
+        }
+        if let Err(reason) = check_opens(brief) {
+            self.answer_fin(arrival, packet, brief);
+            return Err(reason.into());
+        }
         match arrival.realm() {
             Realm::Inside => {
                 self.undrawn = None;
@@ -121,10 +129,22 @@ impl Engine {
         if let Some(Owner::Here(address)) = target {
             return self.open_hairpin(protocol, internal, remote, address, brief, fit);
         }
-        let mapping = self.plan_mapping(protocol, internal, 1)?;
+        let (mapping, victim) = match self.plan_mapping(protocol, internal, remote, 1) {
+            Ok(mapping) => (mapping, None),
+            Err(refusal) if target.is_some() => return Err(refusal),
+            Err(refusal) => {
+                let (mapping, victim) = self.plan_reuse(protocol, internal, remote, refusal)?;
+                (mapping, Some(victim))
+            }
+        };
         let new = self.new_session(protocol, internal, mapping, remote, OpenedFrom::Inside, target.is_some());
         self.check_room(from_ref(&new))?;
+        let shift = self.plan_shift(&new, victim, packet, brief)?;
+        if let Some(victim) = victim {
+            self.vacate(victim, mapping);
+        }
         let index = self.commit(mapping, new, brief)?;
+        self.set_shift(index, shift);
         let rewrite = self.sessions.lines()[index as usize].rewrite(Realm::Inside);
         let route = match target {
             Some(Owner::Shard(shard)) => Route::Shard(shard),
@@ -145,11 +165,30 @@ impl Engine {
         let address = self.own_external(external.address)?;
         let fit = self.fit(arrival, packet, brief, Realm::Inside)?;
         let port = Port { address, protocol, port: external.port };
-        let mapping = self.pool.mapping(port).ok_or(Reason::NoMapping)?;
-        let new = self.inbound_session(mapping, remote, arrival == Arrival::Hairpin);
-        self.check_inbound(mapping, 1)?;
+        let mapping = match self.plan_stranger(port, remote) {
+            Ok(mapping) => mapping,
+            Err(refusal) => {
+                if let Some(internal) =
+                    self.basic_target(port).filter(|_| self.mapping_at(port, remote.address).is_none())
+                {
+                    return self.open_inbound_basic(arrival, (protocol, internal), remote, brief, fit);
+                }
+                if matches!(refusal, Refusal::Reason(Reason::NoMapping | Reason::Filtered)) {
+                    self.note_unsolicited(arrival, packet, brief, remote, external);
+                }
+                return Err(refusal);
+            }
+        };
+        let hairpin = arrival == Arrival::Hairpin;
+        let new = match mapping {
+            Use::Existing(mapping) => self.inbound_session(mapping, remote, hairpin),
+            Use::New { key, .. } => {
+                self.new_session(protocol, key.internal, mapping, remote, OpenedFrom::Outside, hairpin)
+            }
+        };
+        self.check_tuple(&new)?;
         self.check_room(from_ref(&new))?;
-        let index = self.commit(Use::Existing(mapping), new, brief)?;
+        let index = self.commit(mapping, new, brief)?;
         let rewrite = self.sessions.lines()[index as usize].rewrite(Realm::Outside);
         Ok(Decision { route: Route::To(Realm::Inside), rewrite, fit })
     }
@@ -176,7 +215,8 @@ impl Engine {
     pub(crate) fn check_inbound(&self, mapping: u32, sessions: u32) -> Result<(), Limit> {
         let line = self.mappings.get(mapping);
         let subscriber = self.subscribers.get(line.subscriber);
-        subscriber.may_open(line.protocol(), false, sessions, &self.config.limits, self.tick)
+        subscriber.may_open(line.protocol(), false, sessions, &self.config.limits, self.tick)?;
+        self.check_inbound_limits(line, subscriber)
     }
 
     /// The mapping of `internal`: the one that there is, or what a new one will be. Checks the
@@ -185,52 +225,126 @@ impl Engine {
         &mut self,
         protocol: Protocol,
         internal: Endpoint,
+        remote: Endpoint,
         sessions: u32,
     ) -> Result<Use, Refusal> {
         let (limits, tick) = (&self.config.limits, self.tick);
-        if let Some(mapping) = self.find_mapping(protocol, internal) {
+        let key = self.mapping_key(protocol, internal, remote);
+        if let Some(mapping) = self.mapping_for(key) {
             let subscriber = self.subscribers.get(self.mappings.get(mapping).subscriber);
             subscriber.may_open(protocol, false, sessions, limits, tick)?;
             return Ok(Use::Existing(mapping));
         }
-        let address = internal.address.to_bits();
+        let (subscriber, external) = self.plan_home(protocol, internal, sessions)?;
+        if !self.mappings.has_room(1) || !self.endpoints.has_room(self.key.mapping(key)) {
+            return Err(Limit::Mappings.into());
+        }
+        if self.basic.is(external) {
+            let port = Port { address: external, protocol, port: internal.port };
+            return Ok(Use::New { key, subscriber, port });
+        }
+        let port = match self.port_kept_for(key) {
+            Some(port) => port,
+            None => self.choose_port(external, protocol, internal, remote)?,
+        };
+        if !self.has_share(port, remote.address) {
+            return Err(Limit::Mappings.into());
+        }
+        Ok(Use::New { key, subscriber, port })
+    }
+
+    /// The subscriber at `address`, if it is one, and the external address for one more port of its.
+    pub(crate) fn plan_home(
+        &self,
+        protocol: Protocol,
+        internal: Endpoint,
+        sessions: u32,
+    ) -> Result<(Option<u32>, u32), Limit> {
+        let (limits, tick) = (&self.config.limits, self.tick);
+        let address = self.subscriber_of(internal.address);
         let hash = self.key.address(address);
         let lines = self.subscribers.lines();
         let subscriber = self.hosts.find(hash, |index| lines[index as usize].address == address);
-        let external = if let Some(index) = subscriber {
+        if let Some(index) = subscriber {
             let line = self.subscribers.get(index);
             line.may_open(protocol, true, sessions, limits, tick)?;
-            // Paired pooling: its external address or none (RFC 7857 4).
-            line.external
-        } else {
-            if !self.subscribers.has_room() || !self.hosts.has_room(hash) {
-                return Err(Limit::Subscribers.into());
-            }
-            Subscriber::new(address, 0, limits, tick).may_open(protocol, true, sessions, limits, tick)?;
-            self.pool.choose_address(protocol, hash).ok_or(Limit::PortsExhausted)?
-        };
-        if !self.mappings.has_room() || !self.endpoints.has_room(self.key.endpoint(protocol, internal)) {
-            return Err(Limit::Mappings.into());
+            return Ok((subscriber, self.home_of(line.external, protocol, internal, address)));
         }
-        let port = self.choose_port(external, protocol, internal).ok_or(Limit::PortsExhausted)?;
-        Ok(Use::New { subscriber, port })
+        if !self.subscribers.has_room(1) || !self.hosts.has_room(hash) {
+            return Err(Limit::Subscribers);
+        }
+        Subscriber::new(address, 0, limits, tick).may_open(protocol, true, sessions, limits, tick)?;
+        if let Some(whole) = self.basic.address_for(Ipv4Addr::from_bits(address), tick)? {
+            return Ok((None, whole));
+        }
+        let of = Ipv4Addr::from_bits(address);
+        let drawn = || self.shares.are_on().then(|| self.pool.draw_address(hash, of)).flatten();
+        let external = self.pool.choose_address(protocol, hash, of).or_else(drawn);
+        Ok((None, external.ok_or(Limit::PortsExhausted)?))
+    }
+
+    /// The address for one more port of a subscriber that has `external` (N9, RFC 7857 4): that one or none; or
+    /// another one when it is full; or any.
+    fn home_of(&self, external: u32, protocol: Protocol, internal: Endpoint, subscriber: u32) -> u32 {
+        let of = Ipv4Addr::from_bits(subscriber);
+        let hash = match self.pool.pooling(external) {
+            Pooling::Paired => return external,
+            Pooling::PairedSoft if self.pool.has_port(external, protocol, subscriber) => return external,
+            Pooling::PairedSoft => self.key.address(subscriber),
+            Pooling::Arbitrary => self.key.mapping(MappingKey::independent(protocol, internal)),
+        };
+        self.pool.choose_address(protocol, hash, of).unwrap_or(external)
+    }
+
+    /// The port that the same endpoint's mapping for the other of TCP and UDP has kept (N14).
+    pub(crate) fn port_kept_for(&self, key: MappingKey) -> Option<Port> {
+        self.config.mapping.protocol_independent.then_some(())?;
+        let own = Port { address: 0, protocol: key.protocol, port: 0 };
+        let protocol = own.in_other_protocol()?.protocol;
+        let other = self.mappings.get(self.mapping_for(MappingKey { protocol, ..key })?);
+        let port = Port { address: other.address(), port: other.external().port, ..own };
+        self.pool.mapping(port).is_none().then_some(port)
     }
 
     /// The internal port's number where that is free and to be kept, else another one (N16).
-    fn choose_port(&mut self, address: u32, protocol: Protocol, internal: Endpoint) -> Option<Port> {
+    fn choose_port(
+        &mut self,
+        address: u32,
+        protocol: Protocol,
+        internal: Endpoint,
+        remote: Endpoint,
+    ) -> Result<Port, Limit> {
+        let subscriber = self.subscriber_of(internal.address);
         if self.config.ports.preserve
-            && let Some(port) = self.pool.same_port(address, protocol, internal.port)
+            && let Some(port) = self.pool.same_port(address, protocol, internal.port, subscriber)
         {
-            return Some(port);
+            return Ok(port);
+        }
+        if self.shares.are_on() && self.config.ports.preserve {
+            let port = Port { address, protocol, port: internal.port };
+            if self.may_take(port, remote.address) {
+                return Ok(port);
+            }
         }
         self.undrawn = Some(self.selector.clone());
-        self.pool.choose_port(address, protocol, internal, &mut self.selector)
+        let free = self.pool.choose_port(address, protocol, internal, subscriber, &mut self.selector);
+        free.or_else(|| self.choose_shared(address, protocol, internal, remote.address))
+            .ok_or_else(|| self.pool.why_none(address, protocol, subscriber))
     }
 
-    fn find_mapping(&self, protocol: Protocol, internal: Endpoint) -> Option<u32> {
+    /// The mapping that a packet with this key uses. One that was asked for serves all remotes.
+    pub(crate) fn mapping_for(&self, key: MappingKey) -> Option<u32> {
+        if key.depends_on().is_some()
+            && let Some(mapping) = self.find_mapping(MappingKey::independent(key.protocol, key.internal))
+        {
+            return Some(mapping);
+        }
+        self.find_mapping(key)
+    }
+
+    pub(crate) fn find_mapping(&self, key: MappingKey) -> Option<u32> {
         let lines = self.mappings.lines();
-        let hash = self.key.endpoint(protocol, internal);
-        self.endpoints.find(hash, |index| lines[index as usize].is(protocol, internal))
+        self.endpoints.find(self.key.mapping(key), |index| lines[index as usize].is(key))
     }
 
     /// The external endpoint of a mapping that there is or will be.
@@ -283,8 +397,8 @@ impl Engine {
     ) -> Result<u32, Refusal> {
         let mapping = match mapping {
             Use::Existing(index) => index,
-            Use::New { subscriber, port } => {
-                self.create_mapping(new.protocol, new.internal, subscriber, port).ok_or(Limit::Mappings)?
+            Use::New { key, subscriber, port } => {
+                self.create_mapping(key, subscriber, port).ok_or(Limit::Mappings)?
             }
         };
         new.mapping = mapping;
@@ -297,27 +411,35 @@ impl Engine {
         session.ok_or(Refusal::Limit(Limit::Sessions))
     }
 
-    fn create_mapping(
+    pub(crate) fn create_mapping(
         &mut self,
-        protocol: Protocol,
-        internal: Endpoint,
+        key: MappingKey,
         subscriber: Option<u32>,
         port: Port,
     ) -> Option<u32> {
-        let address = internal.address.to_bits();
+        let MappingKey { protocol, internal, .. } = key;
+        let address = self.subscriber_of(internal.address);
         let subscriber = match subscriber {
-            Some(index) => index,
+            Some(index) => {
+                if self.pool.pooling(port.address) == Pooling::PairedSoft {
+                    self.subscribers.get_mut(index).external = port.address;
+                }
+                index
+            }
             None => {
                 let line = Subscriber::new(address, port.address, &self.config.limits, self.tick);
                 let index = self.subscribers.insert(line)?;
                 self.hosts.insert(self.key.address(address), index).ok()?;
+                self.basic.claim(port.address, address);
                 index
             }
         };
-        let id = MappingId { protocol, internal, external: self.pool.endpoint(port) };
-        let index = self.mappings.insert(Mapping::new(id, subscriber, port.address))?;
-        self.endpoints.insert(self.key.endpoint(protocol, internal), index).ok()?;
-        self.pool.take(port, index);
+        let id =
+            MappingId { protocol, internal, external: self.pool.endpoint(port), remote: key.depends_on() };
+        let index = self.mappings.insert(Mapping::new(key, id.external, subscriber, port.address))?;
+        self.endpoints.insert(self.key.mapping(key), index).ok()?;
+        self.take_port(port, index);
+        self.tell_blocks(self.tick);
         self.subscribers.get_mut(subscriber).take_port(protocol);
         self.output.event(self.tick, EventKind::MappingCreated(id));
         Some(index)
@@ -325,6 +447,9 @@ impl Engine {
 
     fn create_session(&mut self, new: &NewSession, brief: &Brief) -> Option<u32> {
         let index = self.sessions.insert(Session::new(new))?;
+        if let Some(timer) = self.port_timer(new) {
+            self.sessions.lines_mut()[index as usize].set_timer(timer);
+        }
         let [inside, outside] = new.hashes;
         if self.flows.insert(inside, index).is_err() {
             self.sessions.remove(index);
@@ -335,10 +460,20 @@ impl Engine {
             self.sessions.remove(index);
             return None;
         }
-        self.mappings.get_mut(new.mapping).sessions += 1;
+        if new.protocol == Protocol::Tcp {
+            self.lines[index as usize].clear();
+        }
+        self.forgive_unsolicited(new.protocol, new.remote, new.external);
+        let mapping = self.mappings.get_mut(new.mapping);
+        mapping.sessions += 1;
+        let mapping = mapping.id();
         self.subscribers.get_mut(new.subscriber).open_session(&self.config.limits, self.tick);
-        let session = &self.sessions.lines()[index as usize];
-        self.output.event(self.tick, EventKind::SessionCreated(session.id()));
+        if new.opened_from == OpenedFrom::Outside {
+            self.subscribers.get_mut(new.subscriber).pay_inbound(&self.config.limits, self.tick);
+        }
+        let session = self.sessions.lines()[index as usize];
+        self.note_opening(&session);
+        self.output.event(self.tick, EventKind::SessionCreated(session.id(mapping)));
         let deadline = session.deadline(&self.timers);
         self.wheel.file(self.sessions.lines_mut(), index, deadline);
         let realm = match new.opened_from {
@@ -352,10 +487,22 @@ impl Engine {
     }
 }
 
+impl Engine {
+    /// The timer of a UDP session that its subscriber opened to a port with one of its own (RFC 4787
+    /// REQ-5a). Where the outside opened it, the port is what the remote chose and says nothing.
+    fn port_timer(&self, new: &NewSession) -> Option<u8> {
+        if new.protocol != Protocol::Udp || new.opened_from != OpenedFrom::Inside {
+            return None;
+        }
+        let place = self.config.udp.port_timeouts.iter().position(|&(port, _)| port == new.remote.port)?;
+        Some(PORT_TIMERS + place as u8)
+    }
+}
+
 /// Only a SYN opens a TCP session, and only a query an ICMP session (N10).
 pub(crate) fn check_opens(brief: &Brief) -> Result<(), Reason> {
     let is_tcp = brief.has_ports && !brief.is_udp;
-    if is_tcp && (!brief.flags.contains(Flags::SYN) || brief.flags.contains(Flags::ACK)) {
+    if is_tcp && !brief.opens_tcp() {
         return Err(Reason::NotSyn);
     }
     if brief.is_reply { Err(Reason::NotQuery) } else { Ok(()) }

@@ -19,6 +19,8 @@ pub(crate) struct Output {
     events: VecDeque<Event>,
     packets: VecDeque<Outgoing>,
     limit: ErrorLimit,
+    /// The same for the last ACKs of connections that are gone.
+    ack_limit: ErrorLimit,
 }
 
 #[derive(Debug)]
@@ -43,6 +45,7 @@ impl Output {
             events: VecDeque::with_capacity(1_024),
             packets: VecDeque::new(),
             limit: ErrorLimit::new(errors_per_second, now),
+            ack_limit: ErrorLimit::new(errors_per_second, now),
         }
     }
 
@@ -53,7 +56,7 @@ impl Output {
             EventKind::MappingDeleted(_) => self.counters.mappings_deleted += 1,
             EventKind::SessionCreated(_) => self.counters.sessions_created += 1,
             EventKind::SessionDeleted(..) => self.counters.sessions_deleted += 1,
-            EventKind::LimitHit { .. } => {}
+            EventKind::LimitHit { .. } | EventKind::BlockAllocated(_) | EventKind::BlockReleased(_) => {}
         }
         self.events.push_back(Event { at: start_of(tick), kind });
     }
@@ -75,6 +78,11 @@ impl Output {
             self.counters.icmp_errors_limited += 1;
         }
         allowed
+    }
+
+    /// Whether the last ACK of a connection may be sent again at `now`: as many as ICMP errors.
+    pub(crate) fn may_send_ack(&mut self, now: Instant) -> bool {
+        self.packets.len() < WAITING && self.ack_limit.take(now)
     }
 
     pub(crate) fn send(&mut self, route: Route, offload: Offload, data: Vec<u8>) {

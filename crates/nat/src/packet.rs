@@ -71,7 +71,7 @@ pub struct Transmit {
     pub offload: Offload,
 }
 
-/// What an endpoint's port counts in: the three port spaces that are translated.
+/// What an endpoint's port counts in: the three port spaces that are translated, and what has none.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Debug)]
 #[repr(u8)]
 pub enum Protocol {
@@ -81,22 +81,36 @@ pub enum Protocol {
     Udp = 1,
     /// Identifiers of ICMP queries (RFC 5508 3).
     Icmp = 2,
+    /// Every other protocol, where addresses are translated whole (B6). The subscriber's "port" is the
+    /// protocol number, the remote's is 0.
+    Other = 3,
 }
 
 impl Protocol {
-    /// All of them, by their number in here.
+    /// Those with a port space, by their number in here.
     pub const ALL: [Self; 3] = [Self::Tcp, Self::Udp, Self::Icmp];
 
-    /// The protocol number of the IPv4 header.
+    /// The one with this number in here.
+    pub(crate) const fn from_index(index: u8) -> Self {
+        match index {
+            0 => Self::Tcp,
+            1 => Self::Udp,
+            2 => Self::Icmp,
+            _ => Self::Other,
+        }
+    }
+
+    /// The protocol number of the IPv4 header; of others, which have many, the reserved 255.
     pub const fn number(self) -> u8 {
         match self {
             Self::Tcp => 6,
             Self::Udp => 17,
             Self::Icmp => 1,
+            Self::Other => 255,
         }
     }
 
-    /// The one with this IPv4 protocol number, if it is translated.
+    /// The one with this IPv4 protocol number, if it has a port space.
     pub const fn from_number(number: u8) -> Option<Self> {
         match number {
             6 => Some(Self::Tcp),
@@ -113,6 +127,7 @@ impl fmt::Display for Protocol {
             Self::Tcp => "tcp",
             Self::Udp => "udp",
             Self::Icmp => "icmp",
+            Self::Other => "other",
         })
     }
 }

@@ -9,17 +9,26 @@ use std::collections::VecDeque;
 use core::net::Ipv4Addr;
 use core::ops::RangeInclusive;
 
-use rules::port_selection::Selector;
-
-use crate::config::{Config, Shard};
+use crate::blocks::{Blocks, Change};
+use crate::config::{Behaviour, Config, PoolKind, Pooling, Shard};
+use crate::deterministic::Deterministic;
 use crate::memory::{Arena, prefetch};
 use crate::{Endpoint, Protocol};
+
+mod groups;
+mod search;
+
+use groups::Group;
+pub(crate) use search::Run;
 
 /// Ports of one address and protocol, and the words that hold their bits.
 const PORTS: usize = 1 << 16;
 const WORDS: usize = PORTS / 64;
 /// Words of the summary: a bit for each word that is all taken.
 const SUMMARY: usize = WORDS / 64;
+
+/// In an owner: several mappings have the port, and the rest of the word says how many.
+const SHARED: u32 = 1 << 31;
 
 /// How many held ports ahead the bit of one to be let go is asked for.
 const AHEAD: usize = 8;
@@ -31,15 +40,21 @@ pub(crate) struct Pool {
     shard: Shard,
     /// Of this shard, in the order of their numbers.
     addresses: Vec<External>,
-    /// Free ports of all addresses, by protocol.
-    free: [u64; 3],
-    /// 1 + mapping index by address, protocol, port; 0: none.
+    groups: Vec<Group>,
+    deterministic: Deterministic,
+    preserve_parity: bool,
+    preserve_range: bool,
+    /// Blocks that were given or have come back since somebody asked.
+    changes: Vec<(u32, Change)>,
+    /// 1 + mapping index by address, protocol, port; 0: none; [`SHARED`]: several.
     owners: Arena<u32>,
     /// A bit for each port that is taken or held.
     taken: Arena<u64>,
     /// A bit for each word of `taken` that is full.
     full: Arena<u64>,
     hold: Hold,
+    /// TCP and UDP have each port together (RFC 7857 5, N14).
+    together: bool,
 }
 
 /// The external addresses of all shards, numbered in the order of the configuration.
@@ -55,6 +70,11 @@ struct External {
     address: Ipv4Addr,
     ports: RangeInclusive<u16>,
     free: [u32; 3],
+    group: u16,
+    pooling: Pooling,
+    blocks: Option<Blocks>,
+    /// A subscriber's ports follow from its address.
+    deterministic: bool,
 }
 
 /// Freed ports that are not given out again yet (RFC 6888 REQ-8), first freed first.
@@ -62,6 +82,8 @@ struct External {
 struct Hold {
     ticks: u32,
     max: usize,
+    /// Filtering depends on address and port.
+    needless: bool,
     queue: VecDeque<(u32, Port)>,
 }
 
@@ -72,6 +94,18 @@ pub(crate) struct Port {
     pub(crate) address: u32,
     pub(crate) protocol: Protocol,
     pub(crate) port: u16,
+}
+
+impl Port {
+    /// The port of the same number in the other of TCP and UDP.
+    pub(crate) fn in_other_protocol(self) -> Option<Self> {
+        let protocol = match self.protocol {
+            Protocol::Tcp => Protocol::Udp,
+            Protocol::Udp => Protocol::Tcp,
+            Protocol::Icmp | Protocol::Other => return None,
+        };
+        Some(Self { protocol, ..self })
+    }
 }
 
 /// Whose an address is.
@@ -93,25 +127,49 @@ impl Pool {
 
     pub(crate) fn new(config: &Config, hold_ticks: u32) -> std::io::Result<Self> {
         let Shard { index, count } = config.shard;
-        let all = config.pools.iter().flat_map(|pool| {
+        let (mut groups, places) = Group::of(config);
+        let all = config.pools.iter().zip(places).flat_map(|(pool, place)| {
             let bits =
                 pool.addresses.iter().flat_map(|range| range.start().to_bits()..=range.end().to_bits());
-            bits.map(|bits| External::new(Ipv4Addr::from_bits(bits), pool.ports.clone()))
+            bits.map(move |bits| (Ipv4Addr::from_bits(bits), pool, place))
         });
-        let addresses: Vec<_> = all.skip(usize::from(index)).step_by(usize::from(count)).collect();
+        let all = all.skip(usize::from(index)).step_by(usize::from(count));
+        let addresses: Vec<_> =
+            all.map(|(address, pool, place)| External::new(address, pool, place)).collect();
+        for (number, external) in (0..).zip(&addresses) {
+            let group = &mut groups[usize::from(external.group)];
+            group.addresses.push(number);
+            for protocol in Protocol::ALL {
+                group.free[protocol as usize] += u64::from(external.free[protocol as usize]);
+            }
+        }
         let spaces = addresses.len() * Protocol::ALL.len();
         Ok(Self {
             ranges: Ranges::new(config),
             shard: config.shard,
-            free: Protocol::ALL.map(|protocol| {
-                addresses.iter().map(|external| u64::from(external.free[protocol as usize])).sum()
-            }),
+            groups,
+            deterministic: Deterministic::new(config),
+            preserve_parity: config.ports.preserve_parity,
+            preserve_range: config.ports.preserve_range,
+            changes: Vec::new(),
             addresses,
             owners: Arena::hot(spaces * PORTS)?,
             taken: Arena::cold(spaces * WORDS)?,
             full: Arena::cold(spaces * SUMMARY)?,
-            hold: Hold { ticks: hold_ticks, max: config.ports.hold_max as usize, queue: VecDeque::new() },
+            hold: Hold {
+                ticks: hold_ticks,
+                max: config.ports.hold_max as usize,
+                needless: config.filtering.udp == Behaviour::AddressAndPortDependent
+                    && config.filtering.udp_ports.is_empty(),
+                queue: VecDeque::new(),
+            },
+            together: config.mapping.protocol_independent,
         })
+    }
+
+    /// How many external addresses this shard has.
+    pub(crate) fn addresses(&self) -> usize {
+        self.addresses.len()
     }
 
     /// Whose external address `address` is, if it is one.
@@ -127,11 +185,49 @@ impl Pool {
 
     /// The mapping that `port` belongs to.
     pub(crate) fn mapping(&self, port: Port) -> Option<u32> {
-        self.owners[self.entry(port)].checked_sub(1)
+        let owner = self.owners[self.entry(port)];
+        if owner & SHARED == 0 { owner.checked_sub(1) } else { None }
+    }
+
+    /// Whether some mapping has `port`.
+    pub(crate) fn is_mapped(&self, port: Port) -> bool {
+        self.owners[self.entry(port)] != 0
+    }
+
+    /// Whether `port` is one that several mappings may have.
+    pub(crate) fn is_shared(&self, port: Port) -> bool {
+        self.owners[self.entry(port)] & SHARED != 0
+    }
+
+    /// How many mappings have shared `port`; of any other port 0.
+    pub(crate) fn sharers(&self, port: Port) -> u32 {
+        let owner = self.owners[self.entry(port)];
+        if owner & SHARED == 0 { 0 } else { owner & !SHARED }
+    }
+
+    /// One more mapping has `port`, which is free or shared.
+    pub(crate) fn share(&mut self, port: Port) {
+        let entry = self.entry(port);
+        if !self.is_taken(entry) {
+            self.occupy(port, entry);
+        }
+        self.owners[entry] = (self.owners[entry] | SHARED) + 1;
+    }
+
+    /// One mapping of shared `port` is gone; with the last, the port.
+    pub(crate) fn unshare(&mut self, port: Port, now: u32) {
+        let entry = self.entry(port);
+        self.owners[entry] -= 1;
+        if self.owners[entry] == SHARED {
+            self.give(port, now);
+        }
     }
 
     /// Asks for what [`Self::take`] and [`Self::give`] will write.
     pub(crate) fn prefetch(&self, port: Port) {
+        if port.protocol == Protocol::Other {
+            return;
+        }
         let entry = self.entry(port);
         prefetch(&self.owners, entry);
         prefetch(&self.taken, entry / 64);
@@ -142,70 +238,53 @@ impl Pool {
         Endpoint::new(self.addresses[port.address as usize].address, port.port)
     }
 
-    /// The address for a new subscriber: of two drawn by `hash`, the one with more free ports; if
-    /// both have none, any that has one. So load evens out without anybody counting subscribers.
-    pub(crate) fn choose_address(&self, protocol: Protocol, hash: u64) -> Option<u32> {
-        if self.free[protocol as usize] == 0 {
-            // Whoever keeps asking when nothing is left does not make us look through all of them.
-            return None;
-        }
-        let count = self.addresses.len() as u64;
-        let draw = |half: u64| ((half * count) >> 32) as u32;
-        let (one, other) = (draw(hash >> 32), draw(hash & 0xffff_ffff));
-        let free = |address: u32| self.addresses[address as usize].free[protocol as usize];
-        let better = if free(other) > free(one) { other } else { one };
-        if free(better) > 0 {
-            return Some(better);
-        }
-        (0..count as u32).find(|&address| free(address) > 0)
-    }
-
-    /// The port of `address` with the number of the internal one, if it is free to be given out.
-    pub(crate) fn same_port(&self, address: u32, protocol: Protocol, port: u16) -> Option<Port> {
-        let same = Port { address, protocol, port };
-        let range = self.addresses[address as usize].range(protocol);
-        (range.contains(&port) && self.is_free(same)).then_some(same)
-    }
-
-    /// Chooses a free port of `address` for `internal` as `selector` does, in the same range of
-    /// well-known or other ports where there is one left (RFC 4787 REQ-3a).
-    pub(crate) fn choose_port(
-        &self,
-        address: u32,
-        protocol: Protocol,
-        internal: Endpoint,
-        selector: &mut Selector,
-    ) -> Option<Port> {
-        let external = &self.addresses[address as usize];
-        let range = external.range(protocol);
-        let place = |port| Port { address, protocol, port };
-        if external.free[protocol as usize] == 0 {
-            return None;
-        }
-        let flow = [u64::from(internal.address.to_bits()) << 16 | u64::from(internal.port), protocol as u64];
-        let mut select = |range: RangeInclusive<u16>| {
-            selector.select(range.clone(), flow, |from| self.free_from(place(from), &range)).map(place)
-        };
-        let same_kind = if protocol == Protocol::Icmp {
-            range.clone()
-        } else if internal.port < 1024 {
-            *range.start()..=(*range.end()).min(1023)
-        } else {
-            (*range.start()).max(1024)..=*range.end()
-        };
-        if same_kind.is_empty() { select(range) } else { select(same_kind).or_else(|| select(range)) }
-    }
-
-    /// `mapping` takes `port`, which is free.
-    pub(crate) fn take(&mut self, port: Port, mapping: u32) {
+    /// `mapping` takes `port`, which is free or kept for it. Where TCP and UDP have their ports together, the
+    /// other's is kept for the same internal endpoint.
+    pub(crate) fn take(&mut self, port: Port, mapping: u32, subscriber: u32) {
         let entry = self.entry(port);
         self.owners[entry] = mapping + 1;
+        if !self.is_taken(entry) {
+            self.occupy(port, entry);
+            self.change(port, |blocks| blocks.occupy(port.port, subscriber));
+        }
+        if let Some(twin) = self.twin(port) {
+            let entry = self.entry(twin);
+            if !self.is_taken(entry) {
+                self.occupy(twin, entry);
+                self.change(twin, |blocks| blocks.occupy(twin.port, subscriber));
+            }
+        }
+    }
+
+    fn change(&mut self, port: Port, change: impl FnOnce(&mut Blocks) -> Option<Change>) {
+        if let Some(blocks) = &mut self.addresses[port.address as usize].blocks
+            && port.protocol != Protocol::Icmp
+            && let Some(change) = change(blocks)
+        {
+            self.changes.push((port.address, change));
+        }
+    }
+
+    /// The next block that was given or has come back, and the address that it is of.
+    pub(crate) fn next_change(&mut self) -> Option<(Ipv4Addr, Change)> {
+        if self.changes.is_empty() {
+            return None;
+        }
+        let (address, change) = self.changes.remove(0);
+        Some((self.addresses[address as usize].address, change))
+    }
+
+    fn occupy(&mut self, port: Port, entry: usize) {
         self.taken[entry / 64] |= 1 << (entry % 64);
         if self.taken[entry / 64] == u64::MAX {
             self.full[entry / 4096] |= 1 << (entry / 64 % 64);
         }
-        self.addresses[port.address as usize].free[port.protocol as usize] -= 1;
-        self.free[port.protocol as usize] -= 1;
+        let external = &mut self.addresses[port.address as usize];
+        if external.range(port.protocol).contains(&port.port) {
+            // Others were never to be given out; a static mapping may have one all the same.
+            external.free[port.protocol as usize] -= 1;
+            self.groups[usize::from(external.group)].free[port.protocol as usize] -= 1;
+        }
     }
 
     /// The mapping of `port` is gone. UDP ports and ICMP identifiers are held for a while; a TCP
@@ -215,8 +294,20 @@ impl Pool {
         self.release(now);
         let entry = self.entry(port);
         self.owners[entry] = 0;
+        match self.twin(port) {
+            // It stays with the internal endpoint as long as either protocol has it.
+            Some(twin) if self.mapping(twin).is_some() => {}
+            Some(twin) => [port, twin].into_iter().for_each(|port| self.let_rest(port, now)),
+            None => self.let_rest(port, now),
+        }
+    }
+
+    /// Nobody has `port` any more.
+    fn let_rest(&mut self, port: Port, now: u32) {
         let held =
             port.protocol != Protocol::Tcp && self.hold.ticks > 0 && self.hold.queue.len() < self.hold.max;
+        // Where only those may come who were written to, nobody comes by mistake (RFC 6888 REQ-8c).
+        let held = held && !self.hold.needless;
         if held {
             self.hold.queue.push_back((now.saturating_add(self.hold.ticks).saturating_add(1), port));
         } else {
@@ -242,26 +333,52 @@ impl Pool {
         let entry = self.entry(port);
         self.taken[entry / 64] &= !(1 << (entry % 64));
         self.full[entry / 4096] &= !(1 << (entry / 64 % 64));
-        self.addresses[port.address as usize].free[port.protocol as usize] += 1;
-        self.free[port.protocol as usize] += 1;
+        let external = &mut self.addresses[port.address as usize];
+        if external.range(port.protocol).contains(&port.port) {
+            external.free[port.protocol as usize] += 1;
+            self.groups[usize::from(external.group)].free[port.protocol as usize] += 1;
+        }
+        self.change(port, |blocks| blocks.vacate(port.port));
+    }
+
+    /// The ports of `address` that may be given out.
+    pub(crate) fn range(&self, address: u32, protocol: Protocol) -> RangeInclusive<u16> {
+        self.addresses[address as usize].range(protocol)
+    }
+
+    /// Whether `port` is one that may be given out, and free.
+    pub(crate) fn may_take(&self, port: Port) -> bool {
+        self.addresses[port.address as usize].range(port.protocol).contains(&port.port) && self.is_free(port)
     }
 
     fn is_free(&self, port: Port) -> bool {
-        let entry = self.entry(port);
-        self.taken[entry / 64] & 1 << (entry % 64) == 0
+        !self.is_taken(self.entry(port))
+            && !self.twin(port).is_some_and(|twin| self.is_taken(self.entry(twin)))
+    }
+
+    fn is_taken(&self, entry: usize) -> bool {
+        self.taken[entry / 64] & 1 << (entry % 64) != 0
+    }
+
+    /// The port of the other protocol that goes with `port`, if they go together.
+    fn twin(&self, port: Port) -> Option<Port> {
+        if self.together { port.in_other_protocol() } else { None }
     }
 
     /// The first free port of `range` at `from` or after it, going round.
-    fn free_from(&self, from: Port, range: &RangeInclusive<u16>) -> Option<u16> {
-        let space = self.entry(Port { port: 0, ..from });
-        self.free_between(space, from.port, *range.end())
-            .or_else(|| self.free_between(space, *range.start(), from.port))
+    /// Only those count whose bit in a word is in `mask`.
+    fn free_from(&self, from: Port, range: &RangeInclusive<u16>, mask: u64) -> Option<u16> {
+        let first = Port { port: 0, ..from };
+        let spaces = [first, self.twin(first).unwrap_or(first)].map(|port| self.entry(port));
+        self.free_between(spaces, from.port, *range.end(), mask)
+            .or_else(|| self.free_between(spaces, *range.start(), from.port, mask))
     }
 
-    /// The first free port of `first..=last` in the port space that begins at entry `space`.
-    fn free_between(&self, space: usize, first: u16, last: u16) -> Option<u16> {
+    /// The first port of `first..=last` that is free in both of the port spaces that begin at these entries.
+    fn free_between(&self, [space, other]: [usize; 2], first: u16, last: u16, mask: u64) -> Option<u16> {
+        let free_of = |word: usize| !(self.taken[space / 64 + word] | self.taken[other / 64 + word]) & mask;
         let mut word = usize::from(first) / 64;
-        let mut free = !self.taken[space / 64 + word] & u64::MAX << (first % 64);
+        let mut free = free_of(word) & u64::MAX << (first % 64);
         while free == 0 {
             // On to the next word that is not full, by the summary.
             word += 1;
@@ -278,7 +395,7 @@ impl Pool {
                 open = !self.full[space / 4096 + summary];
             }
             word = summary * 64 + open.trailing_zeros() as usize;
-            free = !self.taken[space / 64 + word];
+            free = free_of(word);
         }
         let port = word * 64 + free.trailing_zeros() as usize;
         (port <= usize::from(last)).then_some(port as u16)
@@ -314,8 +431,21 @@ impl Ranges {
 }
 
 impl External {
-    fn new(address: Ipv4Addr, ports: RangeInclusive<u16>) -> Self {
-        let mut external = Self { address, ports, free: [0; 3] };
+    fn new(address: Ipv4Addr, pool: &crate::config::Pool, (group, pooling): (u16, Pooling)) -> Self {
+        let dynamic = pool.blocks.filter(|blocks| !blocks.deterministic);
+        let mut external = Self {
+            address,
+            ports: pool.ports.clone(),
+            free: [0; 3],
+            group,
+            pooling,
+            blocks: dynamic.map(|blocks| Blocks::new(&blocks, &pool.ports)),
+            deterministic: pool.blocks.is_some_and(|blocks| blocks.deterministic),
+        };
+        if pool.kind == PoolKind::Basic {
+            // It is given whole: there is nothing to choose.
+            return external;
+        }
         for protocol in Protocol::ALL {
             external.free[protocol as usize] = external.range(protocol).len() as u32;
         }
@@ -326,7 +456,7 @@ impl External {
     fn range(&self, protocol: Protocol) -> RangeInclusive<u16> {
         match protocol {
             Protocol::Tcp | Protocol::Udp => self.ports.clone(),
-            Protocol::Icmp => 0..=u16::MAX,
+            Protocol::Icmp | Protocol::Other => 0..=u16::MAX,
         }
     }
 }

@@ -101,6 +101,23 @@ reasons! {
     FragmentOverlap = "fragment-overlap",
     /// Its external address is another shard's: the datapath steered it wrongly.
     WrongShard = "wrong-shard",
+    /// From outside, and `filtering` keeps strangers away from that endpoint.
+    Filtered = "filtered",
+    /// `limits.inbound_sessions_per_mapping` reached.
+    LimitInboundMapping = "limit-inbound-mapping",
+    /// `limits.inbound_sessions_per_subscriber` reached.
+    LimitInboundSubscriber = "limit-inbound-subscriber",
+    /// `limits.inbound_rate_per_subscriber` exceeded.
+    LimitInboundRate = "limit-inbound-rate",
+    /// A TCP segment older than what its receiver has taken already, by its timestamp or its sequence
+    /// number (`tcp.paws`).
+    OldDuplicate = "old-duplicate",
+    /// A SYN that does not end TIME-WAIT (RFC 6191, `tcp.time_wait`).
+    TimeWaitSyn = "time-wait-syn",
+    /// From outside, from a bypass address to an external one: the answer would not be translated.
+    BypassSource = "bypass-source",
+    /// `pool.max_blocks` reached, and no port is free in the subscriber's blocks.
+    LimitBlocks = "limit-blocks",
 }
 
 impl Reason {

@@ -18,6 +18,8 @@ pub(crate) struct Rewrite {
     pub(crate) ip: Delta,
     /// What it does to the transport checksum.
     pub(crate) transport: Delta,
+    /// Where the shift of the session's numbers is, 0: it has none.
+    pub(crate) shift: u32,
 }
 
 /// Offsets in the IPv4 header.

@@ -54,19 +54,24 @@ pub(crate) struct Session {
     partner: u32,
     /// Links of the timer wheel.
     pub(crate) link: crate::timer::Link,
-    reserved: u32,
+    /// Where the shift of its numbers is (`tcp::shift`), 0: it has none.
+    shift: u32,
 }
 
 const _: () = assert!(size_of::<Session>() == 64);
 
-/// The idle times, in ticks: the five of `tracking::Timer`, UDP, ICMP, and one that is never used, so
-/// that a mask is all that an index needs.
-pub(crate) type Timers = [u32; 8];
+/// The idle times, in ticks: the five of `tracking::Timer`, UDP, ICMP, other protocols, and those of
+/// single UDP ports. A mask is all that an index needs.
+pub(crate) type Timers = [u32; 16];
 
 /// Where [`Timers`] holds UDP's.
 pub(crate) const UDP_TIMER: u8 = 5;
 /// Where [`Timers`] holds ICMP's.
 pub(crate) const ICMP_TIMER: u8 = 6;
+/// Where [`Timers`] holds that of protocols without ports.
+pub(crate) const OTHER_TIMER: u8 = 7;
+/// Where [`Timers`] holds that of the first of `udp.port_timeouts`.
+pub(crate) const PORT_TIMERS: u8 = 8;
 
 /// What a new session is made of.
 #[derive(Clone, Copy, Debug)]
@@ -119,7 +124,7 @@ impl Session {
         let transport_delta = match new.protocol {
             // An ICMP checksum has no pseudo-header.
             Protocol::Icmp => port_delta,
-            Protocol::Tcp | Protocol::Udp => ip_delta.and(port_delta),
+            Protocol::Tcp | Protocol::Udp | Protocol::Other => ip_delta.and(port_delta),
         };
         Self {
             addresses: [new.internal, new.external, new.remote].map(|end| end.address.to_bits()),
@@ -128,12 +133,13 @@ impl Session {
             flags,
             state: match new.protocol {
                 Protocol::Tcp => State::Closed as u8,
-                Protocol::Udp | Protocol::Icmp => State::Established as u8,
+                Protocol::Udp | Protocol::Icmp | Protocol::Other => State::Established as u8,
             },
             timer: match new.protocol {
                 Protocol::Tcp => State::Closed.timer() as u8,
                 Protocol::Udp => UDP_TIMER,
                 Protocol::Icmp => ICMP_TIMER,
+                Protocol::Other => OTHER_TIMER,
             },
             ip_delta: ip_delta.raw(),
             transport_delta: transport_delta.raw(),
@@ -142,7 +148,7 @@ impl Session {
             subscriber: new.subscriber,
             partner: 0,
             link: crate::timer::Link::default(),
-            reserved: 0,
+            shift: 0,
         }
     }
 
@@ -159,7 +165,7 @@ impl Session {
     }
 
     pub(crate) fn protocol(&self) -> Protocol {
-        Protocol::ALL[usize::from(self.protocol).min(2)]
+        Protocol::from_index(self.protocol)
     }
 
     pub(crate) fn internal(&self) -> Endpoint {
@@ -185,6 +191,14 @@ impl Session {
 
     pub(crate) fn set_partner(&mut self, partner: Option<u32>) {
         self.partner = partner.map_or(0, |index| index + 1);
+    }
+
+    pub(crate) fn shift(&self) -> u32 {
+        self.shift
+    }
+
+    pub(crate) fn set_shift(&mut self, place: u32) {
+        self.shift = place;
     }
 
     /// The tuple of its packets in `realm`.
@@ -224,23 +238,31 @@ impl Session {
             destination,
             ip: Delta::from_raw(self.ip_delta ^ turn),
             transport: Delta::from_raw(self.transport_delta ^ turn),
+            shift: self.shift,
         }
     }
 
-    pub(crate) fn id(&self) -> SessionId {
-        SessionId {
-            mapping: MappingId {
-                protocol: self.protocol(),
-                internal: self.internal(),
-                external: self.external(),
-            },
-            remote: self.remote(),
-            opened_from: self.opened_from(),
+    /// `mapping` is its mapping's.
+    pub(crate) fn id(&self, mapping: MappingId) -> SessionId {
+        SessionId { mapping, remote: self.remote(), opened_from: self.opened_from() }
+    }
+
+    /// It begins anew on the same tuple.
+    pub(crate) fn reopen(&mut self, from: OpenedFrom) {
+        self.flags &= !OPENED_OUTSIDE;
+        if from == OpenedFrom::Outside {
+            self.flags |= OPENED_OUTSIDE;
         }
+        self.set_state(State::Closed);
     }
 
     pub(crate) fn state(&self) -> State {
         State::from_number(self.state).unwrap_or(State::Closed)
+    }
+
+    /// Another timer than its protocol's runs.
+    pub(crate) fn set_timer(&mut self, timer: u8) {
+        self.timer = timer;
     }
 
     pub(crate) fn set_state(&mut self, state: State) {
@@ -269,7 +291,7 @@ impl Session {
     /// tick, hence the one more: no session ever ends before its time.
     #[inline(always)]
     pub(crate) fn deadline(&self, timers: &Timers) -> u32 {
-        self.last_seen.saturating_add(timers[usize::from(self.timer & 7)]).saturating_add(1)
+        self.last_seen.saturating_add(timers[usize::from(self.timer & 15)]).saturating_add(1)
     }
 }
 

@@ -71,7 +71,7 @@ fn flows(world: &mut World, protocol: Protocol) -> Vec<(nat::Realm, Vec<u8>)> {
             let out = match protocol {
                 Protocol::Udp => world.inside(udp(host, S)).out(),
                 Protocol::Tcp => world.establish(host, S),
-                Protocol::Icmp => world.inside(ping(host, S)).out(),
+                Protocol::Icmp | Protocol::Other => world.inside(ping(host, S)).out(),
             };
             match (protocol, n % 2) {
                 (Protocol::Udp, 0) => (Inside, udp(host, S).octets()),
@@ -79,7 +79,7 @@ fn flows(world: &mut World, protocol: Protocol) -> Vec<(nat::Realm, Vec<u8>)> {
                 (Protocol::Tcp, 0) => (Inside, tcp(host, S).len(100).octets()),
                 (Protocol::Tcp, _) => (Outside, tcp(S, out).len(100).octets()),
                 (Protocol::Icmp, 0) => (Inside, ping(host, S).octets()),
-                (Protocol::Icmp, _) => (Outside, pong(S, out).octets()),
+                (Protocol::Icmp | Protocol::Other, _) => (Outside, pong(S, out).octets()),
             }
         })
         .collect()

@@ -440,3 +440,44 @@ fn fragments_from_outside_do_not_join_a_datagram_from_inside() {
     world.wait(Duration::from_secs(15) + TICK);
     assert_eq!(world.dropped(Reason::FragmentTimeout), 1);
 }
+
+// covers: B3, B10
+#[test]
+fn strangers_with_later_fragments_leave_half_of_the_places_to_others() {
+    let mut world = World::with(|config| config.fragments.datagrams = 8);
+    world.inside(udp(A, S)).expect_out(udp(XA, S));
+    let later = |n: u16| raw(addr("198.51.100.7"), addr("192.0.2.1"), 17, &[1; 8]).fragment(8, true).id(n);
+    for n in 0..4 {
+        world.outside(later(n)).expect_held();
+    }
+    world.refuses(Outside, later(4), Reason::FragmentDatagrams);
+    // From inside, and from outside with the first of them, they pass as before.
+    let mut expect = |from, pieces: Vec<Pkt>, order: &[usize], seen: Pkt| {
+        let out = through(&mut world, from, &pieces, order);
+        assert_eq!(reassemble(&out), reassemble(&[seen.one_hop_less().octets()]));
+    };
+    expect(Inside, udp(A, S).len(100).id(1).fragments(40), &[2, 1, 0], udp(XA, S).len(100).id(1));
+    expect(Outside, udp(S, XA).len(100).id(2).fragments(40), &[0, 1, 2], udp(S, A).len(100).id(2));
+    // A place that was given up is free for the next stranger.
+    world.wait(Duration::from_millis(15_100));
+    assert_eq!(world.dropped(Reason::FragmentTimeout), 4);
+    world.outside(later(4)).expect_held();
+}
+
+// covers: B3, B10
+#[test]
+fn a_call_gives_up_a_bounded_number_of_datagrams() {
+    let mut world = World::default();
+    for n in 0..3_000 {
+        let source = (0x6440_0001 + u32::from(n) / 64).into();
+        let later = raw(source, addr("203.0.113.80"), 17, &[1; 8]).fragment(8, true);
+        world.inside(later.id(n)).expect_held();
+    }
+    world.wait(Duration::from_millis(15_100));
+    let first = world.dropped(Reason::FragmentTimeout);
+    assert!((1..3_000).contains(&first), "{first}");
+    while world.engine.poll_timeout().is_some_and(|at| at <= world.now) {
+        world.engine.handle_timeout(world.now);
+    }
+    assert_eq!(world.dropped(Reason::FragmentTimeout), 3_000);
+}

@@ -11,7 +11,7 @@ use common::*;
 use nat::{Protocol, Reason};
 use wire::Malformed;
 
-/// A router outside.
+/// A router outside, which may be anybody.
 const ROUTER: Ipv4Addr = Ipv4Addr::new(198, 51, 100, 99);
 /// A router inside, which is nobody's host.
 const INNER: Ipv4Addr = Ipv4Addr::new(10, 9, 8, 7);
@@ -260,16 +260,85 @@ fn errors_about_errors_and_about_other_protocols_are_refused() {
 #[test]
 fn messages_that_are_neither_query_nor_error_are_refused() {
     let mut world = world();
-    for kind in [1, 2, 9, 10, 30, 40, 255] {
+    // Router discovery, information messages and what nobody knows.
+    for kind in [1, 2, 9, 10, 15, 16, 30, 40, 255] {
         world.refuses(Inside, icmp(host(A), host(S), kind, 0, [0; 4], b""), Reason::IcmpType);
         world.refuses(Outside, icmp(host(S), host(XA), kind, 0, [0; 4], b""), Reason::IcmpType);
+    }
+}
+
+// covers: B1.5508-10b, B1.5508-10c
+#[test]
+fn redirects_and_source_quenches_do_not_pass_whatever_they_quote() {
+    let mut world = world();
+    for kind in [4, 5] {
+        for [_, seen, _, inner] in flows() {
+            let from_outside = icmp_error(ROUTER, host(XA), kind, 1, &arrived(&seen));
+            world.refuses(Outside, from_outside, Reason::IcmpType);
+            let from_inside = icmp_error(host(A), host(S), kind, 1, &arrived(&inner));
+            world.refuses(Inside, from_inside, Reason::IcmpType);
+        }
+    }
+}
+
+// covers: B1.5508-10b
+#[test]
+fn a_parameter_problem_points_to_where_it_pointed() {
+    let mut world = world();
+    for [sent, seen, ..] in flows() {
+        let error = |to, quoted: Vec<u8>| icmp(ROUTER, to, 12, 0, [20, 0, 0, 0], &quoted);
+        world.outside(error(host(XA), arrived(&seen))).expect_in(error(host(A), arrived(&sent)));
+    }
+    // Nobody is told which option a gateway does not like (RFC 5508 7.3 leaves source routes to it).
+    let (sent, _) =
+        world.refuses(Inside, udp(A, S).ip_options(&[131, 7, 4, 1, 2, 3, 4, 0]), Reason::SourceRoute);
+    assert!(sent.is_empty());
+}
+
+// covers: B1.5508-10d
+#[test]
+fn a_generated_error_has_the_class_of_what_it_is_about_and_no_ecn() {
+    let mut world = world();
+    for (tos, class) in [(0, 0), (0xb8, 0xb8), (0xbb, 0xb8), (0x01, 0)] {
+        let packet = udp(A, S).ttl(1).tos(tos);
+        let (sent, _) = world.refuses(Inside, packet.clone(), Reason::TtlExpired);
+        let error = icmp_error(addr("192.0.0.8"), host(A), 11, 0, &packet.octets());
+        assert_eq!(sent[0].data, error.id(0).df().tos(class).octets());
+    }
+}
+
+// covers: B1.5508-10d
+#[test]
+fn a_translated_message_keeps_its_class_inside_and_out() {
+    let mut world = world();
+    for tos in [0, 0xb8, 0xc0, 0xff] {
+        world.inside(ping(A, S).tos(tos)).expect_out(ping(XA, S).tos(tos));
+        let [sent, seen, ..] = flows()[0].clone().map(|packet| packet.tos(tos));
+        let error = |to, quoted: Vec<u8>| icmp_error(ROUTER, to, 3, 1, &quoted).tos(tos);
+        world.outside(error(host(XA), arrived(&seen))).expect_in(error(host(A), arrived(&sent)));
+    }
+}
+
+// covers: B1.5508-9
+#[test]
+fn each_realm_can_be_spared_the_gateways_own_errors() {
+    for (inside, outside) in [(true, false), (false, true), (false, false)] {
+        let mut world = World::with(|config| config.icmp_errors_to = [inside, outside]);
+        world.inside(udp(A, S)).expect_out(udp(XA, S));
+        let (sent, _) = world.refuses(Inside, udp(A, S).ttl(1), Reason::TtlExpired);
+        assert_eq!(sent.len(), usize::from(inside));
+        let (sent, _) = world.refuses(Outside, udp(S, XA).ttl(1), Reason::TtlExpired);
+        assert_eq!(sent.len(), usize::from(outside));
+        // Those of others pass.
+        let error = icmp_error(ROUTER, host(XA), 3, 1, &udp(XA, S).octets());
+        world.outside(error).expect_in(icmp_error(ROUTER, host(A), 3, 1, &udp(A, S).octets()));
     }
 }
 
 // covers: B1.5508-1, B1.5508-10a3, B1.5508-10b
 #[test]
 fn every_kind_of_query_and_its_reply_pass() {
-    for (query, reply) in [(8, 0), (13, 14), (15, 16), (17, 18)] {
+    for (query, reply) in [(8, 0), (13, 14), (17, 18)] {
         let mut world = World::default();
         let message = |from, to, kind, id: u16| {
             let [a, b] = id.to_be_bytes();
@@ -387,7 +456,7 @@ fn a_first_fragment_and_a_query_may_be_answered() {
         let packet = packet.ttl(1);
         let (sent, _) = world.refuses(Inside, &packet, Reason::TtlExpired);
         let error = icmp_error(addr("192.0.0.8"), host(A), 11, 0, &packet.octets());
-        assert_eq!(sent[0].data, error.id(0).df().tos(0xc0).octets());
+        assert_eq!(sent[0].data, error.id(0).df().octets());
     }
     assert_eq!(world.engine.mappings().filter(|m| m.protocol == Protocol::Udp).count(), 1);
 }

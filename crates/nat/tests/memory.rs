@@ -54,15 +54,19 @@ fn fill_tables(world: &mut World, config: &Config) {
 
 /// The shortest fragments that may wait, each of a datagram of its own while there is room for that.
 fn fill_fragments(world: &mut World, config: &Config) {
-    let (source, destination) = (addr("203.0.113.80"), addr("192.0.2.1"));
     let mut held = 0;
     for n in 0.. {
         let of_datagram = n / config.fragments.datagrams;
         let datagram = n % config.fragments.datagrams;
+        // Strangers have half of the places; the inside may have all.
+        let (from, source, destination) = match datagram % 2 {
+            0 => (Outside, addr("203.0.113.80"), addr("192.0.2.1")),
+            _ => (Inside, addr("100.64.0.1"), addr("203.0.113.80")),
+        };
         let source = (source.to_bits() + (datagram >> 16)).into();
         // Every other piece is missing, so that none of them can be joined.
         let piece = raw(source, destination, 17, &[1; 8]).fragment(8 + 16 * of_datagram as u16, true);
-        match send(world, Outside, piece.id(datagram as u16).octets()) {
+        match send(world, from, piece.id(datagram as u16).octets()) {
             Verdict::Held => held += 1,
             Verdict::Drop(Reason::FragmentOctets | Reason::FragmentDatagrams) => break,
             other => assert_eq!(other, Verdict::Held, "fragment {n}"),

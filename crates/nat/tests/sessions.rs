@@ -312,11 +312,11 @@ fn every_time_to_live_loses_one() {
         let packet = tcp(A, S).ttl(ttl);
         let (sent, _) = world.refuses(Inside, &packet, Reason::TtlExpired);
         let error = icmp_error(addr("192.0.0.8"), addr("100.64.0.1"), 11, 0, &packet.octets());
-        assert_eq!(sent[0].data, error.id(0).df().tos(0xc0).octets());
+        assert_eq!(sent[0].data, error.id(0).df().octets());
         assert_eq!(sent[0].to, Inside);
         let (sent, _) = world.refuses(Outside, tcp(S, XA).ttl(ttl), Reason::TtlExpired);
         let error = icmp_error(addr("192.0.0.8"), addr("203.0.113.80"), 11, 0, &tcp(S, XA).ttl(ttl).octets());
-        assert_eq!(sent[0].data, error.id(0).df().tos(0xc0).octets());
+        assert_eq!(sent[0].data, error.id(0).df().octets());
         assert_eq!(sent[0].to, Outside);
     }
 }
@@ -408,12 +408,12 @@ fn too_big_and_not_to_be_fragmented_is_told_to_the_sender() {
     let (sent, _) = world.refuses(Inside, &packet, Reason::TooBig);
     let quoted = &packet.octets()[..548];
     let error = icmp(addr("192.0.0.8"), addr("100.64.0.1"), 3, 4, [0, 0, 5, 120], quoted);
-    assert_eq!(sent[0].data, error.id(0).df().tos(0xc0).octets());
+    assert_eq!(sent[0].data, error.id(0).df().octets());
     let packet = udp(S, XA).len(1_273).df();
     let (sent, _) = world.refuses(Outside, &packet, Reason::TooBig);
     let quoted = &packet.octets()[..548];
     let error = icmp(addr("192.0.0.8"), addr("203.0.113.80"), 3, 4, [0, 0, 5, 20], quoted);
-    assert_eq!(sent[0].data, error.id(0).df().tos(0xc0).octets());
+    assert_eq!(sent[0].data, error.id(0).df().octets());
     assert_eq!(sent[0].to, Outside);
 }
 

@@ -360,6 +360,7 @@ fn freed(protocol: Protocol, hold: u32) -> World {
         Protocol::Udp => (udp(A, S), 127),
         Protocol::Tcp => (tcp(A, S).syn(), 11),
         Protocol::Icmp => (ping(A, S), 67),
+        Protocol::Other => unreachable!("it has no port to be freed"),
     };
     world.inside(packet).out();
     world.wait(time * SECOND + TICK);
@@ -396,6 +397,59 @@ fn a_freed_query_identifier_rests_too() {
 fn a_freed_tcp_port_is_free_at_once() {
     let mut world = freed(Protocol::Tcp, 120);
     assert_eq!(world.inside(tcp(B, S).syn()).out(), XA.end());
+}
+
+// covers: B1.4787-5a
+#[test]
+fn a_well_known_port_may_have_a_shorter_time_to_the_tick() {
+    let with = || World::with(|config| config.udp.port_timeouts = vec![(123, SECOND), (53, 10 * SECOND)]);
+    for (port, time) in [(53, 10 * SECOND), (123, SECOND), (54, 300 * SECOND)] {
+        let server = Endpoint::new(addr("203.0.113.80"), port);
+        let mut world = with();
+        world.inside(udp(A, server)).expect_out(udp(XA, server));
+        world.wait(time);
+        assert_eq!(world.sessions(), 1, "{port}");
+        // A packet begins it anew.
+        world.outside(udp(server, XA)).expect_in(udp(server, A));
+        world.wait(time);
+        assert_eq!(world.sessions(), 1, "{port}");
+        world.wait(TICK);
+        assert_eq!(world.sessions(), 0, "{port}");
+        assert_eq!(world.ends(Protocol::Udp), [Instant::ZERO + time + time + TICK]);
+    }
+}
+
+// covers: B1.4787-5a
+#[test]
+fn only_the_destination_of_a_udp_session_from_inside_shortens_it() {
+    let mut world = World::with(|config| config.udp.port_timeouts = vec![(53, SECOND)]);
+    // TCP to that port, a query with that identifier, and somebody outside who uses it as a source.
+    world.inside(tcp(A, "203.0.113.80:53").syn()).out();
+    world.inside(ping("100.64.0.1:53", S)).out();
+    world.inside(udp(A, S)).expect_out(udp(XA, S));
+    world.outside(udp("198.51.100.7:53", XA)).expect_in(udp("198.51.100.7:53", A));
+    world.wait(2 * SECOND);
+    assert_eq!(world.sessions(), 4);
+    // The mapping stays for those that are longer.
+    world.inside(udp(A, "203.0.113.80:53")).out();
+    world.wait(2 * SECOND);
+    assert_eq!((world.sessions(), world.external(Protocol::Udp, A)), (4, XA.end()));
+}
+
+// covers: B1.4787-5a, O1
+#[test]
+fn times_are_for_eight_well_known_ports_at_most() {
+    let problems = |timeouts: Vec<(u16, Duration)>| {
+        let mut config = config();
+        config.udp.port_timeouts = timeouts;
+        config.problems().into_iter().map(|problem| problem.error.setting).collect::<Vec<_>>()
+    };
+    let ports = |last| (1..=last).map(|port| (port, SECOND)).collect::<Vec<_>>();
+    assert!(problems(ports(8)).is_empty() && problems(vec![(1_023, SECOND)]).is_empty());
+    assert_eq!(problems(ports(9)), ["udp.port_timeouts"]);
+    assert_eq!(problems(vec![(1_024, SECOND)]), ["udp.port_timeouts[0]"]);
+    assert_eq!(problems(vec![(53, SECOND), (53, SECOND)]), ["udp.port_timeouts[1]"]);
+    assert_eq!(problems(vec![(53, Duration::ZERO)]), ["udp.port_timeouts[0]"]);
 }
 
 // covers: B1.6888-8-knobs

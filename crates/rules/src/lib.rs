@@ -6,8 +6,8 @@
 //!
 //! In the order in which a host asks on arrival: [`paws`], [`acceptability`], [`rfc5961`] (RST, SYN,
 //! ACK), [`window`] for the peer's window, [`urgent`]; without a connection [`reset`] and
-//! [`time_wait`]; to open one [`isn`] and [`port_selection`]. The middlebox has [`tracking`] and
-//! [`address`].
+//! [`time_wait`]; to open one [`isn`] and [`port_selection`]. The middlebox has [`tracking`],
+//! [`middlebox`] and [`address`].
 //!
 //! ```
 //! use hairpin_rules::acceptability::{Acceptability, Edge, Window, acceptability, trim};
@@ -39,6 +39,8 @@
 pub mod acceptability;
 pub mod address;
 pub mod isn;
+pub mod middlebox;
+pub mod path_mtu;
 pub mod paws;
 pub mod port_selection;
 pub mod reset;

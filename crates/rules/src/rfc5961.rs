@@ -47,6 +47,13 @@ pub const fn syn_verdict(synchronized: bool) -> SynVerdict {
     if synchronized { SynVerdict::Challenge } else { SynVerdict::Process }
 }
 
+/// Whether a SYN is the one that we know already, and no text has followed it. With an ACK it is the SYN-ACK of a
+/// crossing open: without its ACK field no simultaneous open ends, so with
+/// [`Edge::Seqval`](crate::acceptability::Edge::Seqval) it is trimmed and processed in place of a challenge.
+pub fn is_known_syn(seq: SeqNumber, irs: SeqNumber, rcv_nxt: SeqNumber) -> bool {
+    seq == irs && rcv_nxt == irs.plus(1)
+}
+
 /// What an acknowledgment number means (RFC 9293 3.10.7.4 with RFC 5961 section 5).
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
 pub enum AckVerdict {

@@ -31,6 +31,13 @@ pub enum SynInTimeWait {
     Drop,
 }
 
+impl SynInTimeWait {
+    /// The new incarnation may begin.
+    pub const fn is_accept(self) -> bool {
+        matches!(self, Self::Accept)
+    }
+}
+
 /// The row of RFC 6191's list that decided.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
 pub enum Row {
@@ -84,6 +91,14 @@ pub fn time_wait_row(ended: Ended, syn: NewSyn) -> Row {
         (None, None) if sequence_greater => Row::NeverTimestampsSequenceGreater,
         (None, None) => Row::NeverTimestampsOtherwise,
     }
+}
+
+/// Whether a segment is the peer's FIN once more, so that the time begins anew (RFC 9293 3.10.7.4).
+///
+/// `end` is behind its last sequence number. Who sends it in earnest has acknowledged our FIN, else there would
+/// be no TIME-WAIT: another ACK field is a stranger's, or of an old duplicate that proves nothing.
+pub fn is_fin_again(end: SeqNumber, ack: Option<SeqNumber>, rcv_nxt: SeqNumber, snd_nxt: SeqNumber) -> bool {
+    end == rcv_nxt && ack == Some(snd_nxt)
 }
 
 /// What a RST does in TIME-WAIT.

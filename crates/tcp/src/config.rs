@@ -51,6 +51,9 @@ pub struct Limits {
     pub challenge_acks: u8,
     /// See [`Self::challenge_acks`].
     pub challenge_interval: Duration,
+    /// Least time between two ACKs of one connection that answer a segment left of the window, or outside it,
+    /// without text or FIN: 500 ms, what Linux calls tcp_invalid_ratelimit. Zero: each is answered.
+    pub empty_answer_interval: Duration,
     /// Answers that no connection sends (RST to closed ports, cookies), in packets a second.
     pub stateless_replies: u32,
     /// Answers that no connection sends, waiting to be polled.
@@ -197,6 +200,7 @@ impl Default for Limits {
             out_of_order_ranges: 64,
             challenge_acks: 10,
             challenge_interval: Duration::from_secs(5),
+            empty_answer_interval: Duration::from_millis(500),
             stateless_replies: 1_000,
             reply_queue: 256,
         }

@@ -71,6 +71,14 @@ impl Congestion {
         }
     }
 
+    /// Which it is.
+    pub(crate) const fn kind(&self) -> CongestionControl {
+        match self {
+            Self::NewReno(_) => CongestionControl::NewReno,
+            Self::Cubic(_) => CongestionControl::Cubic,
+        }
+    }
+
     /// The SYN was lost (RFC 6928 section 2).
     pub(crate) fn start_at_one_segment(&mut self) {
         let window = match self {

@@ -63,6 +63,8 @@ pub(crate) struct Connection {
     pub(crate) ece: bool,
     /// The network has said that there is no way there while the connection was being opened.
     pub(crate) unreachable: bool,
+    /// The path is narrower than we believe any to be: routers may fragment, DF is not set.
+    pub(crate) fragments: bool,
     /// Keep-alives sent since.
     pub(crate) keep_alives: u8,
     pub(crate) snd_shift: u8,
@@ -296,6 +298,7 @@ impl Connection {
             empty_answered: None,
             heard: now,
             unreachable: false,
+            fragments: false,
             keep_alives: 0,
             kept_alive: now,
             stalled_since: None,
@@ -576,6 +579,7 @@ impl Connection {
             unacknowledged: self.send.len(),
             unsent: self.unsent() as usize,
             urgent: self.urgent.remaining(self.rcv_read),
+            congestion: self.recovery.congestion(),
             cwnd: self.recovery.cwnd(),
             ssthresh: self.recovery.ssthresh(),
             srtt: rtt.srtt(),

@@ -53,12 +53,16 @@ pub struct Counters {
     pub buffers_full: u64,
     /// Text dropped because `limits.out_of_order_ranges` was reached.
     pub ranges_full: u64,
+    /// Held text dropped because a FIN came that lies before it, in ranges.
+    pub text_behind_fin: u64,
     /// Out-of-band octets replaced or dropped before they were read.
     pub urgent_lost: u64,
     /// ICMP errors that fit no connection or nothing in flight (RFC 5927).
     pub icmp_ignored: u64,
     /// SYNs in TIME-WAIT that started a connection anew (RFC 6191).
     pub time_wait_reused: u64,
+    /// SYNs that would have done so, had there been room for a connection: TIME-WAIT goes on.
+    pub time_wait_kept: u64,
     /// TIME-WAIT ended early by `limits.time_wait`.
     pub time_wait_evicted: u64,
     /// Connections made, actively or passively.

@@ -60,7 +60,7 @@ pub struct Endpoint {
     /// Connections that have something to send, each once.
     ready: VecDeque<u32>,
     /// What was found to come next for the connection settled last, at that time: it need not be asked again.
-    decided: Option<(u32, Instant, Out)>,
+    decided: Option<(u32, Instant, Next)>,
     /// Connections that have something to tell, each once.
     noticed: VecDeque<u32>,
     replies: Replies,
@@ -374,7 +374,7 @@ impl Endpoint {
         while let Some(index) = self.ready.pop_front() {
             self.connections.set_ready(index, false);
             let next = match self.decided.take() {
-                Some((of, at, out)) if (of, at) == (index, now) => Next::Send(out),
+                Some((of, at, next)) if (of, at) == (index, now) => next,
                 _ => self.connections.get_mut(index).map_or(Next::Idle, |it| it.next(now, &self.link)),
             };
             let Next::Send(out) = next else {
@@ -393,9 +393,9 @@ impl Endpoint {
         let connection = self.connections.get_mut(index)?;
         let mut cx = context!(self, now);
         self.next_identification = self.next_identification.wrapping_add(1);
-        let transmit = connection.write_out(out, buf, &mut cx, &self.link, self.next_identification)?;
-        self.counters.sent += 1;
-        Some(transmit)
+        let transmit = connection.write_out(out, buf, &mut cx, &self.link, self.next_identification);
+        self.counters.sent += u64::from(transmit.is_some());
+        transmit
     }
 
     /// When [`handle_timeout`](Self::handle_timeout) wants to be called; it may find nothing to do.
@@ -489,8 +489,8 @@ impl Endpoint {
             self.listeners.announce(listener, index);
         }
         match next {
-            Next::Send(out) => {
-                self.decided = Some((index, now, out));
+            Next::Send(_) => {
+                self.decided = Some((index, now, next));
                 if self.connections.set_ready(index, true) {
                     self.ready.push_back(index);
                 }

@@ -4,7 +4,6 @@
 //! changed nothing but what its step says.
 
 use rules::reset::Reset;
-use wire::tcp::Flags;
 
 use crate::State;
 use crate::connection::{Connection, Context};
@@ -56,15 +55,17 @@ impl Connection {
         let segment = self.check_sequence(segment, cx)?;
         let segment = self.check_reset(segment, cx)?;
         let segment = self.check_syn(segment, cx)?;
-        if self.state == State::TimeWait && segment.has(Flags::FIN) {
-            // The peer's FIN once more: our last ACK was lost, the time begins anew.
+        let fin_again = self.state == State::TimeWait && self.is_fin_again(&segment);
+        let segment = self.trim(segment, cx);
+        let segment = self.check_ack(segment, cx)?;
+        if fin_again {
+            // Our last ACK was lost, the time begins anew.
             self.time_wait(cx.now);
         }
-        let segment = self.trim(segment);
-        let segment = self.check_ack(segment, cx)?;
         self.heard = cx.now;
         self.keep_alives = 0;
         let segment = self.check_urgent(segment, cx)?;
+        self.note_fin(&segment, cx);
         let segment = self.take_text(segment, cx)?;
         self.check_fin(segment, cx)
     }

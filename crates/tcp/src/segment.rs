@@ -52,7 +52,22 @@ pub(crate) struct Tuple {
 
 impl<'a> Segment<'a> {
     /// Reads `tcp`; damaged options count as absent from there on (RFC 9293 3.1: MUST-6 asks to survive them).
+    #[inline]
     pub(crate) fn read(tcp: &'a Tcp<&'a [u8]>, congested: bool) -> Self {
+        // What nearly every segment of an established connection has (RFC 7323 appendix A).
+        let octets = tcp.octets();
+        if let Some([1, 1, 8, 10, a, b, c, d, e, f, g, h]) = octets.get(20..tcp.header_len()) {
+            let pair = (u32::from_be_bytes([*a, *b, *c, *d]), u32::from_be_bytes([*e, *f, *g, *h]));
+            let options = Options { timestamps: Some(pair), ..Options::default() };
+            return Self::with(tcp, options, congested);
+        }
+        Self::with(tcp, Options::read(tcp), congested)
+    }
+
+    /// Each kind of options puts the whole segment together by itself: one that is made first and copied then waits
+    /// for its own stores.
+    #[inline(always)]
+    fn with(tcp: &'a Tcp<&'a [u8]>, options: Options, congested: bool) -> Self {
         Self {
             seq: tcp.seq(),
             sent_at: tcp.seq(),
@@ -61,7 +76,7 @@ impl<'a> Segment<'a> {
             was_syn: tcp.flags().contains(Flags::SYN),
             window: tcp.window(),
             urgent: tcp.urgent(),
-            options: Options::read(tcp),
+            options,
             payload: tcp.payload(),
             congested,
         }
@@ -85,13 +100,6 @@ impl<'a> Segment<'a> {
 impl Options {
     fn read(tcp: &Tcp<&[u8]>) -> Self {
         let mut options = Self::default();
-        // What nearly every segment of an established connection has (RFC 7323 appendix A).
-        let octets = tcp.octets();
-        if let Some([1, 1, 8, 10, a, b, c, d, e, f, g, h]) = octets.get(20..tcp.header_len()) {
-            let pair = (u32::from_be_bytes([*a, *b, *c, *d]), u32::from_be_bytes([*e, *f, *g, *h]));
-            options.timestamps = Some(pair);
-            return options;
-        }
         for option in tcp.options().map_while(Result::ok) {
             match option {
                 TcpOption::MaximumSegmentSize(mss) => options.mss = Some(mss),

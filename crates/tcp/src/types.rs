@@ -73,6 +73,8 @@ pub struct Info {
     pub unsent: usize,
     /// Octets of urgent data yet to be read (MUST-33).
     pub urgent: u32,
+    /// Which congestion control.
+    pub congestion: crate::CongestionControl,
     /// Congestion window and threshold.
     pub cwnd: u32,
     /// Slow start threshold.

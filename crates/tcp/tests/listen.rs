@@ -77,3 +77,32 @@ fn a_full_backlog_ignores_syns_until_somebody_is_accepted() {
     pair.run(Duration::from_secs(3));
     assert_eq!(pair.a.info(late).unwrap().state, State::Established, "its SYN came again");
 }
+
+// covers: T10, T12
+#[test]
+fn a_right_cookie_is_worth_nothing_to_an_endpoint_that_sent_none_lately() {
+    // Two endpoints of the same secret; one has to send cookies, the other never did.
+    for (syns, accepted) in [(1, 1), (0, 0)] {
+        let cookie = {
+            let mut sender = flooded(0, 1);
+            craft_to_b(&mut sender, Flags::SYN, 99, 0)
+        };
+        let mut pair = flooded(0, syns);
+        craft_to_b(&mut pair, Flags::ACK, 100, cookie.wrapping_add(1));
+        assert_eq!((pair.b.counters().cookies_accepted, pair.b.connections()), (accepted, accepted as usize));
+    }
+}
+
+/// A segment from 10.9.9.9:7777; returns the sequence number of the answer, 0 if there is none.
+fn craft_to_b(pair: &mut Pair, flags: Flags, seq: u32, ack: u32) -> u32 {
+    let segment = craft::Segment {
+        seq: wire::SeqNumber(seq),
+        ack: wire::SeqNumber(ack),
+        ..craft::Segment::new(7_777, 80, flags)
+    };
+    let mut buf = [0; 100];
+    let header = craft::Header::new(Ipv4Addr::new(10, 9, 9, 9), B);
+    let len = craft::tcp(&mut buf, &header, &segment, &[]).expect("it fits");
+    pair.b.handle_packet(&buf[..len], Checksum::Verify, pair.now);
+    sent_by(&mut pair.b, pair.now).first().map_or(0, |packet| common::tcp_of(packet).seq().0)
+}

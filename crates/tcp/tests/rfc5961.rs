@@ -90,3 +90,33 @@ fn challenges_are_bounded_and_the_bound_is_for_an_interval() {
     forge(&mut pair, ids, true, &[], |segment| segment.flags = Flags::SYN);
     assert_eq!(sent_by(&mut pair.b, pair.now).len(), 1);
 }
+
+// covers: S5, S7, T2
+#[test]
+fn keep_alives_and_the_known_syn_are_answered_but_not_without_bound() {
+    let interval = Limits::default().empty_answer_interval;
+    for flags in [Flags::ACK, Flags::SYN | Flags::ACK] {
+        let (mut pair, ids) = open();
+        let flood = |pair: &mut Pair| {
+            let mut answers = 0;
+            for _ in 0..1_000 {
+                forge(pair, ids, true, &[], |segment| {
+                    (segment.flags, segment.seq) = (flags, segment.seq.minus(1));
+                });
+                answers += sent_by(&mut pair.b, pair.now).len();
+            }
+            answers
+        };
+        assert_eq!(flood(&mut pair), 1, "{flags:?}");
+        assert_eq!(pair.b.counters().empty_answers_withheld, 999);
+        pair.now = pair.now + interval - std::time::Duration::from_nanos(1);
+        assert_eq!(flood(&mut pair), 0);
+        pair.now = pair.now + std::time::Duration::from_nanos(1);
+        assert_eq!(flood(&mut pair), 1);
+        // What has text is somebody's retransmission: each is answered.
+        for _ in 0..5 {
+            forge(&mut pair, ids, true, b"x", |segment| segment.seq = segment.seq.minus(1));
+            assert_eq!(sent_by(&mut pair.b, pair.now).len(), 1);
+        }
+    }
+}

@@ -48,6 +48,12 @@ impl Sum {
         Self::from_native(sum)
     }
 
+    /// The sum of the octets of `words`, each with its most significant octet first.
+    #[inline]
+    pub fn of_words(words: &[u32]) -> Self {
+        Self(fold(words.iter().map(|&word| u64::from(word)).sum()))
+    }
+
     /// The sum of the pseudo-header of TCP and UDP. `length` is that of transport header and data, in octets.
     #[inline]
     pub fn pseudo_header(source: Ipv4Addr, destination: Ipv4Addr, protocol: u8, length: u16) -> Self {

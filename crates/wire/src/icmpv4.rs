@@ -47,7 +47,7 @@ pub const fn next_hop_mtu(mtu: u16) -> [u8; 4] {
 /// What a message is to a translator (RFC 5508 section 2).
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Class {
-    /// A query: echo, timestamp, information, address mask.
+    /// A query: echo, timestamp, address mask.
     Request,
     /// The response to a query.
     Reply,
@@ -62,9 +62,11 @@ impl Class {
     #[inline]
     pub const fn of(kind: u8) -> Self {
         match kind {
-            8 | 13 | 15 | 17 => Self::Request,
-            0 | 14 | 16 | 18 => Self::Reply,
-            3 | 4 | 5 | 11 | 12 => Self::Error,
+            8 | 13 | 17 => Self::Request,
+            0 | 14 | 18 => Self::Reply,
+            // Source quench and information messages are not for translators (RFC 5508 REQ-10c), and a
+            // redirect means something on its own link only.
+            3 | 11 | 12 => Self::Error,
             _ => Self::Other,
         }
     }

@@ -205,3 +205,12 @@ fn sums_of_parts_add_up_to_the_whole_wherever_it_is_cut() {
         }
     }
 }
+
+proptest! {
+    #[test]
+    fn the_sum_of_words_is_the_sum_of_their_octets(words in proptest::collection::vec(any::<u32>(), 0..16)) {
+        let octets: Vec<u8> = words.iter().flat_map(|word| word.to_be_bytes()).collect();
+        prop_assert_eq!(Sum::of_words(&words).folded(), model(&octets));
+        prop_assert_eq!(Sum::of_words(&words), Sum::of(&octets));
+    }
+}

@@ -5,7 +5,7 @@ use std::process::ExitCode;
 
 use serde::Serialize;
 
-use super::table::{SETTINGS, Setting, Slot};
+use super::table::{Setting, Slot, all_settings};
 use super::{Loaded, Profile, defaults, load_with_places, value};
 
 /// Arguments of `check`.
@@ -101,7 +101,7 @@ struct Row {
 fn rows(loaded: &Loaded, file: Option<&str>) -> Vec<Row> {
     let usual = defaults(Profile::default());
     let mut rows = Vec::new();
-    for setting in SETTINGS {
+    for setting in all_settings() {
         let differs =
             value::show(setting.slot, &usual) != value::show(setting.slot, &defaults(loaded.profile));
         let source = |path: &str| match (file, loaded.lines.get(path)) {
@@ -113,18 +113,24 @@ fn rows(loaded: &Loaded, file: Option<&str>) -> Vec<Row> {
             |path: String, shown: Option<String>| rows.push(row(setting, source(&path), path, shown));
         match setting.slot {
             Slot::Profile => add(setting.key.into(), Some(format!("\"{}\"", loaded.profile.name()))),
-            Slot::PoolAddresses | Slot::PoolPorts => {
+            Slot::Pool(slot) => {
                 let pools = &loaded.settings.engine.pools;
                 if pools.is_empty() {
                     add(setting.key.into(), None);
                 }
                 for (index, pool) in pools.iter().enumerate() {
                     let name = setting.key.trim_start_matches("pool.");
-                    let shown = match setting.slot {
-                        Slot::PoolAddresses => value::show_addresses(pool),
-                        _ => value::show_ports(pool),
-                    };
-                    add(format!("pool[{index}].{name}"), Some(shown));
+                    add(format!("pool[{index}].{name}"), Some(value::show_pool(slot, pool)));
+                }
+            }
+            Slot::Static(slot) => {
+                let statics = &loaded.settings.engine.statics;
+                if statics.is_empty() {
+                    add(setting.key.into(), None);
+                }
+                for (index, mapping) in statics.iter().enumerate() {
+                    let name = setting.key.trim_start_matches("static.");
+                    add(format!("static[{index}].{name}"), value::show_static(slot, mapping));
                 }
             }
             slot => add(setting.key.into(), value::show(slot, &loaded.settings)),

@@ -3,8 +3,8 @@
 use nat::config::Problem;
 use nat::{Config, ConfigError};
 
-use super::Settings;
 use super::value::Complaint;
+use super::{LiveSettings, Settings};
 
 /// Threads of one gateway at most: far above what one machine has.
 const MAX_WORKERS: u16 = 1_024;
@@ -74,4 +74,20 @@ pub(crate) fn problems(settings: &Settings) -> Vec<Problem> {
             .extend(sharded.problems().into_iter().filter(|problem| problem.error.setting == "live.workers"));
     }
     found
+}
+
+impl LiveSettings {
+    /// The defaults.
+    pub(crate) fn usual() -> Self {
+        Self {
+            inside_interfaces: Vec::new(),
+            proxy_arp: Vec::new(),
+            workers: 1,
+            offloads: true,
+            inside_device: "hp-in".into(),
+            outside_device: "hp-out".into(),
+            route_table: 6_093,
+            state_directory: "/run/hairpin".into(),
+        }
+    }
 }

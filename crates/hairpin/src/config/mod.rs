@@ -4,7 +4,10 @@
 //! |---|---|
 //! | `table` | the one table of all settings, with the requirements behind them |
 //! | `value` | how times, addresses and ports are written |
+//! | `words` | settings that are one word of a few |
 //! | `read` | from text to settings |
+//! | `store` | one value, into its place |
+//! | `parts` | what several entries of one table say together |
 //! | `fault` | what is wrong, with place and remedy |
 //! | `live` | rules for the settings of `run` |
 //! | `explain` | `hairpin explain` and `hairpin check` |
@@ -14,9 +17,12 @@ mod explain;
 mod fault;
 mod live;
 mod page;
+mod parts;
 mod read;
+mod store;
 mod table;
 mod value;
+mod words;
 
 use core::ops::RangeInclusive;
 use std::path::{Path, PathBuf};
@@ -25,7 +31,7 @@ use miette::{IntoDiagnostic as _, Report, WrapErr as _, miette};
 
 pub use explain::{CheckArgs, ExplainArgs, check, explain};
 pub use fault::{Fault, Faults};
-pub use page::page;
+pub use page::{page, sizing};
 pub use read::Loaded;
 
 /// Ports of a pool that does not say any: those above the well-known ones.
@@ -96,7 +102,7 @@ pub(crate) fn defaults(profile: Profile) -> Settings {
     let engine = nat::Config::new(Vec::new(), Vec::new());
     let mut settings = Settings { engine, live: LiveSettings::usual() };
     if profile == Profile::BehaveUpdate01 {
-        read::apply_update_01(table::SETTINGS, &mut settings);
+        read::apply_update_01(table::all_settings(), &mut settings);
     }
     settings
 }

@@ -5,13 +5,20 @@
 //! [`nat::Config`] and [`LiveSettings`](super::LiveSettings); a row only says where a profile differs.
 
 use core::net::Ipv4Addr;
+use core::ops::RangeInclusive;
 use core::time::Duration;
 use std::path::PathBuf;
 
 use ipnet::Ipv4Net;
+use nat::Protocol;
+use nat::config::{Behaviour, PoolKind, Pooling, RstPolicy, TimeWaitPolicy};
 use rules::port_selection::Algorithm;
 
-use super::Settings;
+use super::{Settings, words};
+
+mod addresses;
+mod bounds;
+mod protocols;
 
 /// One setting.
 #[derive(Clone, Copy, Debug)]
@@ -32,37 +39,112 @@ pub(crate) struct Setting {
     pub(crate) meaning: &'static str,
 }
 
+/// Where a value lives.
+type Place<T> = fn(&mut Settings) -> &mut T;
+
 /// Where a value lives, and its type.
 #[derive(Clone, Copy, Debug)]
 pub(crate) enum Slot {
     /// The profile: no place of its own, it decides the defaults.
     Profile,
     /// A time, e.g. `"2h4m"`.
-    Duration(fn(&mut Settings) -> &mut Duration),
+    Duration(Place<Duration>),
     /// A number.
-    Count32(fn(&mut Settings) -> &mut u32),
+    Count32(Place<u32>),
     /// A small number.
-    Count16(fn(&mut Settings) -> &mut u16),
+    Count16(Place<u16>),
+    /// A very small number.
+    Count8(Place<u8>),
+    /// A number, or `"off"`.
+    Maybe32(Place<Option<u32>>),
     /// A small number, or `"off"`.
-    Maybe16(fn(&mut Settings) -> &mut Option<u16>),
+    Maybe16(Place<Option<u16>>),
     /// `true` or `false`.
-    Flag(fn(&mut Settings) -> &mut bool),
+    Flag(Place<bool>),
     /// An IPv4 address.
-    Address(fn(&mut Settings) -> &mut Ipv4Addr),
+    Address(Place<Ipv4Addr>),
     /// A list of prefixes.
-    Prefixes(fn(&mut Settings) -> &mut Vec<Ipv4Net>),
+    Prefixes(Place<Vec<Ipv4Net>>),
+    /// A list of ports.
+    Ports(Place<Vec<u16>>),
+    /// A list of ports and ranges of ports.
+    PortRanges(Place<Vec<RangeInclusive<u16>>>),
+    /// A list of ports, each with a time: `"53 10s"`.
+    PortTimes(Place<Vec<(u16, Duration)>>),
     /// A list of interface names.
-    Names(fn(&mut Settings) -> &mut Vec<String>),
+    Names(Place<Vec<String>>),
     /// An interface name.
-    Name(fn(&mut Settings) -> &mut String),
+    Name(Place<String>),
     /// A directory.
-    Path(fn(&mut Settings) -> &mut PathBuf),
+    Path(Place<PathBuf>),
     /// An algorithm of RFC 6056, by its number.
-    Algorithm(fn(&mut Settings) -> &mut Algorithm),
-    /// `[[pool]]`: a list of addresses, ranges, prefixes.
-    PoolAddresses,
-    /// `[[pool]]`: a range of ports.
-    PoolPorts,
+    Algorithm(Place<Algorithm>),
+    /// What a mapping or a filter depends on.
+    Behaviour(Place<Behaviour>),
+    /// What a RST does.
+    Rst(Place<RstPolicy>),
+    /// What a SYN does to TIME-WAIT.
+    TimeWait(Place<TimeWaitPolicy>),
+    /// A setting of each `[[pool]]`.
+    Pool(PoolSlot),
+    /// A setting of each `[[static]]`.
+    Static(StaticSlot),
+}
+
+/// The settings of a pool.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum PoolSlot {
+    /// A list of addresses, ranges, prefixes.
+    Addresses,
+    /// A range of ports.
+    Ports,
+    /// `"napt"` or `"basic"`.
+    Kind,
+    /// A list of prefixes.
+    Subscribers,
+    /// `"paired"`, `"paired-soft"` or `"arbitrary"`.
+    Pooling,
+    /// A number, or `"off"`.
+    BlockSize,
+    /// A number.
+    MaxBlocks,
+    /// A number, or `"off"`.
+    SharedPorts,
+    /// `true` or `false`.
+    Deterministic,
+}
+
+/// The settings of a static mapping.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum StaticSlot {
+    /// An endpoint or an address.
+    Internal,
+    /// An endpoint or an address.
+    External,
+    /// `"tcp"` or `"udp"`.
+    Protocol,
+}
+
+impl Slot {
+    /// The words that it can be, where it is a word.
+    pub(crate) fn words(self) -> Option<Vec<&'static str>> {
+        Some(match self {
+            Self::Behaviour(_) => words::all::<Behaviour>(),
+            Self::Rst(_) => words::all::<RstPolicy>(),
+            Self::TimeWait(_) => words::all::<TimeWaitPolicy>(),
+            Self::Pool(PoolSlot::Kind) => words::all::<PoolKind>(),
+            Self::Pool(PoolSlot::Pooling) => words::all::<Pooling>(),
+            Self::Static(StaticSlot::Protocol) => words::all::<Protocol>(),
+            _ => return None,
+        })
+    }
+}
+
+impl Setting {
+    /// The same with another default under `behave-update-01`.
+    const fn under_update_01(self, literal: &'static str) -> Self {
+        Self { update_01: Some(literal), ..self }
+    }
 }
 
 /// The longest time; see `nat::Config::problems`.
@@ -70,7 +152,7 @@ const MONTH: &str = "\"720h\"";
 
 const fn time(
     key: &'static str,
-    place: fn(&mut Settings) -> &mut Duration,
+    place: Place<Duration>,
     least: &'static str,
     most: &'static str,
     requirements: &'static [&'static str],
@@ -82,7 +164,7 @@ const fn time(
 
 const fn count(
     key: &'static str,
-    place: fn(&mut Settings) -> &mut u32,
+    place: Place<u32>,
     allowed: (&'static str, &'static str),
     unit: &'static str,
     requirements: &'static [&'static str],
@@ -113,313 +195,14 @@ const fn bounded(
 }
 
 /// All settings, in the order of the documentation.
-pub(crate) const SETTINGS: &[Setting] = &[
-    other(
-        "profile",
-        Slot::Profile,
-        &["O1"],
-        "Which document decides the defaults: \"rfc7857\" or \"behave-update-01\"; a setting in the file goes first.",
-    ),
-    other(
-        "inside.prefixes",
-        Slot::Prefixes(|s| &mut s.engine.inside),
-        &["N10", "B5"],
-        "The subscribers' prefixes. Required.",
-    ),
-    other(
-        "inside.interfaces",
-        Slot::Names(|s| &mut s.live.inside_interfaces),
-        &["O1"],
-        "What arrives on these interfaces from a subscriber goes to the gateway (`run`).",
-    ),
-    other(
-        "inside.address",
-        Slot::Address(|s| &mut s.engine.gateway.inside),
-        &["B4"],
-        "Source of ICMP errors sent to subscribers.",
-    ),
-    other(
-        "outside.address",
-        Slot::Address(|s| &mut s.engine.gateway.outside),
-        &["B4"],
-        "Source of ICMP errors sent outwards.",
-    ),
-    other(
-        "outside.proxy_arp",
-        Slot::Names(|s| &mut s.live.proxy_arp),
-        &["O1"],
-        "Interfaces on which ARP for pool addresses is answered (`run`).",
-    ),
-    other(
-        "pool.addresses",
-        Slot::PoolAddresses,
-        &["B5", "B1.4787-2", "B1.6888-2"],
-        "External addresses: single ones, ranges \"a-b\", prefixes \"a/28\" (all of it). Required.",
-    ),
-    other(
-        "pool.ports",
-        Slot::PoolPorts,
-        &["B5", "B1.4787-3"],
-        "TCP and UDP ports of each address that may be given out.",
-    ),
-    other(
-        "ports.preserve",
-        Slot::Flag(|s| &mut s.engine.ports.preserve),
-        &["N16"],
-        "Try the subscriber's own port first.",
-    ),
-    bounded(
-        "ports.algorithm",
-        Slot::Algorithm(|s| &mut s.engine.ports.algorithm),
-        ("1", "5"),
-        "",
-        &["N16", "B1.6888-15"],
-        "How a port is drawn, by its number in RFC 6056 section 3.3.",
-    ),
-    time(
-        "ports.hold",
-        |s| &mut s.engine.ports.hold,
-        "\"0s\"",
-        MONTH,
-        &["B1.6888-8"],
-        "How long a freed UDP port or ICMP identifier rests before it is given out again.",
-    ),
-    bounded(
-        "ports.hold_max",
-        Slot::Count32(|s| &mut s.engine.ports.hold_max),
-        ("0", "1073741824"),
-        "ports",
-        &["B1.6888-8"],
-        "Freed ports that rest at one time; what is freed beyond that may be given out again at once.",
-    ),
-    time(
-        "tcp.opening",
-        |s| &mut s.engine.tcp.opening,
-        "\"1s\"",
-        MONTH,
-        &["N2"],
-        "Idle time of a session of which one side only has sent a SYN.",
-    ),
-    time(
-        "tcp.established",
-        |s| &mut s.engine.tcp.established,
-        "\"2h4m\"",
-        MONTH,
-        &["N2", "B1.5382-5"],
-        "Idle time of an established session.",
-    ),
-    time(
-        "tcp.closing",
-        |s| &mut s.engine.tcp.closing,
-        "\"1s\"",
-        MONTH,
-        &["N1", "N2"],
-        "Idle time after both sides have sent a FIN.",
-    ),
-    time(
-        "tcp.time_wait",
-        |s| &mut s.engine.tcp.time_wait,
-        "\"1s\"",
-        MONTH,
-        &["N2", "N3"],
-        "Idle time after both FINs and the last acknowledgment.",
-    ),
-    time(
-        "tcp.transitory",
-        |s| &mut s.engine.tcp.transitory,
-        "\"4m\"",
-        MONTH,
-        &["N1", "N7", "B1.5382-5"],
-        "Idle time after a RST, or after an idle established session was put on notice.",
-    ),
-    bounded(
-        "tcp.mss_clamp",
-        Slot::Maybe16(|s| &mut s.engine.mss_clamp),
-        ("536", "65495"),
-        "octets",
-        &["B7"],
-        "Upper bound for the MSS option of SYN segments, both ways; \"off\" leaves it alone.",
-    ),
-    time(
-        "udp.timeout",
-        |s| &mut s.engine.udp.timeout,
-        "\"2m\"",
-        MONTH,
-        &["B1.4787-5"],
-        "Idle time of a UDP session.",
-    ),
-    other(
-        "udp.inbound_refresh",
-        Slot::Flag(|s| &mut s.engine.udp.inbound_refresh),
-        &["B1.4787-6"],
-        "Packets from outside keep a UDP session alive too.",
-    ),
-    time(
-        "icmp.timeout",
-        |s| &mut s.engine.icmp_timeout,
-        "\"1m\"",
-        MONTH,
-        &["N18", "B1.5508-2"],
-        "Idle time of an ICMP query session.",
-    ),
-    count(
-        "icmp.errors_per_second",
-        |s| &mut s.engine.icmp_errors_per_second,
-        ("1", "1000000"),
-        "messages",
-        &["B4"],
-        "ICMP errors that the gateway itself sends at most.",
-    ),
-    count(
-        "limits.sessions",
-        |s| &mut s.engine.limits.sessions,
-        ("1", "268435456"),
-        "sessions",
-        &["B10", "O7"],
-        "Sessions of each worker; memory follows from it.",
-    ),
-    count(
-        "limits.mappings",
-        |s| &mut s.engine.limits.mappings,
-        ("1", "268435456"),
-        "mappings",
-        &["B10", "O7"],
-        "Mappings of each worker.",
-    ),
-    count(
-        "limits.subscribers",
-        |s| &mut s.engine.limits.subscribers,
-        ("1", "268435456"),
-        "subscribers",
-        &["B10", "O7"],
-        "Subscribers with at least one mapping, of each worker.",
-    ),
-    count(
-        "limits.ports_per_subscriber",
-        |s| &mut s.engine.limits.ports_per_subscriber,
-        ("1", "65535"),
-        "ports",
-        &["B10", "B1.6888-4"],
-        "External ports that one subscriber may hold, for each protocol.",
-    ),
-    count(
-        "limits.sessions_per_subscriber",
-        |s| &mut s.engine.limits.sessions_per_subscriber,
-        ("1", "268435456"),
-        "sessions",
-        &["B10", "B1.6888-5"],
-        "Sessions that one subscriber may have.",
-    ),
-    count(
-        "limits.session_rate_per_subscriber",
-        |s| &mut s.engine.limits.session_rate_per_subscriber,
-        ("0", "4294967295"),
-        "sessions a second",
-        &["B10", "B1.6888-4"],
-        "New sessions a second that one subscriber may open, with a burst of as many; 0 is no limit.",
-    ),
-    time(
-        "limits.report_interval",
-        |s| &mut s.engine.limits.report_interval,
-        "\"1s\"",
-        MONTH,
-        &["B10"],
-        "A limit that keeps being hit is reported once in this time, per subscriber and kind.",
-    ),
-    count(
-        "fragments.datagrams",
-        |s| &mut s.engine.fragments.datagrams,
-        ("1", "16777216"),
-        "datagrams",
-        &["B3", "B1.4787-14"],
-        "Fragmented datagrams that are followed at one time.",
-    ),
-    count(
-        "fragments.waiting_per_source",
-        |s| &mut s.engine.fragments.waiting_per_source,
-        ("1", "65535"),
-        "fragments",
-        &["B3"],
-        "Fragments that one source may have waiting for their first one.",
-    ),
-    count(
-        "fragments.waiting_octets",
-        |s| &mut s.engine.fragments.waiting_octets,
-        ("1500", "1073741824"),
-        "octets",
-        &["B3"],
-        "Octets of waiting fragments, all sources together.",
-    ),
-    time(
-        "fragments.timeout",
-        |s| &mut s.engine.fragments.timeout,
-        "\"1s\"",
-        "\"2m\"",
-        &["B3"],
-        "How long a fragmented datagram is followed after its first arrival.",
-    ),
-    bounded(
-        "mtu.inside",
-        Slot::Count16(|s| &mut s.engine.mtu.inside),
-        ("576", "65535"),
-        "octets",
-        &["B7"],
-        "Largest IP packet on the links towards the subscribers.",
-    ),
-    bounded(
-        "mtu.outside",
-        Slot::Count16(|s| &mut s.engine.mtu.outside),
-        ("576", "65535"),
-        "octets",
-        &["B7"],
-        "Largest IP packet on the links outwards.",
-    ),
-    bounded(
-        "live.workers",
-        Slot::Count16(|s| &mut s.live.workers),
-        ("1", "1024"),
-        "threads",
-        &["O1"],
-        "Threads that translate, each with its own part of the pool; at most one for each address (`run`).",
-    ),
-    other(
-        "live.offloads",
-        Slot::Flag(|s| &mut s.live.offloads),
-        &["O1"],
-        "Take super-segments and unfinished checksums from the kernel instead of having it split them (`run`).",
-    ),
-    other(
-        "live.inside_device",
-        Slot::Name(|s| &mut s.live.inside_device),
-        &["O1"],
-        "Name of the TUN device that faces the subscribers (`run`).",
-    ),
-    other(
-        "live.outside_device",
-        Slot::Name(|s| &mut s.live.outside_device),
-        &["O1"],
-        "Name of the TUN device that faces the outside (`run`).",
-    ),
-    bounded(
-        "live.route_table",
-        Slot::Count32(|s| &mut s.live.route_table),
-        ("1", "4294967295"),
-        "",
-        &["O1"],
-        "Number of the routing table for what subscribers send; not 253 to 255, which are the kernel's (`run`).",
-    ),
-    other(
-        "live.state_directory",
-        Slot::Path(|s| &mut s.live.state_directory),
-        &["O1"],
-        "Where `run` notes what it changed on the machine, to take it back after a crash.",
-    ),
-];
+pub(crate) fn all_settings() -> impl Iterator<Item = &'static Setting> {
+    [addresses::ROWS, protocols::ROWS, bounds::ROWS].into_iter().flatten()
+}
 
 /// The names directly below a table of the file; below the file itself for `""`.
 pub(crate) fn names_below(table: &str) -> Vec<&'static str> {
     let mut names: Vec<&'static str> = Vec::new();
-    for setting in SETTINGS {
+    for setting in all_settings() {
         let rest = match table {
             "" => Some(setting.key),
             _ => setting.key.strip_prefix(table).and_then(|rest| rest.strip_prefix('.')),
@@ -434,5 +217,5 @@ pub(crate) fn names_below(table: &str) -> Vec<&'static str> {
 
 /// The setting with this key, list indices left out (`pool.ports`).
 pub(crate) fn find(key: &str) -> Option<&'static Setting> {
-    SETTINGS.iter().find(|setting| setting.key == key)
+    all_settings().find(|setting| setting.key == key)
 }

@@ -5,11 +5,13 @@ use core::ops::RangeInclusive;
 use core::time::Duration;
 
 use ipnet::Ipv4Net;
-use nat::config::Pool;
+use nat::Endpoint;
+use nat::config::{Pool, SharedPorts, StaticMapping};
 use rules::port_selection::Algorithm;
 
-use super::Settings;
-use super::table::Slot;
+use super::parts::DEFAULT_BLOCKS;
+use super::table::{PoolSlot, Slot, StaticSlot};
+use super::{Settings, words};
 
 /// What is wrong with a text, and what to write instead.
 pub(crate) type Complaint = (String, String);
@@ -105,13 +107,47 @@ pub(crate) fn prefix(text: &str) -> Result<Ipv4Net, Complaint> {
 /// A range of ports `a-b`, or one port.
 pub(crate) fn ports(text: &str) -> Result<RangeInclusive<u16>, Complaint> {
     let (first, last) = text.split_once('-').unwrap_or((text, text));
-    let port = |part: &str| {
-        part.trim().parse::<u16>().map_err(|_| {
-            let remedy = "write numbers from 1 to 65535, e.g. \"1024-65535\"".to_owned();
-            (format!("\"{}\" is not a port", part.trim()), remedy)
-        })
-    };
     Ok(port(first)?..=port(last)?)
+}
+
+/// One port.
+pub(crate) fn port(text: &str) -> Result<u16, Complaint> {
+    let text = text.trim();
+    text.parse::<u16>().map_err(|_| {
+        let remedy = "write numbers from 1 to 65535, e.g. \"1024-65535\"".to_owned();
+        (format!("\"{text}\" is not a port"), remedy)
+    })
+}
+
+/// A port and a time: `53 10s`.
+pub(crate) fn port_time(text: &str) -> Result<(u16, Duration), Complaint> {
+    let Some((number, time)) = text.trim().split_once(char::is_whitespace) else {
+        let remedy = "write the port and the time with a blank between them, e.g. \"53 10s\"".to_owned();
+        return Err((format!("\"{text}\" is not a port with a time"), remedy));
+    };
+    Ok((port(number)?, duration(time)?))
+}
+
+/// An endpoint, or an address without a port.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum MaybeEndpoint {
+    /// `a:port`.
+    Endpoint(Endpoint),
+    /// `a`.
+    Address(Ipv4Addr),
+}
+
+/// `address:port`, or an address alone.
+pub(crate) fn endpoint(text: &str) -> Result<MaybeEndpoint, Complaint> {
+    let text = text.trim();
+    match text.split_once(':') {
+        // A second colon: IPv6, which `address` knows how to refuse.
+        Some((_, rest)) if rest.contains(':') => address(text).map(MaybeEndpoint::Address),
+        Some((host, number)) => {
+            Ok(MaybeEndpoint::Endpoint(Endpoint { address: address(host)?, port: port(number)? }))
+        }
+        None => address(text).map(MaybeEndpoint::Address),
+    }
 }
 
 /// A number of RFC 6056 section 3.3.
@@ -142,18 +178,28 @@ pub(crate) fn show(slot: Slot, settings: &Settings) -> Option<String> {
     let mut settings = settings.clone();
     let settings = &mut settings;
     Some(match slot {
-        Slot::Profile | Slot::PoolAddresses | Slot::PoolPorts => return None,
+        Slot::Profile | Slot::Pool(_) | Slot::Static(_) => return None,
         Slot::Duration(at) => quoted(&show_duration(*at(settings))),
         Slot::Count32(at) => at(settings).to_string(),
         Slot::Count16(at) => at(settings).to_string(),
-        Slot::Maybe16(at) => at(settings).map_or_else(|| quoted("off"), |value| value.to_string()),
+        Slot::Count8(at) => at(settings).to_string(),
+        Slot::Maybe32(at) => or_off(at(settings).as_ref()),
+        Slot::Maybe16(at) => or_off(at(settings).as_ref()),
         Slot::Flag(at) => at(settings).to_string(),
         Slot::Address(at) => quoted(&at(settings).to_string()),
         Slot::Prefixes(at) => list(at(settings).iter().map(|net| quoted(&net.to_string()))),
+        Slot::Ports(at) => list(at(settings).iter().map(ToString::to_string)),
+        Slot::PortRanges(at) => list(at(settings).iter().map(|range| quoted(&show_ports(range)))),
+        Slot::PortTimes(at) => {
+            list(at(settings).iter().map(|&(port, time)| quoted(&format!("{port} {}", show_duration(time)))))
+        }
         Slot::Names(at) => list(at(settings).iter().map(|name| quoted(name))),
         Slot::Name(at) => quoted(at(settings)),
         Slot::Path(at) => quoted(&at(settings).display().to_string()),
         Slot::Algorithm(at) => algorithm_number(*at(settings)).to_string(),
+        Slot::Behaviour(at) => quoted(words::show(*at(settings))),
+        Slot::Rst(at) => quoted(words::show(*at(settings))),
+        Slot::TimeWait(at) => quoted(words::show(*at(settings))),
     })
 }
 
@@ -171,17 +217,48 @@ pub(crate) fn show_duration(time: Duration) -> String {
     if text.is_empty() { "0s".into() } else { text }
 }
 
-/// The addresses of a pool as the file writes them.
-pub(crate) fn show_addresses(pool: &Pool) -> String {
-    list(pool.addresses.iter().map(|range| {
-        let (first, last) = (range.start(), range.end());
-        if first == last { quoted(&first.to_string()) } else { quoted(&format!("{first}-{last}")) }
-    }))
+/// A setting of a pool as the file writes it.
+pub(crate) fn show_pool(slot: PoolSlot, pool: &Pool) -> String {
+    let blocks = pool.blocks.unwrap_or(DEFAULT_BLOCKS);
+    match slot {
+        PoolSlot::Addresses => list(pool.addresses.iter().map(|range| {
+            let (first, last) = (range.start(), range.end());
+            if first == last { quoted(&first.to_string()) } else { quoted(&format!("{first}-{last}")) }
+        })),
+        PoolSlot::Ports => quoted(&format!("{}-{}", pool.ports.start(), pool.ports.end())),
+        PoolSlot::Kind => quoted(words::show(pool.kind)),
+        PoolSlot::Subscribers => list(pool.subscribers.iter().map(|net| quoted(&net.to_string()))),
+        PoolSlot::Pooling => quoted(words::show(pool.pooling)),
+        PoolSlot::BlockSize => or_off(pool.blocks.map(|blocks| blocks.size).as_ref()),
+        PoolSlot::MaxBlocks => blocks.max_per_subscriber.to_string(),
+        PoolSlot::SharedPorts => match blocks.shared {
+            SharedPorts::None => quoted("off"),
+            SharedPorts::Last(ports) => ports.to_string(),
+        },
+        PoolSlot::Deterministic => blocks.deterministic.to_string(),
+    }
 }
 
-/// The ports of a pool as the file writes them.
-pub(crate) fn show_ports(pool: &Pool) -> String {
-    quoted(&format!("{}-{}", pool.ports.start(), pool.ports.end()))
+/// A setting of a static mapping as the file writes it; `None` where it has none.
+pub(crate) fn show_static(slot: StaticSlot, mapping: &StaticMapping) -> Option<String> {
+    let endpoint = |endpoint: &Endpoint| quoted(&format!("{}:{}", endpoint.address, endpoint.port));
+    Some(match (slot, mapping) {
+        (StaticSlot::Internal, StaticMapping::Port { internal, .. }) => endpoint(internal),
+        (StaticSlot::External, StaticMapping::Port { external, .. }) => endpoint(external),
+        (StaticSlot::Protocol, StaticMapping::Port { protocol, .. }) => quoted(words::show(*protocol)),
+        (StaticSlot::Internal, StaticMapping::Address { internal, .. }) => quoted(&internal.to_string()),
+        (StaticSlot::External, StaticMapping::Address { external, .. }) => quoted(&external.to_string()),
+        (StaticSlot::Protocol, StaticMapping::Address { .. }) => return None,
+    })
+}
+
+fn show_ports(range: &RangeInclusive<u16>) -> String {
+    let (first, last) = (range.start(), range.end());
+    if first == last { first.to_string() } else { format!("{first}-{last}") }
+}
+
+fn or_off(value: Option<&impl ToString>) -> String {
+    value.map_or_else(|| quoted("off"), ToString::to_string)
 }
 
 /// A text in TOML's quotes, whatever is in it.
@@ -228,6 +305,22 @@ mod tests {
         assert_eq!(addresses("192.0.2.16/28"), range("192.0.2.16", "192.0.2.31"));
         for wrong in ["", "192.0.2", "192.0.2.1-", "192.0.2.17/28", "192.0.2.0/33", "2001:db8::1", "a/b"] {
             assert!(addresses(wrong).is_err(), "{wrong} is no range");
+        }
+    }
+
+    // covers: O1, B5, B1.4787-5a
+    #[test]
+    fn endpoints_and_ports_with_times_are_read() {
+        let reached = Endpoint { address: Ipv4Addr::new(192, 0, 2, 1), port: 80 };
+        assert_eq!(endpoint("192.0.2.1:80"), Ok(MaybeEndpoint::Endpoint(reached)));
+        assert_eq!(endpoint("192.0.2.1"), Ok(MaybeEndpoint::Address(reached.address)));
+        assert_eq!(port_time("53 10s"), Ok((53, Duration::from_secs(10))));
+        assert_eq!(ports("53"), Ok(53..=53));
+        for wrong in ["", "192.0.2.1:", ":80", "192.0.2.1:65536", "2001:db8::1", "192.0.2.1:80:1"] {
+            assert!(endpoint(wrong).is_err(), "{wrong} is no endpoint");
+        }
+        for wrong in ["", "53", "10s", "53 ", "x 10s", "53 10"] {
+            assert!(port_time(wrong).is_err(), "{wrong} is no port with a time");
         }
     }
 }

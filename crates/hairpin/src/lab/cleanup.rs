@@ -1,4 +1,4 @@
-//! Nothing of the lab outlives it: its directory and its daemon end with it, however it ends. (The
+//! Nothing of the lab outlives it: its directory and its programs end with it, however it ends. (The
 //! namespaces and the links in them are gone with the last process that is in one.)
 
 use std::fs;
@@ -11,7 +11,7 @@ use std::thread;
 use nix::sys::signal::{SigSet, Signal};
 use nix::unistd::getpid;
 
-use super::daemon::stop_running;
+use super::process::stop_running;
 
 /// What the process ends with when somebody stops it: 128 + SIGINT, or the result if it is known.
 static EXIT_STATUS: AtomicU8 = AtomicU8::new(130);

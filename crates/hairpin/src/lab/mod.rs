@@ -4,7 +4,9 @@
 //! |---|---|
 //! | [`world`] | the hosts and the links between them |
 //! | [`sockets`] | kernel sockets in those hosts |
+//! | [`process`] | programs in those hosts |
 //! | [`daemon`] | starting, asking and stopping the daemon |
+//! | [`gateway`] | hosts and a daemon for one check alone |
 //! | [`checks`] | what is driven through it, a file each |
 //! | [`throughput`] | its speed beside that of the kernel's masquerade |
 //! | `offline` | the same kind of traffic as a capture, where there can be no namespaces |
@@ -13,22 +15,26 @@
 pub mod checks;
 mod cleanup;
 pub mod daemon;
+pub mod gateway;
 mod offline;
+pub mod process;
 mod progress;
 pub mod report;
 pub mod sockets;
 pub mod throughput;
 pub mod world;
 
+use std::ffi::OsString;
 use std::io;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::process::ExitCode;
 use std::time::{Duration, Instant};
 
 use miette::{IntoDiagnostic, WrapErr};
 
-use self::checks::{Check, Scale};
-use self::daemon::Daemon;
+use self::checks::{Check, Run, Scale};
+use self::daemon::{Daemon, configuration};
+use self::gateway::Workshop;
 use self::progress::Progress;
 use self::report::{Outcome, Report};
 use self::throughput::{Comparison, Masquerade};
@@ -41,6 +47,9 @@ pub struct Args {
     /// A tenth of the traffic, one short round of measurements.
     #[arg(long)]
     quick: bool,
+    /// Also what needs a gateway of its own: STUN discovery, TIME-WAIT, RST, floods, FTP, Basic NAT and more.
+    #[arg(long)]
+    full: bool,
     /// Rounds of each measurement, 0 for none [default: 3, or 1 with --quick].
     #[arg(long, value_name = "N")]
     rounds: Option<usize>,
@@ -59,9 +68,9 @@ pub struct Args {
     /// What is between the hosts: the checks must tell one from the other.
     #[arg(long, value_enum, default_value_t = Middle::Hairpin, hide = true)]
     middle: Middle,
-    /// Become the daemon (for the lab itself).
-    #[arg(long, num_args = 2, value_names = ["CONFIG", "STATS"], hide = true)]
-    exec_daemon: Option<Vec<PathBuf>>,
+    /// Become another program (for the lab itself).
+    #[arg(long, num_args = 1.., allow_hyphen_values = true, value_names = ["PROGRAM"], hide = true)]
+    exec: Option<Vec<OsString>>,
 }
 
 /// What is between the hosts.
@@ -106,7 +115,10 @@ impl Args {
     }
 
     fn checks(&self) -> Vec<&'static Check> {
-        let wanted = |check: &&Check| self.only.is_empty() || self.only.iter().any(|name| name == check.name);
+        let wanted = |check: &&Check| match self.only.as_slice() {
+            [] => self.full || !check.run.has_own_gateway(),
+            only => only.iter().any(|name| name == check.name),
+        };
         checks::ALL.iter().filter(wanted).collect()
     }
 }
@@ -116,8 +128,8 @@ impl Args {
 /// # Errors
 /// What kept it from running; a check that fails is not an error but the exit status.
 pub fn run(args: &Args) -> miette::Result<ExitCode> {
-    if let Some([config, stats]) = args.exec_daemon.as_deref() {
-        return Err(daemon::exec(config, stats)).into_diagnostic().wrap_err("the daemon cannot be started");
+    if let Some(program) = args.exec.as_deref() {
+        return Err(process::exec(program)).into_diagnostic().wrap_err("a program cannot be started");
     }
     let start = Instant::now();
     // In this order: a user namespace is only for a process with one thread, and signals are only
@@ -171,7 +183,8 @@ fn in_namespaces(args: &Args, privilege: Privilege, directory: &Path, start: Ins
     progress.doing("starting what is in the middle");
     let mut daemon = put_in_the_middle(args.middle, &world, directory)?;
 
-    let outcomes = checks.iter().map(|check| check_one(check, &world, args.scale(), &progress)).collect();
+    let stage = Stage { world: &world, workshop: Workshop { directory, scale: args.scale() } };
+    let outcomes = checks.iter().map(|check| check_one(check, &stage, &progress)).collect();
     let mut problems = Vec::new();
     let mut throughput = Vec::new();
     if args.rounds() > 0 {
@@ -227,7 +240,7 @@ fn measure_without_offloads(
     world.without_offloads()?;
     let directory = directory.join("without-offloads");
     std::fs::create_dir(&directory)?;
-    let mut daemon = Daemon::start(&world.gateway, &directory, false)?;
+    let mut daemon = Daemon::start(&world.gateway, &directory, &configuration(&directory, false))?;
     let measured = measure(args, &world, false, progress);
     measured.and_then(|comparisons| daemon.stop().map(|()| comparisons))
 }
@@ -251,7 +264,9 @@ fn offline(reason: &str, directory: &Path, start: Instant) -> io::Result<Report>
 
 fn put_in_the_middle(middle: Middle, world: &World, directory: &Path) -> io::Result<Option<Daemon>> {
     match middle {
-        Middle::Hairpin => return Daemon::start(&world.gateway, directory, true).map(Some),
+        Middle::Hairpin => {
+            return Daemon::start(&world.gateway, directory, &configuration(directory, true)).map(Some);
+        }
         Middle::Nftables => {
             let missing = || io::Error::new(io::ErrorKind::NotFound, "nft is not installed");
             Masquerade::find(&world.gateway).ok_or_else(missing)?.replace_daemon()?;
@@ -262,10 +277,19 @@ fn put_in_the_middle(middle: Middle, world: &World, directory: &Path) -> io::Res
     Ok(None)
 }
 
-fn check_one(check: &Check, world: &World, scale: Scale, progress: &Progress) -> Outcome {
+/// Where checks run.
+struct Stage<'a> {
+    world: &'a World,
+    workshop: Workshop<'a>,
+}
+
+fn check_one(check: &Check, stage: &Stage<'_>, progress: &Progress) -> Outcome {
     progress.doing(&format!("{}: {}", check.name, check.about));
     let start = Instant::now();
-    let finding = (check.run)(world, scale);
+    let finding = match check.run {
+        Run::Shared(run) => run(stage.world, stage.workshop.scale),
+        Run::Own(run) => run(&stage.workshop),
+    };
     let passed = finding.is_ok();
     let seen = finding.unwrap_or_else(|failure| failure.to_string());
     let seconds = start.elapsed().as_secs_f64();

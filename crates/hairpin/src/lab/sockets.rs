@@ -181,6 +181,14 @@ impl RawSocket {
         Self::open(host, SockProtocol::Tcp)
     }
 
+    /// One that receives every UDP datagram to `host`, beside the kernel's UDP.
+    ///
+    /// # Errors
+    /// The system's.
+    pub fn udp(host: &Host) -> io::Result<Self> {
+        Self::open(host, SockProtocol::Udp)
+    }
+
     /// One that sends packets with the IP header that they are given.
     ///
     /// # Errors

@@ -214,11 +214,7 @@ pub struct Loaded<'a, 'b>(&'a Masquerade<'b>);
 impl<'a> Masquerade<'a> {
     /// It, if `nft` is installed.
     pub fn find(gateway: &'a Host) -> Option<Self> {
-        let path = std::env::var_os("PATH").unwrap_or_default();
-        // Not on everybody's path, and where distributions put it.
-        let system = ["/usr/sbin", "/sbin"].map(PathBuf::from);
-        let nft = std::env::split_paths(&path).chain(system).map(|directory| directory.join("nft"));
-        Some(Self { gateway, nft: nft.into_iter().find(|nft| nft.is_file())? })
+        Some(Self { gateway, nft: super::process::find("nft")? })
     }
 
     fn load(&self) -> io::Result<Loaded<'_, 'a>> {

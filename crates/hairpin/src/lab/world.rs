@@ -20,6 +20,8 @@ use crate::net::{offload, sysctl};
 
 /// The subscribers' prefix.
 pub const INSIDE: &str = "100.64.0.0/24";
+/// The same as a prefix.
+const INSIDE_NET: Ipv4Net = Ipv4Net::new_assert(Ipv4Addr::new(100, 64, 0, 0), 24);
 /// The external addresses, as the configuration file spells them.
 pub const POOL: &str = "192.0.2.16-192.0.2.31";
 /// The same as a prefix.
@@ -222,6 +224,14 @@ impl World {
     /// The server's route to the pool.
     pub fn pool_route(&self) -> Route {
         via_route(POOL_NET, GATEWAY_OUTSIDE)
+    }
+
+    /// The server's route to the subscribers themselves, for what the gateway does not translate.
+    ///
+    /// # Errors
+    /// The system's.
+    pub fn route_to_inside(&self) -> io::Result<()> {
+        self.server.via(INSIDE_NET, GATEWAY_OUTSIDE)
     }
 
     /// From now on the links of the measurements carry frames of their MTU with finished checksums.

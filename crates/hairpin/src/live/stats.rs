@@ -44,6 +44,10 @@ impl Totals {
             sessions_deleted,
             mappings_created,
             mappings_deleted,
+            ip_ids_reused,
+            last_acks_sent,
+            last_acks_limited,
+            sessions_shifted,
         } = &self.engine;
         let drops: serde_json::Map<_, _> =
             self.engine.drops().map(|(reason, count)| (reason.name().to_owned(), count.into())).collect();
@@ -62,6 +66,10 @@ impl Totals {
             "mappings": mappings_created - mappings_deleted,
             "mappings_created": mappings_created,
             "mappings_deleted": mappings_deleted,
+            "ip_ids_reused": ip_ids_reused,
+            "last_acks_sent": last_acks_sent,
+            "last_acks_limited": last_acks_limited,
+            "sessions_shifted": sessions_shifted,
             "traffic": self.traffic,
         })
     }
@@ -95,6 +103,9 @@ impl fmt::Display for Totals {
         line("translated inwards", engine.forwarded[1])?;
         line("ICMP errors sent", engine.icmp_errors_sent)?;
         line("  held back by the rate limit", engine.icmp_errors_limited)?;
+        line("last ACKs sent for subscribers", engine.last_acks_sent)?;
+        line("  held back by the rate limit", engine.last_acks_limited)?;
+        line("sessions with shifted numbers", engine.sessions_shifted)?;
         line("mappings now", engine.mappings_created - engine.mappings_deleted)?;
         line("  since the start", engine.mappings_created)?;
         line("sessions now", engine.sessions_created - engine.sessions_deleted)?;
@@ -123,6 +134,10 @@ fn add_counters(sum: &mut Counters, more: &Counters) {
         sessions_deleted,
         mappings_created,
         mappings_deleted,
+        ip_ids_reused,
+        last_acks_sent,
+        last_acks_limited,
+        sessions_shifted,
     } = more;
     add_all(&mut sum.forwarded, forwarded);
     add_all(&mut sum.dropped, dropped);
@@ -133,6 +148,10 @@ fn add_counters(sum: &mut Counters, more: &Counters) {
     sum.sessions_deleted += sessions_deleted;
     sum.mappings_created += mappings_created;
     sum.mappings_deleted += mappings_deleted;
+    sum.ip_ids_reused += ip_ids_reused;
+    sum.last_acks_sent += last_acks_sent;
+    sum.last_acks_limited += last_acks_limited;
+    sum.sessions_shifted += sessions_shifted;
 }
 
 fn add_traffic(sum: &mut Traffic, more: &Traffic) {

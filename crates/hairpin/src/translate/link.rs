@@ -37,6 +37,10 @@ fn by_address(config: &nat::Config, packet: &[u8]) -> Option<Realm> {
     if config.inside.iter().any(|prefix| prefix.contains(&source)) {
         return Some(Realm::Inside);
     }
+    // What answers an untranslated packet (`bypass`) comes to the subscriber itself.
+    if !config.bypass.is_empty() && config.inside.iter().any(|prefix| prefix.contains(&destination)) {
+        return Some(Realm::Outside);
+    }
     let external =
         config.pools.iter().flat_map(|pool| &pool.addresses).any(|range| range.contains(&destination));
     external.then_some(Realm::Outside)

@@ -6,8 +6,6 @@
 use core::net::Ipv4Addr;
 use core::ops::RangeInclusive;
 
-use ipnet::Ipv4Net;
-
 use crate::{Endpoint, Protocol};
 
 /// What a mapping or a filter depends on (RFC 4787 4.1 and 5).
@@ -25,8 +23,7 @@ pub enum Behaviour {
 /// What a mapping depends on, and what may share an external port (N8, N14).
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct MappingBehaviour {
-    /// Default: endpoint-independent (RFC 4787 REQ-1, RFC 5382 REQ-1). Other than that, no packet from
-    /// outside opens a session.
+    /// Default: endpoint-independent (RFC 4787 REQ-1, RFC 5382 REQ-1).
     pub behaviour: Behaviour,
     /// One external port serves several internal endpoints while their remote addresses differ
     /// (RFC 7857 3 and 13). Only with a dependent `behaviour`. Default: false.

@@ -10,7 +10,10 @@ use core::time::Duration;
 use ipnet::Ipv4Net;
 use rules::address::NOT_UNICAST;
 
-use super::{Config, ConfigError, Pool};
+use super::{Config, ConfigError, Pool, PoolKind, StaticMapping, TimeWaitPolicy};
+
+mod mapping;
+mod ports;
 
 /// External addresses of one gateway, all pools together. A /16: port bitmaps for more would take
 /// gigabytes before the first packet.
@@ -19,6 +22,9 @@ pub const MAX_EXTERNAL_ADDRESSES: u64 = 65_536;
 /// Sessions or mappings of one engine: indices have 32 bits, and a flow table has two entries for each
 /// session. So many sessions are 25 GiB.
 const MAX_ENTRIES: u32 = 1 << 28;
+
+/// UDP ports that may have a time of their own.
+const PORT_TIMEOUTS: usize = 8;
 
 /// The longest time that any timer may be set to: the clock of the timers is a coarse 32-bit one.
 const LONGEST: Duration = Duration::from_secs(30 * 86_400);
@@ -51,9 +57,15 @@ impl Config {
         findings.inside(&self.inside);
         findings.pools(&self.pools);
         findings.overlaps(&self.inside, &self.pools);
+        findings.bypass(self);
+        findings.basic(self);
+        findings.statics(self);
+        findings.mapping(self);
+        findings.ports(self);
         findings.gateway("inside.address", self.gateway.inside);
         findings.gateway("outside.address", self.gateway.outside);
         findings.timers(self);
+        findings.tcp_checks(self);
         findings.limits(self);
         findings.fragments(self);
         findings.packets(self);
@@ -179,14 +191,7 @@ impl Findings {
 
     /// Pool against pool, and pool against inside: each pair once, at the later place.
     fn overlaps(&mut self, inside: &[Ipv4Net], pools: &[Pool]) {
-        let ranges: Vec<(usize, usize, &RangeInclusive<Ipv4Addr>)> = pools
-            .iter()
-            .enumerate()
-            .flat_map(|(pool, p)| {
-                p.addresses.iter().enumerate().map(move |(part, range)| (pool, part, range))
-            })
-            .filter(|(_, _, range)| range.start() <= range.end())
-            .collect();
+        let ranges: Vec<_> = ranges_of(pools).collect();
         for (first, last) in overlapping_pairs(&ranges) {
             let ((pool, part, range), (other_pool, other_part, other)) = (ranges[last], ranges[first]);
             self.clash(
@@ -209,6 +214,113 @@ impl Findings {
                     format!("inside.prefixes[{prefix}]"),
                     "the inside prefix".into(),
                 );
+            }
+        }
+    }
+
+    /// What is not translated is neither a subscriber nor an external address.
+    fn bypass(&mut self, config: &Config) {
+        for (index, prefix) in config.bypass.iter().enumerate() {
+            let place = format!("inside.bypass[{index}]");
+            if prefix.trunc() != *prefix {
+                self.add(
+                    place.clone(),
+                    format!("{prefix} has bits set behind its prefix length"),
+                    format!("write {}, or {}/32 for the one address", prefix.trunc(), prefix.addr()),
+                );
+            }
+            if let Some(what) = not_unicast(prefix.network(), prefix.broadcast()) {
+                self.add(
+                    place.clone(),
+                    format!("{prefix} has addresses that no host can have ({what})"),
+                    "write prefixes of unicast addresses",
+                );
+            }
+            if let Some(inside) = config.inside.iter().position(|net| nets_overlap(prefix, net)) {
+                self.clash(
+                    place.clone(),
+                    format!(
+                        "{prefix} and the inside prefix {} have addresses in common",
+                        config.inside[inside]
+                    ),
+                    "packets between subscribers are not for this gateway: name destinations outside",
+                    format!("inside.prefixes[{inside}]"),
+                    "the inside prefix".into(),
+                );
+            }
+            let (first, last) = (prefix.network(), prefix.broadcast());
+            for (pool, part, range) in ranges_of(&config.pools) {
+                if first <= *range.end() && *range.start() <= last {
+                    self.clash(
+                        place.clone(),
+                        format!("{prefix} and the external addresses {} overlap", show(range)),
+                        "an external address is always translated: take it out of one of the two",
+                        format!("pool[{pool}].addresses[{part}]"),
+                        "the external addresses".into(),
+                    );
+                    break;
+                }
+            }
+        }
+    }
+
+    /// Addresses that are translated whole: what they cannot have, and whose they are for ever.
+    fn basic(&mut self, config: &Config) {
+        let is_basic = |pool: &Pool| pool.kind == PoolKind::Basic;
+        let everybody = |pool: &&Pool| pool.subscribers.is_empty();
+        let all = config.pools.iter().filter(everybody).count();
+        for (index, pool) in config.pools.iter().enumerate().filter(|(_, pool)| is_basic(pool)) {
+            let place = format!("pool[{index}]");
+            if pool.blocks.is_some() {
+                let problem = "a basic pool has no ports to give out in blocks";
+                self.add(
+                    format!("{place}.block_size"),
+                    problem,
+                    "leave block_size out, or write kind = \"napt\"",
+                );
+            }
+            if pool.subscribers.is_empty() && all > 1 {
+                let problem = "which subscribers have a whole address and which have not is not said";
+                self.add(format!("{place}.subscribers"), problem, "name the subscribers of the basic pool");
+            }
+            if config.subscriber_prefix != 32 {
+                let problem =
+                    "hosts that are one subscriber cannot share an address whose ports stay as they are";
+                self.add("inside.subscriber_prefix", problem, "write 32, or kind = \"napt\" for every pool");
+            }
+        }
+        let wholes: Vec<_> = config
+            .statics
+            .iter()
+            .enumerate()
+            .filter_map(|(index, mapping)| match *mapping {
+                StaticMapping::Address { internal, external } => Some((index, internal, external)),
+                StaticMapping::Port { .. } => None,
+            })
+            .collect();
+        let mut partners = std::collections::BTreeMap::new();
+        for &(index, internal, external) in &wholes {
+            let place = format!("static[{index}]");
+            if !config.inside.iter().any(|net| net.contains(&internal)) {
+                let problem = format!("{internal} is in no inside prefix");
+                self.add(format!("{place}.internal"), problem, "name a subscriber's address");
+            }
+            let has =
+                |pool: &Pool| is_basic(pool) && pool.addresses.iter().any(|range| range.contains(&external));
+            if !config.pools.iter().any(has) {
+                let problem = format!("{external} is in no pool with kind = \"basic\"");
+                self.add(format!("{place}.external"), problem, "name an address of a basic pool");
+            }
+            for address in [internal, external] {
+                if let Some(other) = partners.insert(address, index) {
+                    self.clash(
+                        place.clone(),
+                        format!("{address} has a partner already"),
+                        "give each address one partner",
+                        format!("static[{other}]"),
+                        "also here".into(),
+                    );
+                }
             }
         }
     }
@@ -240,8 +352,30 @@ impl Findings {
         );
         self.time("udp.timeout", config.udp.timeout, minutes(2), Some("RFC 4787 REQ-5"));
         self.time("icmp.timeout", config.icmp_timeout, minutes(1), Some("RFC 5508 REQ-2"));
+        self.time("other.timeout", config.other_timeout, second, None);
+        self.port_timeouts(&config.udp.port_timeouts);
         self.time("ports.hold", config.ports.hold, Duration::ZERO, None);
         self.time("limits.report_interval", config.limits.report_interval, second, None);
+    }
+
+    /// RFC 4787 REQ-5a speaks of single well-known ports alone.
+    fn port_timeouts(&mut self, timeouts: &[(u16, Duration)]) {
+        let setting = "udp.port_timeouts";
+        if timeouts.len() > PORT_TIMEOUTS {
+            let problem = format!("{} ports have a time of their own", timeouts.len());
+            self.add(setting, problem, format!("name {PORT_TIMEOUTS} ports or less"));
+        }
+        for (index, &(port, timeout)) in timeouts.iter().enumerate() {
+            let place = format!("{setting}[{index}]");
+            if port == 0 || port > 1_023 {
+                let problem = format!("{port} is no well-known port (RFC 4787 REQ-5a)");
+                self.add(place.clone(), problem, "name ports from 1 to 1023");
+            }
+            if timeouts[..index].iter().any(|&(other, _)| other == port) {
+                self.add(place.clone(), format!("port {port} has two times"), "name each port once");
+            }
+            self.time(&place, timeout, Duration::from_secs(1), None);
+        }
     }
 
     /// A time from `least` (set by `rfc`, or by sense) to a month.
@@ -265,6 +399,20 @@ impl Findings {
         }
     }
 
+    fn tcp_checks(&mut self, config: &Config) {
+        let checks = &config.tcp_checks;
+        if checks.monotonic_rewrite && checks.time_wait != TimeWaitPolicy::Rfc6191 {
+            self.add(
+                "tcp.monotonic_rewrite",
+                "without tcp.time_wait = \"rfc6191\" nothing asks for numbers that go on",
+                "write tcp.time_wait = \"rfc6191\", or monotonic_rewrite = false",
+            );
+        }
+        if checks.monotonic_rewrite || checks.resend_last_ack {
+            self.count("limits.tombstones", config.limits.tombstones, 1, MAX_ENTRIES);
+        }
+    }
+
     fn limits(&mut self, config: &Config) {
         let limits = &config.limits;
         self.count("limits.sessions", limits.sessions, 1, MAX_ENTRIES);
@@ -273,6 +421,9 @@ impl Findings {
         self.count("limits.ports_per_subscriber", limits.ports_per_subscriber, 1, 65_535);
         self.count("limits.sessions_per_subscriber", limits.sessions_per_subscriber, 1, MAX_ENTRIES);
         self.count("icmp.errors_per_second", config.icmp_errors_per_second, 1, 1_000_000);
+        if let Some(syns) = config.unsolicited_syns {
+            self.count("tcp.unsolicited_syns", syns, 1, 1 << 20);
+        }
     }
 
     fn fragments(&mut self, config: &Config) {
@@ -333,6 +484,15 @@ impl Findings {
             self.add(setting, format!("{value} is too large"), format!("write {most} or less"));
         }
     }
+}
+
+/// All ranges that do not run backwards, with their pool and their place in it.
+fn ranges_of(pools: &[Pool]) -> impl Iterator<Item = (usize, usize, &RangeInclusive<Ipv4Addr>)> {
+    pools
+        .iter()
+        .enumerate()
+        .flat_map(|(pool, p)| p.addresses.iter().enumerate().map(move |(part, range)| (pool, part, range)))
+        .filter(|(_, _, range)| range.start() <= range.end())
 }
 
 /// Indices of ranges that overlap, the earlier first. Each range is compared with the one that
@@ -510,5 +670,18 @@ mod tests {
         config.mtu.inside = 575;
         config.mss_clamp = Some(535);
         assert_eq!(settings_of(&config), ["mtu.inside", "tcp.mss_clamp"]);
+    }
+
+    // covers: B1.4787-10, B1.4787-10a
+    #[test]
+    fn no_gateway_touches_udp_and_the_one_of_ftp_can_be_switched_off_alone() {
+        // All of its fields: a new gateway has to be judged here.
+        let super::super::Algs { ftp } = good().algs;
+        assert_eq!(ftp, [21], "a TCP port (RFC 5382 REQ-6), and nothing for UDP");
+        let mut config = good();
+        config.algs.ftp.clear();
+        assert_eq!(config.validate(), Ok(()));
+        let without = super::super::Algs { ftp: Vec::new() };
+        assert_eq!(config, Config { algs: without, ..good() }, "nothing else depends on it");
     }
 }

@@ -50,6 +50,9 @@ pub fn config_with(addresses: &[&str], ports: std::ops::RangeInclusive<u16>) -> 
     config.limits.sessions = 1 << 12;
     config.limits.mappings = 1 << 12;
     config.limits.subscribers = 1 << 10;
+    // Packets are compared whole, and a refused one changes nothing: both have tests of their own.
+    config.rewrite_ip_id = false;
+    config.unsolicited_syns = None;
     config
 }
 
@@ -263,6 +266,24 @@ impl World {
         self.outside(tcp(server, external).syn_ack()).expect_in(tcp(server, client).syn_ack());
         self.inside(tcp(client, server).ack()).expect_out(tcp(external, server).ack());
         external
+    }
+}
+
+impl World {
+    /// An established connection is closed by `client` and comes to TIME-WAIT: its octets end at 1,001.
+    pub fn close(&mut self, client: impl End + Copy, server: impl End + Copy) -> Endpoint {
+        let external = self.external(Protocol::Tcp, client);
+        self.inside(tcp(client, server).fin()).expect_out(tcp(external, server).fin());
+        let fin = |to| tcp(server, to).fin().acks(1_001);
+        self.outside(fin(external)).expect_in(fin(client.end()));
+        let last = |from| tcp(from, server).seq(1_001).acks(1_001);
+        self.inside(last(client.end())).expect_out(last(external));
+        external
+    }
+
+    /// How many last ACKs, shifts there were.
+    pub fn counters(&self) -> &Counters {
+        self.engine.counters()
     }
 }
 

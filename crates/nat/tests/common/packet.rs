@@ -54,7 +54,7 @@ pub struct Pkt {
 #[derive(Clone, Debug)]
 enum Body {
     Udp { ports: (u16, u16), checksum: bool },
-    Tcp { ports: (u16, u16), flags: Flags, seq: u32, ack: u32, options: Vec<u8> },
+    Tcp { ports: (u16, u16), flags: Flags, seq: u32, ack: u32, window: u16, options: Vec<u8> },
     Icmp { kind: u8, code: u8, rest: [u8; 4] },
     Raw { protocol: u8, offset: u16, more: bool },
 }
@@ -114,11 +114,12 @@ pub fn udp(source: impl End, destination: impl End) -> Pkt {
     new(source.address, destination.address, b"hello", body)
 }
 
-/// A TCP segment with an ACK and nothing else.
+/// A TCP segment with an ACK and nothing else. Both sides' octets begin at 1,000, their SYNs at 999.
 pub fn tcp(source: impl End, destination: impl End) -> Pkt {
     let (source, destination) = (source.end(), destination.end());
     let ports = (source.port, destination.port);
-    let body = Body::Tcp { ports, flags: Flags::ACK, seq: 1_000, ack: 2_000, options: Vec::new() };
+    let body =
+        Body::Tcp { ports, flags: Flags::ACK, seq: 1_000, ack: 1_000, window: 65_535, options: Vec::new() };
     new(source.address, destination.address, b"", body)
 }
 
@@ -175,12 +176,12 @@ impl Pkt {
 
     /// A SYN.
     pub fn syn(self) -> Self {
-        self.flags(Flags::SYN)
+        self.seq(999).flags(Flags::SYN)
     }
 
     /// A SYN-ACK.
     pub fn syn_ack(self) -> Self {
-        self.flags(Flags::SYN | Flags::ACK)
+        self.seq(999).flags(Flags::SYN | Flags::ACK)
     }
 
     /// An ACK.
@@ -202,6 +203,30 @@ impl Pkt {
     pub fn seq(mut self, seq: u32) -> Self {
         *self.tcp_mut().1 = seq;
         self
+    }
+
+    /// With this acknowledgment number.
+    pub fn acks(mut self, number: u32) -> Self {
+        match &mut self.body {
+            Body::Tcp { ack, .. } => *ack = number,
+            other => panic!("{other:?} is no TCP segment"),
+        }
+        self
+    }
+
+    /// With this window.
+    pub fn window(mut self, octets: u16) -> Self {
+        match &mut self.body {
+            Body::Tcp { window, .. } => *window = octets,
+            other => panic!("{other:?} is no TCP segment"),
+        }
+        self
+    }
+
+    /// With timestamps.
+    pub fn timestamps(self, value: u32, echo_reply: u32) -> Self {
+        let [value, echo_reply] = [value, echo_reply].map(u32::to_be_bytes);
+        self.tcp_options(&[&[1, 1, 8, 10][..], &value, &echo_reply].concat())
     }
 
     /// With TCP options, padded by the caller.
@@ -323,9 +348,10 @@ impl Pkt {
         let at = 20 + self.options.len();
         let len = match &self.body {
             Body::Udp { ports, .. } => craft::udp(&mut buffer, &header, ports.0, ports.1, &self.payload),
-            Body::Tcp { ports, flags, seq, ack, options } => {
+            Body::Tcp { ports, flags, seq, ack, window, options } => {
                 let mut segment = Segment::new(ports.0, ports.1, *flags);
                 segment.seq = SeqNumber(*seq);
+                segment.window = *window;
                 segment.ack = SeqNumber(if flags.contains(Flags::ACK) { *ack } else { 0 });
                 let segment = Segment { options, ..segment };
                 craft::tcp(&mut buffer, &header, &segment, &self.payload)

@@ -65,6 +65,11 @@ impl Model {
         };
         let part = (first, first + len, is_last);
         self.check_part(key, part)?;
+        let strangers = |of: &&Datagram| of.key.0 == Arrival::Outside && of.passage.is_none();
+        let strangers = self.datagrams.iter().filter(strangers).count();
+        if self.known(key).is_none() && !self.may_follow_stranger(from, first, strangers) {
+            return Err(Reason::FragmentDatagrams.into());
+        }
         let passage = self.known(key).and_then(|at| self.datagrams[at].passage);
         match (parsed.fragment, passage) {
             (Fragment::Later { .. }, Some(passage)) => {
@@ -81,10 +86,12 @@ impl Model {
                 Ok(Verdict::Held)
             }
             _ => {
-                let passage = self.decide(parsed, *offload, from)?;
+                let mut passage = self.decide(parsed, data, *offload, from)?;
                 let at = self.follow(key);
-                self.datagrams[at].passage = Some(passage);
+                let told = self.told_id();
                 let verdict = self.pass(data, offload, parsed, from, passage)?;
+                passage.id = told.filter(|_| from == Arrival::Inside && self.config.rewrite_ip_id);
+                self.datagrams[at].passage = Some(passage);
                 for (data, offload, parsed) in std::mem::take(&mut self.datagrams[at].waiting) {
                     self.release(data, offload, &parsed, from, passage);
                 }

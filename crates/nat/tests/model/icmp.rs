@@ -6,6 +6,7 @@ use wire::{Fragment, Packet as Parsed, Transport};
 
 use crate::nat::{Arrival, Model, Refusal, Route, Sent, ends_of, is_martian, ticks};
 use crate::octets::{self, Ends};
+use crate::tombs::Change;
 
 impl Model {
     /// RFC 5508 4: an error goes to whom its quote came from, and no session notices.
@@ -49,6 +50,8 @@ impl Model {
             }),
         };
         let id = self.sessions[index.ok_or(Reason::QuoteUnknown)?].id;
+        let shift = self.session(id).map_or((0, 0), |index| self.sessions[index].shift);
+        let change = Change::of(shift, from.realm(), true);
         let owner = self.owner(id.remote.address);
         let (route, quoted) = match (from, owner) {
             (Arrival::Outside, Some(_)) => return Err(Reason::SpoofedInside.into()),
@@ -72,7 +75,8 @@ impl Model {
         let cut = self.fit(parsed, Offload::default(), from, route.realm())?;
         // An internal router is hidden behind the external address (RFC 5508 REQ-5c).
         let outer = Ends { source: quoted.destination, destination: quoted.source };
-        *data = octets::translate_error(data, quoted, outer, from.age());
+        *data = octets::translate_error(data, quoted, outer, from.age(), change);
+        self.identify(data, parsed, Offload::default(), from);
         Ok(self.emit(data, &mut Offload::default(), parsed, from, route, cut))
     }
 
@@ -93,6 +97,7 @@ impl Model {
         let later = matches!(parsed.fragment, Fragment::Later { .. });
         if let Some((kind, code, mtu)) = answer
             && from != Arrival::Shard
+            && self.config.icmp_errors_to[from.realm() as usize]
             && !error
             && !later
             && !is_martian(parsed.source)
@@ -126,7 +131,7 @@ impl Model {
             parsed.source
         } else {
             let target = ends_of(parsed, Realm::Outside)
-                .and_then(|(protocol, _, external)| self.mapping_at(protocol, external));
+                .and_then(|(protocol, remote, external)| self.reached_by(protocol, external, remote.address));
             let Some(mapping) = target else { return };
             mapping.internal.address
         };

@@ -2,18 +2,22 @@
 //!
 //! It does not choose ports. It is told the choice of the engine and says whether that was allowed.
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::net::Ipv4Addr;
 
+use hairpin_nat::config::Behaviour;
 use hairpin_nat::event::{DeleteReason, EventKind, Limit, MappingId, OpenedFrom, SessionId};
 use hairpin_nat::{Checksum, Config, Counters, Endpoint, Event, Offload, Protocol, Realm, Reason, Verdict};
 use rules::Instant;
 use wire::tcp::Flags;
 use wire::{Fragment, Options, Packet as Parsed, Transport, Trust};
 
+use crate::edge::{Syn, UsedId, set_id};
 use crate::fragments::Datagrams;
+use crate::judge::{Conn, Numbers};
 use crate::octets::{self, Ends};
 use crate::tcp::{Phase, Timer};
+use crate::tombs::{Change, Tomb};
 
 /// Nanoseconds of a tick.
 const TICK: u64 = 100_000_000;
@@ -25,6 +29,12 @@ pub(crate) struct Model {
     pub(crate) tick: u64,
     pub(crate) sessions: Vec<Session>,
     pub(crate) mappings: Vec<MappingId>,
+    /// Those that live without sessions: until a tick, or for ever.
+    pub(crate) kept: BTreeMap<MappingId, Option<u64>>,
+    /// Those that filtering does not apply to.
+    pub(crate) open: BTreeSet<MappingId>,
+    /// A mapping that leaves the engine no choice.
+    pub(crate) given: Option<MappingId>,
     /// Ports that are not given out before a tick, in the order in which they were freed.
     pub(crate) held: Vec<(u64, Protocol, Endpoint)>,
     pub(crate) subscribers: BTreeMap<Ipv4Addr, Subscriber>,
@@ -40,8 +50,28 @@ pub(crate) struct Model {
     pub(crate) choices: VecDeque<MappingId>,
     /// Sessions that the engine has ended in this call, in its order.
     pub(crate) ended: Vec<SessionId>,
+    /// The same of mappings.
+    pub(crate) ended_mappings: Vec<MappingId>,
+    /// Connections that are over.
+    pub(crate) tombs: Vec<Tomb>,
+    /// As `errors`, for last ACKs.
+    pub(crate) acks: (u64, Instant),
+    /// How often a session came to TIME-WAIT, and lost its port there.
+    pub(crate) rests: u64,
+    pub(crate) reused: u64,
+    /// The numbers of the segment under way.
+    pub(crate) numbers: Option<Numbers>,
+    /// Sessions that it ends.
+    pub(crate) doomed: Vec<SessionId>,
     /// Why the engine has refused the packet under way.
     pub(crate) refused: Option<Reason>,
+    /// SYNs that nobody waited for, the first first.
+    pub(crate) syns: Vec<Syn>,
+    pub(crate) used_ids: Vec<UsedId>,
+    /// The Identification of the packet under way as the engine let it through, and what the engine
+    /// transmits.
+    pub(crate) forwarded_id: Option<u16>,
+    pub(crate) transmitted: Vec<Sent>,
     /// What the engine did that is not allowed.
     pub(crate) fault: Option<String>,
 }
@@ -51,6 +81,12 @@ pub(crate) struct Session {
     pub(crate) id: SessionId,
     /// Of a TCP session.
     pub(crate) phase: Option<Phase>,
+    /// Its numbers.
+    pub(crate) conn: Conn,
+    /// What is added to them on their way out: to sequence numbers, to timestamps.
+    pub(crate) shift: (u32, u32),
+    /// Its turn among those in TIME-WAIT.
+    pub(crate) rested: u64,
     pub(crate) last_seen: u64,
 }
 
@@ -60,6 +96,8 @@ pub(crate) struct Subscriber {
     pub(crate) external: Ipv4Addr,
     /// Tenths of sessions that it may open at once, and the tick when that was right.
     pub(crate) credit: (u64, u64),
+    /// The same of those that the outside may open.
+    pub(crate) inbound_credit: (u64, u64),
     pub(crate) reported: BTreeMap<usize, u64>,
 }
 
@@ -90,6 +128,10 @@ pub(crate) enum Route {
 pub(crate) struct Passage {
     pub(crate) route: Route,
     pub(crate) ends: Ends,
+    /// How its numbers change.
+    pub(crate) change: Option<Change>,
+    /// The new Identification, where that is known from a first fragment.
+    pub(crate) id: Option<u16>,
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -135,12 +177,15 @@ pub(crate) fn ticks(time: std::time::Duration) -> u64 {
 
 impl Model {
     pub(crate) fn new(config: &Config, now: Instant) -> Self {
-        Self {
+        let mut model = Self {
             config: config.clone(),
             now,
             tick: now.as_nanos() / TICK,
             sessions: Vec::new(),
             mappings: Vec::new(),
+            kept: BTreeMap::new(),
+            open: BTreeSet::new(),
+            given: None,
             held: Vec::new(),
             subscribers: BTreeMap::new(),
             reported: BTreeMap::new(),
@@ -151,9 +196,22 @@ impl Model {
             sent: Vec::new(),
             choices: VecDeque::new(),
             ended: Vec::new(),
+            ended_mappings: Vec::new(),
+            tombs: Vec::new(),
+            acks: (u64::from(config.icmp_errors_per_second) * 1_000_000_000, now),
+            rests: 0,
+            reused: 0,
+            numbers: None,
+            doomed: Vec::new(),
             refused: None,
+            syns: Vec::new(),
+            used_ids: Vec::new(),
+            forwarded_id: None,
+            transmitted: Vec::new(),
             fault: None,
-        }
+        };
+        model.make_statics();
+        model
     }
 
     // --- time ---
@@ -162,10 +220,18 @@ impl Model {
     pub(crate) fn advance(&mut self, now: Instant) {
         self.now = self.now.max(now);
         self.tick = self.now.as_nanos() / TICK;
-        while let Some((deadline, index)) = self.next_deadline().filter(|&(tick, _)| tick <= self.tick) {
-            self.time_out(index, deadline);
+        loop {
+            let session = self.next_deadline().filter(|&(tick, _)| tick <= self.tick);
+            let kept = self.next_kept_deadline().filter(|&(tick, _)| tick <= self.tick);
+            match (session, kept) {
+                (Some((tick, index)), None) => self.time_out(index, tick),
+                (Some((tick, index)), Some((kept, _))) if tick < kept => self.time_out(index, tick),
+                (_, Some((tick, id))) => self.let_go(id, tick),
+                (None, None) => break,
+            }
         }
         self.expire_fragments();
+        self.answer_syns();
     }
 
     /// When the next session times out, and which. Those of one tick may end in any order, but
@@ -183,6 +249,8 @@ impl Model {
     pub(crate) fn deadline_number(&self, pick: u8) -> Option<u64> {
         let mut all: Vec<_> = self.sessions.iter().map(|session| self.deadline(session)).collect();
         all.extend(self.next_fragment_deadline());
+        all.extend(self.next_answer());
+        all.extend(self.kept.values().flatten());
         all.extend(self.held.iter().map(|(until, ..)| *until).filter(|until| *until > self.tick));
         all.sort_unstable();
         all.get(usize::from(pick) % all.len().max(1)).copied()
@@ -198,7 +266,7 @@ impl Model {
             (Some(Timer::TimeWait), _) => tcp.time_wait,
             (Some(Timer::Transitory), _) => tcp.transitory,
             (None, Protocol::Icmp) => self.config.icmp_timeout,
-            (None, _) => self.config.udp.timeout,
+            (None, _) => self.udp_timeout(session),
         };
         session.last_seen + ticks(timeout) + 1
     }
@@ -208,13 +276,26 @@ impl Model {
         if let Some(next) = session.phase.and_then(Phase::timed_out) {
             session.phase = Some(next);
             session.last_seen = tick;
+            // How long they were silent is no longer known.
+            session.conn.iter_mut().for_each(|side| side.tsval = None);
             return;
         }
+        self.delete_session(index, tick, DeleteReason::Idle);
+    }
+
+    pub(crate) fn delete_session(&mut self, index: usize, tick: u64, reason: DeleteReason) {
+        self.bury(index, tick, reason);
         let id = self.sessions.remove(index).id;
-        self.event(tick, EventKind::SessionDeleted(id, DeleteReason::Idle));
+        self.reused += u64::from(reason == DeleteReason::Reused);
+        self.event(tick, EventKind::SessionDeleted(id, reason));
         // RFC 7857 11: a mapping ends with its last session.
-        if !self.sessions.iter().any(|other| other.id.mapping == id.mapping) {
-            self.delete_mapping(id.mapping, tick);
+        self.delete_unused_mapping(id.mapping, tick);
+    }
+
+    pub(crate) fn delete_unused_mapping(&mut self, id: MappingId, tick: u64) {
+        let used = self.sessions.iter().any(|other| other.id.mapping == id);
+        if !used && !self.kept.contains_key(&id) {
+            self.delete_mapping(id, tick);
         }
     }
 
@@ -224,8 +305,18 @@ impl Model {
         // RFC 6888 REQ-8: not for somebody else at once. TCP's state machine has held the port already.
         let hold = ticks(self.config.ports.hold);
         self.held.retain(|&(until, ..)| until > tick);
-        if id.protocol != Protocol::Tcp && hold > 0 && self.held.len() < self.config.ports.hold_max as usize {
-            self.held.push((tick + hold + 1, id.protocol, id.external));
+        let other = if id.protocol == Protocol::Tcp { Protocol::Udp } else { Protocol::Tcp };
+        let together = self.go_together(id.protocol, other);
+        // What both have together rests when neither has it.
+        let protocol = if together { Protocol::Udp } else { id.protocol };
+        let shared = self.mapping_at(id.protocol, id.external).is_some();
+        let given = !shared && (!together || self.mapping_at(other, id.external).is_none());
+        let room = self.held.len() < self.config.ports.hold_max as usize;
+        // RFC 6888 REQ-8c: where strangers have no business there is nothing to wait for.
+        let filtering = &self.config.filtering;
+        let needless = filtering.udp == Behaviour::AddressAndPortDependent && filtering.udp_ports.is_empty();
+        if given && protocol != Protocol::Tcp && hold > 0 && room && !needless {
+            self.held.push((tick + hold + 1, protocol, id.external));
         }
         if !self.mappings.iter().any(|other| other.internal.address == id.internal.address) {
             self.subscribers.remove(&id.internal.address);
@@ -238,7 +329,7 @@ impl Model {
             EventKind::MappingDeleted(_) => self.counters.mappings_deleted += 1,
             EventKind::SessionCreated(_) => self.counters.sessions_created += 1,
             EventKind::SessionDeleted(..) => self.counters.sessions_deleted += 1,
-            EventKind::LimitHit { .. } => {}
+            EventKind::LimitHit { .. } | EventKind::BlockAllocated(_) | EventKind::BlockReleased(_) => {}
         }
         self.events.push(Event { at: Instant::from_nanos(tick * TICK), kind });
     }
@@ -255,23 +346,63 @@ impl Model {
                 return Verdict::Drop(malformed.into());
             }
         };
+        self.numbers = Numbers::of(&parsed, data);
         let outcome = match (parsed.transport, parsed.fragment) {
             // RFC 6274 3.13.2: before everything else.
             _ if parsed.options.intersects(Options::SOURCE_ROUTE) => Err(Reason::SourceRoute.into()),
+            _ if self.is_untranslated(&parsed, from) => self.untranslated(data, offload, &parsed, from),
             (Transport::Other, _) => Err(Reason::Protocol.into()),
             // RFC 5508 REQ-10: what is neither query nor error has no business here.
             (Transport::IcmpOther, _) => Err(Reason::IcmpType.into()),
             (Transport::IcmpError { quote }, Fragment::Whole) => self.icmp_error(data, &parsed, &quote, from),
             (Transport::IcmpError { .. }, _) => Err(Reason::QuoteRefused.into()),
             (_, Fragment::Whole) => self
-                .decide(&parsed, *offload, from)
+                .decide(&parsed, data, *offload, from)
                 .and_then(|passage| self.pass(data, offload, &parsed, from, passage)),
             _ if Protocol::from_number(parsed.protocol).is_none() => Err(Reason::Protocol.into()),
             _ => self.fragment(data, offload, &parsed, from),
         };
+        self.end_doomed();
         match outcome {
             Ok(verdict) => verdict,
             Err(refusal) => Verdict::Drop(self.refuse(data, &parsed, from, refusal)),
+        }
+    }
+
+    /// Whether a packet is one that passes, or is refused, without translation.
+    fn is_untranslated(&self, parsed: &Parsed, from: Arrival) -> bool {
+        // Its flags and addresses are looked at first, where it has a tuple that could be a session's.
+        parsed.transport != Transport::IcmpOther && !matches!(self.bypass(parsed, from), Ok(None))
+    }
+
+    fn untranslated(
+        &mut self,
+        data: &mut Vec<u8>,
+        offload: &mut Offload,
+        parsed: &Parsed,
+        from: Arrival,
+    ) -> Result<Verdict, Refusal> {
+        let whole = parsed.fragment == Fragment::Whole;
+        if let (true, Transport::Tcp { flags, .. }) = (whole, parsed.transport)
+            && is_illegal(flags)
+        {
+            return Err(Reason::TcpFlags.into());
+        }
+        let to = self.bypass(parsed, from);
+        if !matches!(parsed.transport, Transport::IcmpError { .. }) {
+            let at = |address| Endpoint::new(address, 0);
+            let ends = ends_of(parsed, from.realm()).filter(|_| whole);
+            let (source, destination) = ends
+                .map_or((at(parsed.source), at(parsed.destination)), |(_, source, destination)| {
+                    (source, destination)
+                });
+            if to.is_ok() || ends.is_some() {
+                self.check_addresses(parsed, from, source, destination)?;
+            }
+        }
+        match to? {
+            Some(to) => self.pass_untranslated(data, offload, parsed, from, to),
+            None => Err(Reason::Protocol.into()),
         }
     }
 
@@ -279,19 +410,19 @@ impl Model {
     pub(crate) fn decide(
         &mut self,
         parsed: &Parsed,
+        data: &[u8],
         offload: Offload,
         from: Arrival,
     ) -> Result<Passage, Refusal> {
-        if let Transport::Tcp { flags, .. } = parsed.transport {
-            let some = flags.intersects(Flags::SYN | Flags::FIN | Flags::RST | Flags::ACK);
-            if !some || flags.contains(Flags::SYN) && flags.intersects(Flags::FIN | Flags::RST) {
-                return Err(Reason::TcpFlags.into());
-            }
+        if let Transport::Tcp { flags, .. } = parsed.transport
+            && is_illegal(flags)
+        {
+            return Err(Reason::TcpFlags.into());
         }
         let (protocol, source, destination) = ends_of(parsed, from.realm()).ok_or(Reason::Protocol)?;
         match from {
             Arrival::Inside => self.outbound(parsed, offload, protocol, source, destination),
-            _ => self.inbound(parsed, offload, from, protocol, source, destination),
+            _ => self.inbound(parsed, data, offload, from, (protocol, source, destination)),
         }
     }
 
@@ -321,24 +452,48 @@ impl Model {
         if hairpin && session.is_none() && protocol != Protocol::Icmp {
             self.mapping_at(protocol, remote).ok_or(Reason::NoMapping)?;
         }
-        let mapping = match session {
-            Some(index) => self.sessions[index].id.mapping,
-            None => self.plan_mapping(protocol, internal)?,
+        let (mapping, victim) = match session {
+            Some(index) => (self.sessions[index].id.mapping, None),
+            None => match self.plan_mapping(protocol, internal, remote) {
+                Err(Refusal::Limit(Limit::PortsExhausted)) if owner.is_none() => {
+                    let (mapping, victim) = self.plan_reuse(protocol, internal, self.masked(remote))?;
+                    (mapping, Some(victim))
+                }
+                other => (other?, None),
+            },
         };
         let own = SessionId { mapping, remote, opened_from: OpenedFrom::Inside };
         let Some(other) = hairpin.then(|| self.other_side(mapping, remote)) else {
+            self.judge(own, Realm::Inside)?;
             if session.is_none() {
                 self.check_room(1)?;
+                let hairpin = owner.is_some();
+                let shift = if hairpin { (0, 0) } else { self.plan_shift(mapping.external, remote, victim)? };
+                if let Some(victim) = victim {
+                    self.vacate(victim, internal.address);
+                }
                 self.open(own);
+                self.counters.sessions_shifted += u64::from(shift != (0, 0));
+                if let Some(index) = self.session(own) {
+                    self.sessions[index].shift = shift;
+                }
             }
             self.touch(own, Realm::Inside, parsed);
-            return Ok(Passage { route, ends: Ends { source: Some(mapping.external), destination: None } });
+            let change = self.change(own, Realm::Inside);
+            let ends = Ends { source: Some(mapping.external), destination: None };
+            return Ok(Passage { route, ends, change, id: None });
         };
         if protocol == Protocol::Icmp && session.is_none() && self.may_miss(mapping, remote) {
             return Err(self.believed());
         }
+        if self.config.mapping.port_overlap && session.is_none() && !self.is_told(mapping) {
+            // It may have drawn the very port that it writes to.
+            return Err(self.believed());
+        }
         // RFC 4787 REQ-9: out by the sender's session, in by the receiver's, all at once.
         let other = other?;
+        self.judge(own, Realm::Inside)?;
+        self.judge(other, Realm::Outside)?;
         let both_new = [session.is_none().then_some(own), self.session(other).is_none().then_some(other)];
         let news: Vec<_> = if same_session(own, other) {
             both_new[0].into_iter().collect()
@@ -349,64 +504,103 @@ impl Model {
             check_opens(parsed)?;
             let already =
                 news.iter().filter(|new| new.mapping.internal.address == other.mapping.internal.address);
-            self.may_open(other.mapping.internal.address, false, protocol, already.count() as u64)?;
+            let already = already.count() as u64;
+            if !self.is_told(mapping) {
+                // By the endpoint that it drew it may have met a session that was there already.
+                return Err(self.believed());
+            }
+            self.admit(other.mapping, other.remote)?;
+            self.may_open(other.mapping.internal.address, false, protocol, already)?;
+            self.may_be_reached(other.mapping)?;
+            self.check_tuple(other)?;
         }
         self.check_room(news.len())?;
         news.into_iter().for_each(|new| self.open(new));
         self.touch(own, Realm::Inside, parsed);
         self.touch(other, Realm::Outside, parsed);
         let ends = Ends { source: Some(mapping.external), destination: Some(other.mapping.internal) };
-        Ok(Passage { route, ends })
+        Ok(Passage { route, ends, change: None, id: None })
     }
 
     pub(crate) fn inbound(
         &mut self,
         parsed: &Parsed,
+        data: &[u8],
         offload: Offload,
         from: Arrival,
-        protocol: Protocol,
-        remote: Endpoint,
-        external: Endpoint,
+        (protocol, remote, external): (Protocol, Endpoint, Endpoint),
     ) -> Result<Passage, Refusal> {
         let session = self.find(|id| {
             id.mapping.protocol == protocol && id.mapping.external == external && id.remote == remote
         });
         if session.is_none() {
             self.check_addresses(parsed, from, remote, external)?;
-            check_opens(parsed)?;
+            if let Err(reason) = check_opens(parsed) {
+                if from == Arrival::Outside {
+                    self.answer_fin(remote, external);
+                }
+                return Err(reason.into());
+            }
         } else if from == Arrival::Outside && self.owner(remote.address).is_some() {
             return Err(Reason::SpoofedInside.into());
         }
         self.check_own(external.address)?;
         self.fit(parsed, offload, from, Realm::Inside)?;
-        // Endpoint-independent filtering: whoever knows the mapping may use it (RFC 4787 REQ-8).
-        let mapping = self.mapping_at(protocol, external).ok_or(Reason::NoMapping)?;
+        let mapping = match self.plan_inbound(protocol, external, remote, session.is_none()) {
+            Ok(mapping) => mapping,
+            Err(refusal) => {
+                let unsolicited = matches!(refusal, Refusal::Reason(Reason::NoMapping | Reason::Filtered));
+                if from == Arrival::Outside && unsolicited {
+                    self.note_syn(parsed, data, remote, external);
+                }
+                return Err(refusal);
+            }
+        };
         let id = SessionId { mapping, remote, opened_from: OpenedFrom::Outside };
         if session.is_none() {
-            self.may_open(mapping.internal.address, false, protocol, 1)?;
+            self.check_tuple(id)?;
             self.check_room(1)?;
             self.open(id);
         }
+        self.judge(id, Realm::Outside)?;
         self.touch(id, Realm::Outside, parsed);
         let ends = Ends { source: None, destination: Some(mapping.internal) };
-        Ok(Passage { route: Route::To(Realm::Inside), ends })
+        let change = self.change(id, Realm::Outside);
+        Ok(Passage { route: Route::To(Realm::Inside), ends, change, id: None })
     }
 
     /// Without the identifier that the engine drew, which of these refused the packet is its word.
     pub(crate) fn believed(&self) -> Refusal {
-        let limits = [Limit::Sessions, Limit::SessionsPerSubscriber, Limit::SessionRate];
+        use Limit::{
+            InboundPerMapping, InboundPerSubscriber, InboundRate, SessionRate, Sessions,
+            SessionsPerSubscriber,
+        };
+        let limits = [
+            Sessions,
+            SessionsPerSubscriber,
+            SessionRate,
+            InboundPerMapping,
+            InboundPerSubscriber,
+            InboundRate,
+        ];
         let limit = limits.into_iter().find(|limit| Some(limit.reason()) == self.refused);
-        limit.map_or(Refusal::Reason(Reason::NoMapping), Refusal::Limit)
+        let filtered = self.refused.filter(|reason| *reason == Reason::Filtered);
+        limit.map_or(Refusal::Reason(filtered.unwrap_or(Reason::NoMapping)), Refusal::Limit)
+    }
+
+    /// Whether the external endpoint is the engine's: of a packet that it refused, its choice is not known.
+    pub(crate) fn is_told(&self, mapping: MappingId) -> bool {
+        self.mappings.contains(&mapping) || self.refused.is_none()
     }
 
     /// A query whose identifier the engine drew and did not tell, because nobody has that one at
     /// `remote`. To its own address it cannot miss.
     pub(crate) fn may_miss(&self, mapping: MappingId, remote: Endpoint) -> bool {
-        let told = self.mappings.contains(&mapping) || self.refused.is_none();
+        let told = self.is_told(mapping);
         let free = |address| self.free_ports(Protocol::Icmp, address, 0..=u16::MAX) > 0;
         !told
-            && match self.subscribers.get(&mapping.internal.address) {
-                Some(subscriber) => subscriber.external != remote.address,
+            && match self.home_of(Protocol::Icmp, mapping.internal.address) {
+                Some(home) => home != remote.address,
                 None => {
                     self.addresses().into_iter().any(|address| address != remote.address && free(address))
                 }
@@ -422,7 +616,8 @@ impl Model {
         if target == mapping.external {
             return Ok(SessionId { mapping, remote, opened_from: OpenedFrom::Inside });
         }
-        let target = self.mapping_at(protocol, target).ok_or(Reason::NoMapping)?;
+        let from = mapping.external.address;
+        let target = self.reached_by(protocol, target, from).ok_or(Reason::NoMapping)?;
         let port = if protocol == Protocol::Icmp { 0 } else { mapping.external.port };
         let remote = Endpoint::new(mapping.external.address, port);
         Ok(SessionId { mapping: target, remote, opened_from: OpenedFrom::Outside })
@@ -436,7 +631,7 @@ impl Model {
             let legal = match self.choices.iter().position(|choice| *choice == mapping) {
                 Some(at) => {
                     self.choices.remove(at);
-                    self.check_choice(mapping)
+                    if self.given == Some(mapping) { Ok(()) } else { self.check_choice(mapping) }
                 }
                 None => Err(format!(
                     "no mapping for {} {}, though it may have one",
@@ -446,23 +641,45 @@ impl Model {
             if let Err(why) = legal {
                 self.fault.get_or_insert(why);
             }
-            self.mappings.push(mapping);
-            let credit = (self.credit(address), self.tick);
-            let external = mapping.external.address;
-            self.subscribers.entry(address).or_insert(Subscriber {
-                external,
-                credit,
-                reported: BTreeMap::new(),
-            });
-            self.event(self.tick, EventKind::MappingCreated(mapping));
+            self.make_mapping(mapping);
         }
         let credit = (self.credit(address).saturating_sub(10), self.tick);
         if let Some(subscriber) = self.subscribers.get_mut(&address) {
             subscriber.credit = credit;
         }
+        if id.opened_from == OpenedFrom::Outside {
+            let credit = (self.inbound_credit(address).saturating_sub(10), self.tick);
+            if let Some(subscriber) = self.subscribers.get_mut(&address) {
+                subscriber.inbound_credit = credit;
+            }
+        }
+        self.forgive_syn(mapping.protocol, id.remote, mapping.external);
         let phase = (mapping.protocol == Protocol::Tcp).then_some(Phase::Opening);
-        self.sessions.push(Session { id, phase, last_seen: self.tick });
+        self.sessions.push(Session {
+            id,
+            phase,
+            conn: Conn::default(),
+            shift: (0, 0),
+            rested: 0,
+            last_seen: self.tick,
+        });
         self.event(self.tick, EventKind::SessionCreated(id));
+    }
+
+    pub(crate) fn make_mapping(&mut self, mapping: MappingId) {
+        let address = mapping.internal.address;
+        self.mappings.push(mapping);
+        let inbound_credit = (self.inbound_credit(address), self.tick);
+        let credit = (self.credit(address), self.tick);
+        let external = mapping.external.address;
+        self.subscribers.entry(address).or_insert(Subscriber {
+            external,
+            credit,
+            inbound_credit,
+            reported: BTreeMap::new(),
+        });
+        self.event(self.tick, EventKind::MappingCreated(mapping));
+        self.move_home(mapping.internal.address, mapping.external.address);
     }
 
     /// A packet from `realm` passes: it moves its session's state and timer.
@@ -470,18 +687,25 @@ impl Model {
         let tick = self.tick;
         let udp_refreshes = realm == Realm::Inside || self.config.udp.inbound_refresh;
         let Some(index) = self.session(id) else { return };
-        let session = &mut self.sessions[index];
-        match (parsed.transport, session.phase) {
+        match (parsed.transport, self.sessions[index].phase) {
             (Transport::Tcp { flags, .. }, Some(phase)) => {
+                if !self.hear(index, realm, flags, phase) {
+                    return;
+                }
+                let session = &mut self.sessions[index];
+                let phase = session.phase.unwrap_or(phase);
                 let client = session.id.opened_from == OpenedFrom::from(realm);
                 if let Some(next) = phase.segment(client, flags) {
+                    let rests = next == Phase::TimeWait && phase != next;
+                    self.rests += u64::from(rests);
+                    session.rested = if rests { self.rests } else { session.rested };
                     session.phase = Some(next);
                     session.last_seen = tick;
                 }
             }
             // RFC 4787 REQ-6: what goes out refreshes, what comes in may.
             (Transport::Udp { .. }, _) if !udp_refreshes => {}
-            _ => session.last_seen = tick,
+            _ => self.sessions[index].last_seen = tick,
         }
     }
 
@@ -495,7 +719,18 @@ impl Model {
         passage: Passage,
     ) -> Result<Verdict, Refusal> {
         let cut = self.fit(parsed, *offload, from, passage.route.realm())?;
+        if let (Some(change), Transport::Tcp { .. }) = (passage.change, parsed.transport) {
+            *data = octets::renumber(data, change, offload.checksum);
+        }
         *data = octets::translate(data, passage.ends, offload.checksum, from.age(), self.config.mss_clamp);
+        match passage.id {
+            Some(id) => set_id(data, id),
+            None => {
+                let size = cut.map_or(offload.gso_size, |mtu| mtu.saturating_sub(headers(parsed) as u16));
+                let gso_size = if offload.gso_size == 0 { 0 } else { size };
+                self.identify(data, parsed, Offload { gso_size, ..*offload }, from);
+            }
+        }
         Ok(self.emit(data, offload, parsed, from, passage.route, cut))
     }
 
@@ -528,6 +763,11 @@ impl Model {
     }
 
     // --- look-ups ---
+
+    /// How the numbers of a packet of session `id` from `realm` change.
+    pub(crate) fn change(&self, id: SessionId, realm: Realm) -> Option<Change> {
+        self.session(id).and_then(|index| Change::of(self.sessions[index].shift, realm, false))
+    }
 
     pub(crate) fn find(&self, is_it: impl Fn(&SessionId) -> bool) -> Option<usize> {
         self.sessions.iter().position(|session| is_it(&session.id))
@@ -576,6 +816,12 @@ pub(crate) fn check_opens(parsed: &Parsed) -> Result<(), Reason> {
         Transport::IcmpQuery { request: false, .. } => Err(Reason::NotQuery),
         _ => Ok(()),
     }
+}
+
+/// A SYN with a FIN or a RST, or none of those that every segment has one of.
+fn is_illegal(flags: Flags) -> bool {
+    let some = flags.intersects(Flags::SYN | Flags::FIN | Flags::RST | Flags::ACK);
+    !some || flags.contains(Flags::SYN) && flags.intersects(Flags::FIN | Flags::RST)
 }
 
 /// RFC 1812 4.2.2.11 and 5.3.7.

@@ -7,6 +7,8 @@ use std::net::Ipv4Addr;
 
 use hairpin_nat::{Checksum, Endpoint};
 
+use crate::tombs::Change;
+
 /// A packet's new ends; `None`: as it was.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
 pub(crate) struct Ends {
@@ -137,6 +139,31 @@ pub(crate) fn translate(old: &[u8], ends: Ends, checksum: Checksum, age: u8, mss
     new
 }
 
+/// Changes a segment's numbers.
+pub(crate) fn renumber(old: &[u8], change: Change, checksum: Checksum) -> Vec<u8> {
+    let mut new = old.to_vec();
+    let (start, end) = (header_len(old), usize::from(get16(old, 2)));
+    change.apply(&mut new[start..end]);
+    if checksum != Checksum::Partial {
+        let covers_all = get16(old, 6) & 0x3fff == 0;
+        let field = full_checksum(get16(old, start + 16), &old[..end], &new[..end], covers_all);
+        put16(&mut new, start + 16, field);
+    }
+    new
+}
+
+/// A packet that passes as it is, one hop older. `mss` is what a SYN's MSS option is lowered to.
+pub(crate) fn untranslated(old: &[u8], checksum: Checksum, mss: Option<u16>) -> Vec<u8> {
+    let start = header_len(old);
+    let is_syn = old[9] == 6 && mss.is_some() && old[start + 13] & 2 != 0;
+    if is_syn {
+        return translate(old, Ends::default(), checksum, 1, mss);
+    }
+    let mut new = old.to_vec();
+    set_header(&mut new, Ends::default(), 1);
+    new
+}
+
 /// The transport checksum of `new`, which was `field` in `old`.
 fn full_checksum(field: u16, old: &[u8], new: &[u8], covers_all: bool) -> u16 {
     let (start, protocol) = (header_len(old), old[9]);
@@ -183,7 +210,13 @@ fn clamp(segment: &mut [u8], limit: u16) {
 }
 
 /// Translates an ICMP error: the quoted packet gets `quoted` ends, the error itself `outer` ones.
-pub(crate) fn translate_error(old: &[u8], quoted: Ends, outer: Ends, age: u8) -> Vec<u8> {
+pub(crate) fn translate_error(
+    old: &[u8],
+    quoted: Ends,
+    outer: Ends,
+    age: u8,
+    change: Option<Change>,
+) -> Vec<u8> {
     let mut new = old.to_vec();
     let (icmp, end) = (header_len(old), usize::from(get16(old, 2)));
     let quote = icmp + 8;
@@ -198,6 +231,9 @@ pub(crate) fn translate_error(old: &[u8], quoted: Ends, outer: Ends, age: u8) ->
         quoted
     };
     set_ports(&mut new[transport..quote_end], protocol, ports);
+    if let Some(change) = change.filter(|_| protocol == 6) {
+        change.apply(&mut new[transport..quote_end]);
+    }
     let at = transport + checksum_at(protocol);
     if at + 2 <= quote_end {
         let field = get16(old, at);
@@ -235,8 +271,8 @@ fn quote_end(data: &[u8], icmp: usize) -> usize {
 
 /// An ICMP error of the gateway's own about `packet` (RFC 1812 4.3.2).
 pub(crate) fn error(from: Ipv4Addr, packet: &[u8], kind: u8, code: u8, mtu: u16) -> Vec<u8> {
-    let quoted = &packet[..usize::from(get16(packet, 2)).min(576 - 28)];
-    let mut error = vec![0x45, 0xc0, 0, 0, 0, 0, 0x40, 0, 64, 1, 0, 0];
+    let quoted = &packet[..usize::from(get16(packet, 2)).min(576 - 28).min(packet.len())];
+    let mut error = vec![0x45, packet[1] & 0xfc, 0, 0, 0, 0, 0x40, 0, 64, 1, 0, 0];
     error.extend(from.octets());
     error.extend(&packet[12..16]);
     error.extend([kind, code, 0, 0, 0, 0]);

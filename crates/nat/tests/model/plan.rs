@@ -23,6 +23,38 @@ pub(crate) enum Step {
     /// To the moment that the engine asks for, so many times.
     Poll(u8),
     Rekey(u8),
+    Ask(Ask),
+    /// A TCP session is opened and closed as hosts do it; so many of the segments.
+    Life {
+        ends: (u8, u8, u8),
+        segments: u8,
+        plan: Box<Plan>,
+    },
+}
+
+/// A call for a mapping of its own.
+#[derive(Clone, Debug)]
+pub(crate) enum Ask {
+    Allocate {
+        protocol: Protocol,
+        host: u8,
+        port: u8,
+        count: u16,
+        suggested: Option<u16>,
+        parity: u8,
+        secs: u64,
+        open: bool,
+    },
+    /// Of a mapping that there is, so many ports from its own on.
+    Extend {
+        pick: u8,
+        count: u16,
+        secs: u64,
+    },
+    Deallocate {
+        pick: u8,
+        count: u16,
+    },
 }
 
 /// One packet, or the fragments of one.
@@ -35,6 +67,8 @@ pub(crate) struct Plan {
     /// Which IP options.
     pub(crate) options: u8,
     pub(crate) size: Size,
+    /// Of a TCP segment its numbers.
+    pub(crate) numbers: Numbers,
     /// Which offloads.
     pub(crate) offload: u8,
     pub(crate) damage: Damage,
@@ -47,6 +81,12 @@ pub(crate) enum Flow {
     Fresh { protocol: Protocol, host: u8, port: u8, remote: u8, remote_port: u8 },
     /// Of a session that there is: out, or back.
     Known { pick: u8, back: bool },
+    /// Of a TCP session that there is.
+    Tcp { pick: u8, back: bool },
+    /// Of the TCP session between these; without one, from inside.
+    Pair { ends: (u8, u8, u8), back: bool },
+    /// From the remote of a connection that is over.
+    Grave { pick: u8 },
     /// From a remote to a mapping that there is.
     Inbound { pick: u8, remote: u8, remote_port: u8 },
     /// From a host inside to a mapping that there is.
@@ -73,6 +113,19 @@ pub(crate) enum Body {
     Other { protocol: u8 },
     /// Octets.
     Raw(Vec<u8>),
+}
+
+/// Numbers of a segment, as far from those that would come next as this says.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Numbers {
+    pub(crate) seq: i64,
+    pub(crate) ack: i64,
+    pub(crate) tsval: i64,
+    /// How timestamps are written: 0 never, others in several ways.
+    pub(crate) options: u8,
+    pub(crate) window: u16,
+    /// A RST takes what its receiver acknowledged last.
+    pub(crate) answers: bool,
 }
 
 #[derive(Clone, Debug)]
@@ -123,6 +176,8 @@ fn flow() -> impl Strategy<Value = Flow> {
             Flow::Fresh { protocol, host, port, remote, remote_port }
         }),
         10 => (any::<u8>(), any::<bool>()).prop_map(|(pick, back)| Flow::Known { pick, back }),
+        1 => any::<u8>().prop_map(|pick| Flow::Grave { pick }),
+        3 => (any::<u8>(), any::<bool>()).prop_map(|(pick, back)| Flow::Tcp { pick, back }),
         2 => (any::<u8>(), 0u8..3, 0u8..3).prop_map(|(pick, remote, remote_port)| {
             Flow::Inbound { pick, remote, remote_port }
         }),
@@ -158,6 +213,22 @@ fn kind() -> impl Strategy<Value = u8> {
     select(vec![3u8, 3, 3, 11, 11, 12, 4, 5])
 }
 
+fn numbers() -> impl Strategy<Value = Numbers> {
+    let far = || {
+        prop_oneof![
+            12 => Just(0i64),
+            4 => -2i64..3,
+            2 => select(vec![-65_537i64, -65_536, -65_535, -70_000, 65_535, 65_536, 65_537, 200_000]),
+            1 => select(vec![(1i64 << 31) - 1, 1 << 31, (1 << 31) + 1, -(1i64 << 30) - 1]),
+        ]
+    };
+    let tsval = prop_oneof![8 => 0i64..3, 2 => -3i64..0, 1 => select(vec![1i64 << 31, (1 << 31) + 1, 7_000])];
+    let window = select(vec![65_535u16, 65_535, 0, 1, 1_000, 40_000]);
+    (far(), far(), tsval, 0u8..7, window, any::<bool>()).prop_map(
+        |(seq, ack, tsval, options, window, answers)| Numbers { seq, ack, tsval, options, window, answers },
+    )
+}
+
 fn plan() -> impl Strategy<Value = Plan> {
     let size = prop_oneof![
         8 => select(vec![0u16, 1, 7, 8, 33, 100]).prop_map(Size::Payload),
@@ -174,18 +245,40 @@ fn plan() -> impl Strategy<Value = Plan> {
     let ttl = prop_oneof![12 => Just(64u8), 1 => 0u8..4, 1 => Just(255)];
     let options = prop_oneof![16 => Just(0u8), 2 => 1u8..8];
     let offload = prop_oneof![6 => Just(0u8), 3 => 1u8..8];
-    (flow(), body(), ttl, any::<bool>(), options, size, offload, damage).prop_map(
-        |(flow, body, ttl, dont_fragment, options, size, offload, damage)| Plan {
+    (flow(), body(), ttl, any::<bool>(), options, size, (offload, numbers()), damage).prop_map(
+        |(flow, body, ttl, dont_fragment, options, size, (offload, numbers), damage)| Plan {
             flow,
             body,
             ttl,
             dont_fragment,
             options,
             size,
+            numbers,
             offload,
             damage,
         },
     )
+}
+
+fn ask() -> impl Strategy<Value = Ask> {
+    let secs = select(vec![0u64, 1, 30, 120, 3_600]);
+    let allocate = (
+        protocol(),
+        0u8..6,
+        0u8..9,
+        select(vec![1u16, 1, 1, 2, 3, 4, 9, 0, 70]),
+        proptest::option::of(select(vec![1_022u16, 1_025, 5_001, 2_000, 40_001, 65_535, 80])),
+        0u8..4,
+        secs.clone(),
+        any::<bool>(),
+    );
+    prop_oneof![
+        5 => allocate.prop_map(|(protocol, host, port, count, suggested, parity, secs, open)| {
+            Ask::Allocate { protocol, host, port, count, suggested, parity, secs, open }
+        }),
+        1 => (any::<u8>(), 1u16..4, secs).prop_map(|(pick, count, secs)| Ask::Extend { pick, count, secs }),
+        2 => (any::<u8>(), 1u16..4).prop_map(|(pick, count)| Ask::Deallocate { pick, count }),
+    ]
 }
 
 /// One step.
@@ -206,5 +299,27 @@ pub(crate) fn step() -> impl Strategy<Value = Step> {
             .prop_map(|(pick, millis, tell)| Step::Deadline { pick: pick % 4, millis, tell }),
         1 => (1u8..4).prop_map(Step::Poll),
         1 => any::<u8>().prop_map(Step::Rekey),
+        1 => ask().prop_map(Step::Ask),
+        5 => ((0u8..5, 0u8..4, 0u8..2), prop_oneof![6 => Just(6u8), 1 => 0u8..6], plan())
+            .prop_map(|(ends, segments, plan)| Step::Life { ends, segments, plan: Box::new(plan) }),
     ]
+}
+
+/// The segments of a connection's life, each with the numbers that come next.
+pub(crate) fn life(ends: (u8, u8, u8), segments: u8, plan: &Plan) -> Vec<Plan> {
+    let [s, a, f] = [Flags::SYN, Flags::ACK, Flags::FIN];
+    let all = [(false, s), (true, s | a), (false, a), (false, f | a), (true, f | a), (false, a)];
+    let numbers = Numbers { seq: 0, ack: 0, tsval: 1, answers: false, ..plan.numbers };
+    let segment = |(back, flags)| Plan {
+        flow: Flow::Pair { ends, back },
+        body: Body::Whole { flags },
+        ttl: 64,
+        dont_fragment: true,
+        options: 0,
+        size: Size::Payload(0),
+        numbers,
+        offload: plan.offload,
+        damage: Damage::None,
+    };
+    all.into_iter().take(usize::from(segments)).map(segment).collect()
 }

@@ -4,11 +4,17 @@ use std::net::Ipv4Addr;
 use std::ops::RangeInclusive;
 use std::time::Duration;
 
-use hairpin_nat::Config;
-use hairpin_nat::config::{Fragments, Gateway, Limits, Mtu, Pool, PortSelection, Shard, TcpTimeouts, Udp};
+use hairpin_nat::config::{
+    Behaviour, Filtering, Fragments, Gateway, Limits, MappingBehaviour, Mtu, Pool, Pooling, PortSelection,
+    RstPolicy, Shard, StaticMapping, TcpChecks, TcpTimeouts, TimeWaitPolicy, Udp,
+};
+use hairpin_nat::{Config, Endpoint, Protocol};
+use proptest::collection::vec;
 use proptest::prelude::*;
 use proptest::sample::select;
 use rules::port_selection::Algorithm;
+
+use crate::traffic::{PORTS, host};
 
 /// The first external address; there are up to three.
 pub(crate) const EXTERNAL: Ipv4Addr = Ipv4Addr::new(198, 51, 100, 1);
@@ -25,26 +31,32 @@ fn time(millis: &'static [u64]) -> impl Strategy<Value = Duration> {
 fn pools() -> impl Strategy<Value = Vec<Pool>> {
     let ports: &[RangeInclusive<u16>] =
         &[1_020..=1_027, 5_000..=5_002, 1_024..=65_535, 1..=1_030, 1_022..=1_025];
-    (1u32..=3, select(ports), any::<bool>()).prop_map(|(count, ports, split)| {
+    use Pooling::{Arbitrary, Paired, PairedSoft};
+    let pooling = prop_oneof![3 => Just(Paired), 1 => Just(PairedSoft), 1 => Just(Arbitrary)];
+    (1u32..=3, select(ports), any::<bool>(), pooling).prop_map(|(count, ports, split, pooling)| {
         let at = |n: u32| Ipv4Addr::from(EXTERNAL.to_bits() + n);
         let mut pools = vec![Pool::new(vec![at(0)..=at(count - 1)], ports)];
         if split && count > 1 {
             pools[0].addresses = vec![at(0)..=at(count - 2)];
             pools.push(Pool::new(vec![at(count - 1)..=at(count - 1)], 2_000..=2_003));
         }
+        pools.iter_mut().for_each(|pool| pool.pooling = pooling);
         pools
     })
 }
 
 fn ports() -> impl Strategy<Value = PortSelection> {
     let hold = prop_oneof![time(&[120_000]), time(&[0, 50, 10_000])];
-    (any::<bool>(), 1u8..=5, hold, select(&[1_000u32, 1_000, 0, 1, 3][..])).prop_map(
-        |(preserve, algorithm, hold, hold_max)| PortSelection {
+    let kind =
+        (prop_oneof![2 => Just(false), 1 => Just(true)], prop_oneof![1 => Just(false), 3 => Just(true)]);
+    (any::<bool>(), kind, 1u8..=5, hold, select(&[1_000u32, 1_000, 0, 1, 3][..])).prop_map(
+        |(preserve, (preserve_parity, preserve_range), algorithm, hold, hold_max)| PortSelection {
             preserve,
+            preserve_parity,
+            preserve_range,
             algorithm: Algorithm::from_number(algorithm).unwrap_or_default(),
             hold,
             hold_max,
-            ..PortSelection::default()
         },
     )
 }
@@ -63,11 +75,25 @@ fn tcp() -> impl Strategy<Value = TcpTimeouts> {
     )
 }
 
+fn checks() -> impl Strategy<Value = TcpChecks> {
+    let policies = (any::<bool>(), any::<bool>(), any::<bool>(), any::<bool>(), any::<bool>());
+    policies.prop_map(|(delete, rfc6191, paws, resend_last_ack, rewrite)| TcpChecks {
+        rst: if delete { RstPolicy::Delete } else { RstPolicy::Hold },
+        time_wait: if rfc6191 { TimeWaitPolicy::Rfc6191 } else { TimeWaitPolicy::Keep },
+        paws,
+        resend_last_ack,
+        monotonic_rewrite: rfc6191 && rewrite,
+    })
+}
+
 fn limits() -> impl Strategy<Value = Limits> {
     let rate = prop_oneof![3 => Just(0), 1 => select(&[1u32, 2, 3][..])];
     let of_engine = (limit(&[2, 5, 8]), limit(&[2, 5, 8]), limit(&[1, 2]));
-    (of_engine, limit(&[1, 2, 3]), limit(&[1, 2, 3, 5]), rate, time(&[1_000, 60_000])).prop_map(
-        |((sessions, mappings, subscribers), ports, of_subscriber, rate, report_interval)| Limits {
+    let few = || prop_oneof![4 => Just(0u32), 1 => select(&[1u32, 2, 3][..])];
+    let own = || prop_oneof![4 => Just(None), 1 => select(&[1u32, 2][..]).prop_map(Some)];
+    let inbound = (few(), few(), few(), (own(), own(), own()));
+    (of_engine, limit(&[1, 2, 3]), limit(&[1, 2, 3, 5]), rate, inbound, time(&[1_000, 60_000])).prop_map(
+        |((sessions, mappings, subscribers), ports, of_subscriber, rate, inbound, report_interval)| Limits {
             sessions,
             mappings,
             subscribers,
@@ -75,7 +101,29 @@ fn limits() -> impl Strategy<Value = Limits> {
             sessions_per_subscriber: of_subscriber,
             session_rate_per_subscriber: rate,
             report_interval,
+            inbound_sessions_per_mapping: inbound.0,
+            inbound_sessions_per_subscriber: inbound.1,
+            inbound_rate_per_subscriber: inbound.2,
+            ports_by_protocol: inbound.3.into(),
             ..Limits::default()
+        },
+    )
+}
+
+fn behaviour() -> impl Strategy<Value = Behaviour> {
+    use Behaviour::{AddressAndPortDependent, AddressDependent, EndpointIndependent};
+    prop_oneof![3 => Just(EndpointIndependent), 1 => Just(AddressDependent), 1 => Just(AddressAndPortDependent)]
+}
+
+fn filtering() -> impl Strategy<Value = Filtering> {
+    let ports: &[Vec<RangeInclusive<u16>>] = &[vec![], vec![], vec![1_000..=1_023, 1_026..=1_026]];
+    (behaviour(), behaviour(), select(ports.to_vec()), select(ports.to_vec()), any::<bool>()).prop_map(
+        |(tcp, udp, tcp_ports, udp_ports, protocol_independent)| Filtering {
+            tcp,
+            udp,
+            tcp_ports,
+            udp_ports,
+            protocol_independent,
         },
     )
 }
@@ -90,6 +138,32 @@ fn fragments() -> impl Strategy<Value = Fragments> {
             timeout,
         },
     )
+}
+
+/// One port for both protocols, or for several internal endpoints.
+fn shared() -> impl Strategy<Value = (bool, bool)> {
+    prop_oneof![2 => Just((false, false)), 1 => Just((true, false)), 2 => Just((false, true))]
+}
+
+fn statics() -> impl Strategy<Value = Vec<StaticMapping>> {
+    let protocol = select(vec![Protocol::Tcp, Protocol::Udp]);
+    let one = (protocol, 0u8..5, 0usize..9, 0u32..3, select(vec![80u16, 1_022, 1_023, 1_024, 5_000, 2_001]));
+    let one = one.prop_map(|(protocol, of, port, address, external)| StaticMapping::Port {
+        protocol,
+        internal: Endpoint::new(host(of), PORTS[port]),
+        external: Endpoint::new(Ipv4Addr::from(EXTERNAL.to_bits() + address), external),
+    });
+    prop_oneof![2 => Just(Vec::new()), 1 => vec(one, 1..5)]
+}
+
+/// Leaves those out that cannot be.
+fn settle_statics(config: &mut Config) {
+    for mapping in std::mem::take(&mut config.statics) {
+        config.statics.push(mapping);
+        if config.validate().is_err() {
+            config.statics.pop();
+        }
+    }
 }
 
 /// The settings of one case.
@@ -107,14 +181,16 @@ pub(crate) fn config() -> impl Strategy<Value = Config> {
         errors,
         shard,
     );
-    (pools(), ports(), tcp(), limits(), fragments(), rest).prop_map(
+    let outside = (behaviour(), filtering(), edge(), statics(), shared());
+    (pools(), ports(), (tcp(), checks()), limits(), fragments(), rest, outside).prop_map(
         |(
             pools,
             ports,
-            tcp,
+            (tcp, tcp_checks),
             limits,
             fragments,
             (udp, icmp_timeout, inside, outside, mss_clamp, errors, shard),
+            (behaviour, filtering, edge, statics, (together, port_overlap)),
         )| {
             let prefix = ipnet::Ipv4Net::new_assert(Ipv4Addr::new(10, 0, 0, 0), 24);
             let mut config = Config::new(vec![prefix], pools);
@@ -122,7 +198,11 @@ pub(crate) fn config() -> impl Strategy<Value = Config> {
             config.gateway =
                 Gateway { inside: Ipv4Addr::new(10, 0, 0, 254), outside: Ipv4Addr::new(198, 51, 100, 200) };
             config.ports = ports;
+            let port_overlap = port_overlap && behaviour != Behaviour::EndpointIndependent;
+            config.mapping = MappingBehaviour { behaviour, protocol_independent: together, port_overlap };
+            config.filtering = filtering;
             config.tcp = tcp;
+            config.tcp_checks = tcp_checks;
             config.udp = Udp { timeout: udp.0, inbound_refresh: udp.1, ..Udp::default() };
             config.icmp_timeout = icmp_timeout;
             config.limits = limits;
@@ -131,7 +211,48 @@ pub(crate) fn config() -> impl Strategy<Value = Config> {
             config.mss_clamp = mss_clamp;
             config.icmp_errors_per_second = errors;
             config.shard = Shard { index, count };
+            edge.apply(&mut config);
+            config.statics = statics;
+            settle_statics(&mut config);
             config
         },
     )
+}
+
+/// What is decided before a packet is translated, or instead.
+#[derive(Clone, Debug)]
+struct Edge {
+    rewrite_ip_id: bool,
+    unsolicited_syns: Option<u32>,
+    icmp_errors_to: [bool; 2],
+    bypass: Option<u8>,
+    port_timeout: Option<Duration>,
+}
+
+fn edge() -> impl Strategy<Value = Edge> {
+    let syns = select(&[None, Some(1), Some(2), Some(100)][..]);
+    let errors = prop_oneof![3 => Just([true; 2]), 1 => any::<[bool; 2]>()];
+    // One of the remotes.
+    let bypass = proptest::option::weighted(0.3, 1u8..=3);
+    let port_timeout = proptest::option::of(time(&[10_000, 1_000, 150_000]));
+    (any::<bool>(), syns, errors, bypass, port_timeout).prop_map(
+        |(rewrite_ip_id, unsolicited_syns, icmp_errors_to, bypass, port_timeout)| Edge {
+            rewrite_ip_id,
+            unsolicited_syns,
+            icmp_errors_to,
+            bypass,
+            port_timeout,
+        },
+    )
+}
+
+impl Edge {
+    fn apply(&self, config: &mut Config) {
+        config.rewrite_ip_id = self.rewrite_ip_id;
+        config.unsolicited_syns = self.unsolicited_syns;
+        config.icmp_errors_to = self.icmp_errors_to;
+        let prefix = |last| ipnet::Ipv4Net::new_assert(Ipv4Addr::new(203, 0, 113, last), 32);
+        config.bypass = self.bypass.into_iter().map(prefix).collect();
+        config.udp.port_timeouts = self.port_timeout.into_iter().map(|timeout| (53, timeout)).collect();
+    }
 }

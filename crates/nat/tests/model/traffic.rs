@@ -3,19 +3,22 @@
 use std::net::Ipv4Addr;
 
 use hairpin_nat::{Checksum, Endpoint, Offload, Protocol, Realm};
+use wire::SeqNumber;
 use wire::craft::{self, Header, Segment};
 use wire::tcp::Flags;
 
+use crate::judge::Shown;
 use crate::nat::{Arrival, Model, Route};
 use crate::octets::{fill_ip_checksum, get16, put16};
-use crate::plan::{Body, Damage, Flow, Plan, Size};
+use crate::plan::{Body, Damage, Flow, Numbers, Plan, Size};
 use crate::settings::EXTERNAL;
+use crate::tombs::Tomb;
 use crate::world::{Input, Sample};
 
-const PORTS: [u16; 9] = [1_022, 1_023, 1_024, 1_025, 5_000, 5_001, 40_000, 1, 65_535];
+pub(crate) const PORTS: [u16; 9] = [1_022, 1_023, 1_024, 1_025, 5_000, 5_001, 40_000, 1, 65_535];
 const REMOTE_PORTS: [u16; 3] = [53, 80, 5_000];
 
-fn host(number: u8) -> Ipv4Addr {
+pub(crate) fn host(number: u8) -> Ipv4Addr {
     Ipv4Addr::new(10, 0, 0, number % 5 + 1)
 }
 
@@ -73,6 +76,38 @@ impl Ends {
                 0 => outbound(Protocol::Tcp, pick, pick, Endpoint::new(remote(pick), 80)),
                 count => Self::of_session(model, usize::from(pick) % count, back),
             },
+            Flow::Tcp { pick, back } => {
+                let is_tcp = |index: &usize| model.sessions[*index].phase.is_some();
+                let all: Vec<_> = (0..model.sessions.len()).filter(is_tcp).collect();
+                match all.len() {
+                    0 => outbound(Protocol::Tcp, pick, pick, Endpoint::new(remote(pick), 80)),
+                    count => Self::of_session(model, all[usize::from(pick) % count], back),
+                }
+            }
+            Flow::Pair { ends: (from, from_port, to), back } => {
+                let new = outbound(Protocol::Tcp, from, from_port, Endpoint::new(remote(to), 80));
+                let is_it = |index: &usize| {
+                    let id = model.sessions[*index].id;
+                    id.mapping.protocol == Protocol::Tcp
+                        && (id.mapping.internal, id.remote) == (new.source, new.destination)
+                };
+                match (0..model.sessions.len()).find(is_it) {
+                    Some(index) => Self::of_session(model, index, back),
+                    None => new,
+                }
+            }
+            Flow::Grave { pick } => match model.tombs.len() {
+                0 => outbound(Protocol::Tcp, pick, pick, Endpoint::new(remote(pick), 80)),
+                count => {
+                    let tomb = &model.tombs[usize::from(pick) % count];
+                    Self {
+                        from: Arrival::Outside,
+                        protocol: Protocol::Tcp,
+                        source: tomb.remote,
+                        destination: tomb.external,
+                    }
+                }
+            },
             Flow::Inbound { pick, remote: from, remote_port: from_port } => match mapping(pick) {
                 Some(id) => Self {
                     from: Arrival::Outside,
@@ -104,7 +139,7 @@ impl Ends {
             Flow::Wild { outside, protocol, source, port: from, destination, other_port } => Self {
                 from: if outside { Arrival::Outside } else { Arrival::Inside },
                 protocol,
-                source: Endpoint::new(anybody(source), port(from)),
+                source: Endpoint::new(anybody(source), if from == 8 { 0 } else { port(from) }),
                 destination: Endpoint::new(anybody(destination), port(other_port)),
             },
         }
@@ -122,6 +157,19 @@ impl Ends {
         let (source, destination) =
             if back { (id.remote, id.mapping.external) } else { (id.mapping.internal, id.remote) };
         Self { from, protocol, source, destination }
+    }
+
+    /// What the connection between these has shown: the sender's side, the receiver's.
+    fn conn(&self, model: &Model) -> Option<[Shown; 2]> {
+        let inside = self.from == Arrival::Inside;
+        let session = model.sessions.iter().find(|session| {
+            let id = session.id;
+            let own = if inside { id.mapping.internal } else { id.remote };
+            let other = if inside { id.remote } else { id.mapping.external };
+            id.mapping.protocol == self.protocol && own == self.source && other == self.destination
+        })?;
+        let [one, other] = session.conn;
+        Some(if inside { [one, other] } else { [other, one] })
     }
 
     fn identifier(&self) -> u16 {
@@ -200,7 +248,9 @@ fn whole(plan: &Plan, ends: &Ends, model: &Model) -> Vec<Input> {
     let written = match plan.body {
         Body::Message { kind, code } => craft::icmp(&mut buffer, &header, kind, code, [0, 0, 4, 1], &payload),
         Body::Other { protocol } => craft::other(&mut buffer, &header, protocol, &payload),
-        Body::Whole { flags } => transport(&mut buffer, &header, ends, flags, &payload),
+        Body::Whole { flags } => {
+            transport(&mut buffer, &header, ends, flags, &payload, Some((model, &plan.numbers)))
+        }
         _ => None,
     };
     let Some(written) = written else { return Vec::new() };
@@ -218,9 +268,11 @@ fn transport(
     ends: &Ends,
     flags: Flags,
     payload: &[u8],
+    numbers: Option<(&Model, &Numbers)>,
 ) -> Option<usize> {
     let (source, destination) = (ends.source.port, ends.destination.port);
     match ends.protocol {
+        Protocol::Other => None,
         Protocol::Udp => craft::udp(buffer, header, source, destination, payload),
         Protocol::Icmp => {
             let request = flags.contains(Flags::SYN);
@@ -232,8 +284,48 @@ fn transport(
                 (_, 1) => &[2, 4, 5, 0xb4],
                 _ => &[1, 2, 4, 5, 0xb4, 4, 2, 0],
             };
-            let segment = Segment { options, urgent: 3, ..Segment::new(source, destination, flags) };
-            craft::tcp(buffer, header, &segment, payload)
+            let mut segment = Segment { urgent: 3, ..Segment::new(source, destination, flags) };
+            let mut all = options.to_vec();
+            if let Some((model, numbers)) = numbers {
+                let len = payload.len() as u32;
+                all.extend(number(&mut segment, ends, model, numbers, len));
+            }
+            craft::tcp(buffer, header, &Segment { options: &all, ..segment }, payload)
+        }
+    }
+}
+
+/// Gives a segment numbers that follow those of its connection, give or take what the plan says; the
+/// answer is its timestamps option.
+fn number(segment: &mut Segment<'_>, ends: &Ends, model: &Model, plan: &Numbers, len: u32) -> Vec<u8> {
+    let conn = ends.conn(model);
+    let [own, peer] = conn.unwrap_or_default();
+    let add = |base: u32, more: i64| base.wrapping_add(more as u32);
+    // Connections begin on both sides of where the numbers wrap.
+    let begin = 0u32.wrapping_sub(u32::from(ends.source.port) % 7 * 20_000);
+    let grave = || {
+        let of = |tomb: &&Tomb| (tomb.remote, tomb.external) == (ends.source, ends.destination);
+        let tomb = model.tombs.iter().find(of).filter(|_| conn.is_none())?;
+        Some(tomb.remote_end.wrapping_sub(len + 1))
+    };
+    let next = own.end.or_else(grave).unwrap_or(begin);
+    let answer = peer.acked.filter(|_| plan.answers && segment.flags.contains(Flags::RST));
+    segment.seq = SeqNumber(add(answer.unwrap_or(next), plan.seq));
+    if segment.flags.contains(Flags::ACK) {
+        segment.ack = SeqNumber(add(peer.end.unwrap_or(0), plan.ack));
+    }
+    segment.window = plan.window;
+    let tsval = add(own.tsval.unwrap_or(begin), plan.tsval).to_be_bytes();
+    let [a, b, c, d] = tsval;
+    match (plan.options, own.tsval.is_some() || segment.flags.contains(Flags::SYN)) {
+        (0, _) | (1, false) => vec![],
+        (1 | 2, _) => vec![1, 1, 8, 10, a, b, c, d, 0, 0, 0, 9],
+        (3, _) => vec![8, 10, a, b, c, d, 0, 0, 0, 9, 3, 3, 4, 0, 0, 0],
+        (4, _) => vec![1, 3, 3, 1],
+        (5, _) => [&[19u8, 18][..], &[7; 16], &[1, 1]].concat(),
+        _ => {
+            let edge = segment.ack.0.wrapping_add(500).to_be_bytes();
+            [&[1u8, 5, 10][..], &edge, &edge, &[8, 10, a, b, c, d, 0, 0, 2, 9, 0]].concat()
         }
     }
 }
@@ -269,7 +361,7 @@ fn pieces(plan: &Plan, ends: &Ends) -> Vec<Input> {
     let head = Header { options: &[], ..header(plan, ends.source.address, ends.destination.address) };
     let payload = filler(LEN - if ends.protocol == Protocol::Tcp { 20 } else { 8 });
     // A SYN with options would be longer: 99 and 111 octets have none, by the count above.
-    let Some(_) = transport(&mut buffer, &head, ends, flags, &payload) else { return Vec::new() };
+    let Some(_) = transport(&mut buffer, &head, ends, flags, &payload, None) else { return Vec::new() };
     let end = usize::from(get16(&buffer, 2));
     let datagram = buffer[20..end].to_vec();
     let mut piece = |id: u8, place: usize, last: usize, more: bool| {

@@ -8,7 +8,9 @@ use hairpin_nat::{Checksum, Config, Engine, Event, Offload, Packet, Verdict};
 use rules::Instant;
 use wire::{Packet as Parsed, Transport, Trust};
 
+use crate::kept::Asked;
 use crate::nat::{Arrival, Model, Route, Sent};
+use crate::plan::Ask;
 
 /// Nanoseconds of a tick.
 const TICK: u64 = 100_000_000;
@@ -29,6 +31,8 @@ pub(crate) struct Sample {
     pub(crate) before: Vec<u8>,
     pub(crate) after: Vec<u8>,
     pub(crate) route: Route,
+    /// No session had other numbers outside when it went through.
+    pub(crate) unshifted: bool,
 }
 
 /// What the comparison is to notice: one thing wrong with what the engine said.
@@ -68,7 +72,7 @@ impl World {
     pub(crate) fn new(config: &Config, seed: u8) -> Result<Self, String> {
         let now = Instant::from_secs(1_000);
         let engine = Engine::new(config, [seed; 32], now).map_err(|error| format!("{error}: {config:?}"))?;
-        Ok(Self {
+        let mut world = Self {
             engine,
             model: Model::new(config, now),
             now,
@@ -80,7 +84,12 @@ impl World {
             mappings: BTreeSet::new(),
             sessions: BTreeSet::new(),
             buffer: vec![0; 65_535],
-        })
+        };
+        // What the configuration has made.
+        let events = world.told();
+        world.model.choices.clear();
+        world.compare(events)?;
+        Ok(world)
     }
 
     /// Time goes on; the engine is told, or not.
@@ -100,6 +109,38 @@ impl World {
     pub(crate) fn poll(&mut self) -> Check {
         let Some(at) = self.engine.poll_timeout() else { return Ok(()) };
         self.wait(at.as_nanos().saturating_sub(self.now.as_nanos()), true)
+    }
+
+    /// Somebody asks for mappings.
+    pub(crate) fn ask(&mut self, ask: &Ask) -> Check {
+        let _ = writeln!(self.trace, "{} {ask:?}", self.clock());
+        let asked = self.model.asked(ask);
+        match asked {
+            None => Ok(()),
+            Some(Asked::Allocate(request)) => {
+                let answer = self.engine.allocate(&request, self.now);
+                let events = self.told();
+                self.model.advance(self.now);
+                let expected = self.model.allocate(&request, &answer)?;
+                let _ = writeln!(self.trace, "    {answer:?}");
+                same("allocation", answer, expected)?;
+                self.compare(events)
+            }
+            Some(Asked::Extend(set, lifetime)) => {
+                let answer = self.engine.extend(set, lifetime, self.now);
+                let events = self.told();
+                self.model.advance(self.now);
+                same("extension", answer, self.model.extend(set, lifetime))?;
+                self.compare(events)
+            }
+            Some(Asked::Deallocate(set)) => {
+                let answer = self.engine.deallocate(set, self.now);
+                let events = self.told();
+                self.model.advance(self.now);
+                same("deallocation", answer, self.model.deallocate(set))?;
+                self.compare(events)
+            }
+        }
     }
 
     fn timeout(&mut self) -> Check {
@@ -152,6 +193,7 @@ impl World {
             self.engine.handle_batch(&mut packets, &mut verdicts, self.now);
         }
         let mut offloads: Vec<_> = packets.iter().map(|packet| packet.offload).collect();
+        self.model.transmitted = self.transmits();
         self.tamper_with(&mut datas, &mut verdicts, &mut offloads);
         let events = self.told();
         self.model.advance(self.now);
@@ -166,6 +208,8 @@ impl World {
 
     fn check_packet(&mut self, input: &Input, engine: (Verdict, &Vec<u8>, Offload)) -> Check {
         let (mut data, mut offload) = (input.data.clone(), input.offload);
+        let passed = matches!(engine.0, Verdict::Forward(_) | Verdict::Hairpin { .. });
+        self.model.forwarded_id = passed.then(|| crate::octets::get16(engine.1, 4));
         self.model.refused = if let Verdict::Drop(reason) = engine.0 { Some(reason) } else { None };
         let verdict = self.model.packet(&mut data, &mut offload, input.from);
         if let Some(fault) = self.model.fault.take() {
@@ -186,10 +230,14 @@ impl World {
             Verdict::Hairpin { shard } => Route::Shard(shard),
             _ => return Ok(()),
         };
-        if let Some((sample, cut)) = &input.quotes {
+        let unshifted = self.model.sessions.iter().all(|session| session.shift == (0, 0));
+        if let Some((sample, cut)) = &input.quotes
+            && unshifted
+            && sample.unshifted
+        {
             check_restored(sample, *cut, &data)?;
         }
-        let sample = Sample { before: input.data.clone(), after: data, route };
+        let sample = Sample { before: input.data.clone(), after: data, route, unshifted };
         if input.from != Arrival::Shard && offload.checksum != Checksum::Partial {
             if self.samples.len() == 64 {
                 self.samples.remove(0);
@@ -212,6 +260,11 @@ impl World {
             _ => None,
         });
         self.model.ended = ended.collect();
+        let ended = events.iter().filter_map(|event| match event.kind {
+            EventKind::MappingDeleted(id) => Some(id),
+            _ => None,
+        });
+        self.model.ended_mappings = ended.collect();
         match self.tamper {
             Some(Tamper::LostEvent) => drop(events.pop()),
             Some(Tamper::LateEvent) => {
@@ -236,7 +289,12 @@ impl World {
             counters.icmp_errors_limited += 1;
         }
         same("counters", &counters, &self.model.counters)?;
-        let due = [self.model.next_deadline().map(|(tick, _)| tick), self.model.next_fragment_deadline()];
+        let due = [
+            self.model.next_deadline().map(|(tick, _)| tick),
+            self.model.next_kept_deadline().map(|(tick, _)| tick),
+            self.model.next_fragment_deadline(),
+            self.model.next_answer(),
+        ];
         if let Some(tick) = due.into_iter().flatten().min() {
             let due = Instant::from_nanos(tick * TICK);
             if self.engine.poll_timeout().is_none_or(|at| at > due) {
@@ -291,21 +349,25 @@ impl World {
             }
             EventKind::SessionCreated(id) => self.mappings.contains(&id.mapping) && self.sessions.insert(id),
             EventKind::SessionDeleted(id, _) => self.sessions.remove(&id),
-            EventKind::LimitHit { .. } => true,
+            EventKind::LimitHit { .. } | EventKind::BlockAllocated(_) | EventKind::BlockReleased(_) => true,
         };
         if makes_sense { Ok(()) } else { Err(format!("an event that cannot be: {event:?}")) }
     }
 
-    fn compare_transmits(&mut self) -> Check {
-        let mut engine = Vec::new();
+    /// What the engine wants sent.
+    fn transmits(&mut self) -> Vec<Sent> {
+        let mut all = Vec::new();
         while let Some(transmit) = self.engine.poll_transmit(&mut self.buffer) {
             let route = transmit.shard.map_or(Route::To(transmit.to), Route::Shard);
-            engine.push(Sent {
-                route,
-                offload: transmit.offload,
-                data: self.buffer[..transmit.len].to_vec(),
-            });
+            let data = self.buffer[..transmit.len].to_vec();
+            all.push(Sent { route, offload: transmit.offload, data });
         }
+        all
+    }
+
+    fn compare_transmits(&mut self) -> Check {
+        let mut engine = std::mem::take(&mut self.model.transmitted);
+        engine.extend(self.transmits());
         match (self.tamper, engine.last_mut()) {
             (Some(Tamper::LostTransmit), _) => drop(engine.pop()),
             (Some(Tamper::TransmitOctet), Some(sent)) => sent.data[25] ^= 4,
@@ -382,13 +444,15 @@ fn check_restored(sample: &Sample, cut: usize, error: &[u8]) -> Check {
     let mut original = sample.before[..cut].to_vec();
     let ports = if original[9] == 1 { header + 4..header + 6 } else { header..header + 4 };
     let same_mapping = restored[12..20] == original[12..20] && restored[ports.clone()] == original[ports];
-    let syn = original[9] == 6 && sample.before[header + 13] & 2 != 0;
+    let syn = original[9] == 6 && sample.before.get(header + 13).is_some_and(|flags| flags & 2 != 0);
     if !same_mapping || syn {
         return Ok(()); // the mapping is another one by now, or the MSS was clamped
     }
     for packet in [&mut restored, &mut original] {
         packet[8] = 0;
         packet[10..12].fill(0);
+        // What an Identification was before it was chosen anew, nobody knows.
+        packet[4..6].fill(0);
     }
     if restored == original {
         return Ok(());

@@ -6,20 +6,22 @@ use rules::Instant;
 use rules::address::is_martian;
 use rules::reset::{Group, Reset, reset_for};
 use wire::tcp::{Flags, Tcp};
-use wire::{Fragment, Packet, Transport, Trust};
+use wire::{Fragment, Packet, SeqNumber, Transport, Trust};
 
 use super::{Context, Endpoint, Place, context};
 use crate::input::{IcmpError, IcmpKind, Predicted};
 use crate::output::reset_packet;
 use crate::segment::{Segment, Tuple};
-use crate::{Checksum, Reason};
+use crate::{Checksum, ListenerId, Reason};
 
 impl Endpoint {
     /// One IPv4 packet: TCP for us, or an ICMP error about it. Others are counted and ignored.
     pub fn handle_packet(&mut self, packet: &[u8], checksum: Checksum, now: Instant) {
         self.counters.received += 1;
         // A segment is verified when it is known whose it is: its text may be copied in the same pass.
-        let Ok(header) = Packet::parse(packet, Trust::Skip) else {
+        // Looked at where it is: a copy would wait for its stores.
+        let parsed = Packet::parse(packet, Trust::Skip);
+        let Ok(header) = &parsed else {
             self.counters.malformed += 1;
             return;
         };
@@ -32,8 +34,8 @@ impl Endpoint {
             return;
         }
         match header.transport {
-            Transport::Tcp { .. } => self.handle_tcp(packet, &header, checksum, now),
-            Transport::IcmpError { .. } => self.handle_icmp_error(packet, &header, checksum, now),
+            Transport::Tcp { .. } => self.handle_tcp(packet, header, checksum, now),
+            Transport::IcmpError { .. } => self.handle_icmp_error(packet, header, checksum, now),
             _ => self.counters.not_tcp += 1,
         }
     }
@@ -82,15 +84,31 @@ impl Endpoint {
         if let Some(after) = connection.is_reopened_by(&segment)
             && let Some(listener) = self.listeners.find(tuple.local)
         {
-            connection.end(Reason::Finished, &mut self.pool);
-            self.settle(index, now);
-            self.counters.time_wait_reused += 1;
-            return self.handle_syn(listener, tuple, segment, Some(after), now);
+            return self.reopen(index, listener, (tuple, segment, after), now);
         }
         if let Some(reset) = connection.input(segment, &mut context!(self, now)) {
             self.replies.push_reset(reset_packet(tuple, reset), &segment, now, &mut self.counters);
         }
         self.settle(index, now);
+    }
+
+    /// A connection in TIME-WAIT, which the application still holds, gives its place to a new one (RFC 6191).
+    fn reopen(
+        &mut self,
+        index: u32,
+        listener: ListenerId,
+        (tuple, segment, after): (Tuple, Segment<'_>, SeqNumber),
+        now: Instant,
+    ) {
+        if !self.may_reopen(listener) {
+            return;
+        }
+        if let Some(connection) = self.connections.get_mut(index) {
+            connection.end(Reason::Finished, &mut self.pool);
+        }
+        self.settle(index, now);
+        self.counters.time_wait_reused += 1;
+        self.open_passive(listener, tuple, segment, Some(after), now);
     }
 
     /// No connection: a listener's, or nobody's.
@@ -150,7 +168,7 @@ fn read_icmp_error(packet: &[u8], header: &Packet) -> Option<(Tuple, IcmpError)>
     let message = packet.get(usize::from(header.header_len)..)?;
     let quoted = packet.get(usize::from(quote.offset)..)?;
     let tcp = quoted.get(usize::from(quote.header_len)..)?;
-    let seq = wire::SeqNumber(u32::from_be_bytes(*tcp.get(4..8)?.first_chunk()?));
+    let seq = SeqNumber(u32::from_be_bytes(*tcp.get(4..8)?.first_chunk()?));
     let (kind, code) = (*message.first()?, *message.get(1)?);
     let kind = match (kind, code) {
         (3, 4) => IcmpKind::TooBig { mtu: be16(message, 6)?, total_len: be16(quoted, 2)? },

@@ -24,17 +24,54 @@ impl Endpoint {
         } else if segment.has(Flags::ACK) {
             self.handle_cookie(listener, tuple, segment, now);
         } else if segment.has(Flags::SYN) && !segment.has(Flags::FIN) {
-            self.handle_syn(listener, tuple, segment, None, now);
+            self.handle_syn(listener, tuple, segment, now);
         } else {
             self.counters.unacceptable += 1;
         }
     }
 
     /// A SYN opens a connection, or is answered with a cookie if too many are half open.
+    fn handle_syn(&mut self, listener: ListenerId, tuple: Tuple, segment: Segment<'_>, now: Instant) {
+        if !self.has_room(listener) {
+            return;
+        }
+        if self.half_open >= self.config.limits.half_open {
+            return self.send_cookie(listener, tuple, &segment, now);
+        }
+        self.open_passive(listener, tuple, segment, None, now);
+    }
+
+    /// Whether a SYN that ends a TIME-WAIT (RFC 6191) would open a connection. If not it has to change nothing:
+    /// it is dropped, TIME-WAIT goes on, and the SYN may come again.
+    ///
+    /// No cookie is sent there. A cookie is the ISN, and nothing makes it lie beyond the old SND.NXT.
+    pub(super) fn may_reopen(&mut self, listener: ListenerId) -> bool {
+        let may = self.half_open < self.config.limits.half_open && self.has_room(listener);
+        if !may {
+            self.counters.time_wait_kept += 1;
+        }
+        may
+    }
+
+    /// The backlog and the bound on connections have room for one more; what has none is counted.
+    fn has_room(&mut self, listener: ListenerId) -> bool {
+        let Some(state) = self.listeners.get(listener) else { return false };
+        if state.is_full() {
+            self.counters.backlog_full += 1;
+            return false;
+        }
+        if self.connections.len() >= self.config.limits.connections as usize {
+            self.counters.connections_full += 1;
+            return false;
+        }
+        true
+    }
+
+    /// A connection in SYN-RECEIVED.
     ///
     /// `after`: the connection that this one follows in TIME-WAIT ended there, and ours has to begin beyond
     /// (RFC 9293 MAY-2, RFC 6191).
-    pub(super) fn handle_syn(
+    pub(super) fn open_passive(
         &mut self,
         listener: ListenerId,
         tuple: Tuple,
@@ -42,19 +79,9 @@ impl Endpoint {
         after: Option<SeqNumber>,
         now: Instant,
     ) {
-        let Some(state) = self.listeners.get(listener) else { return };
-        if state.is_full() {
-            self.counters.backlog_full += 1;
+        let Some(config) = self.listeners.get(listener).map(|listener| listener.config.clone()) else {
             return;
-        }
-        if self.connections.len() >= self.config.limits.connections as usize {
-            self.counters.connections_full += 1;
-            return;
-        }
-        if self.half_open >= self.config.limits.half_open {
-            return self.send_cookie(listener, tuple, &segment, now);
-        }
-        let config = state.config.clone();
+        };
         let iss = self.keys.isn(&tuple, now);
         let iss = after.filter(|&end| !iss.after(end)).map_or(iss, |end| end.plus(1 << 16));
         let index = self.insert(tuple, config, State::SynReceived, iss, now);

@@ -7,7 +7,9 @@ use rules::Instant;
 use rules::acceptability::Window;
 use rules::paws::{PawsVerdict, TsRecent, paws};
 use rules::rfc5961::rst_verdict;
-use rules::time_wait::{Ended, NewSyn, RstInTimeWait, SynInTimeWait, time_wait_rst, time_wait_syn};
+use rules::time_wait::{
+    Ended, NewSyn, RstInTimeWait, SynInTimeWait, is_fin_again, time_wait_rst, time_wait_syn,
+};
 use wire::SeqNumber;
 use wire::tcp::Flags;
 
@@ -131,11 +133,12 @@ impl Endpoint {
         let Some(&entry) = self.time_waits.get(index) else { return };
         match entry.verdict(&segment, now) {
             Verdict::Reopen(after) => match self.listeners.find(tuple.local) {
-                Some(listener) => {
+                Some(listener) if self.may_reopen(listener) => {
                     self.time_waits.remove(index, &mut self.demux);
                     self.counters.time_wait_reused += 1;
-                    self.handle_syn(listener, tuple, segment, Some(after), now);
+                    self.open_passive(listener, tuple, segment, Some(after), now);
                 }
+                Some(_) => {}
                 None => self.acknowledge(&entry, now),
             },
             Verdict::Close => self.time_waits.remove(index, &mut self.demux),
@@ -204,8 +207,9 @@ impl TimeWait {
         if tsval.is_some_and(|tsval| paws(tsval, self.ts_recent, segment.flags, now) == PawsVerdict::Old) {
             return Verdict::Acknowledge;
         }
+        let ack = segment.has(Flags::ACK).then_some(segment.ack);
         match segment.has(Flags::FIN) {
-            true if segment.end() == self.rcv_nxt => Verdict::Restart,
+            true if is_fin_again(segment.end(), ack, self.rcv_nxt, self.snd_nxt) => Verdict::Restart,
             _ if segment.len() > 0 || segment.seq != self.rcv_nxt => Verdict::Acknowledge,
             _ => Verdict::Nothing,
         }

@@ -1,5 +1,6 @@
 //! An ICMP error about a segment of ours (RFC 9293 3.9.2.2, RFC 1191, RFC 5927).
 
+use rules::path_mtu::narrower_path;
 use wire::SeqNumber;
 
 use crate::connection::{Connection, Context};
@@ -24,9 +25,6 @@ pub(crate) enum IcmpKind {
     Unreachable,
 }
 
-/// No path is believed to be narrower (RFC 5927 7.2 and what deployed stacks use).
-const LEAST_MTU: u16 = 552;
-
 impl Connection {
     /// An error is believed if it quotes what is in flight (RFC 5927 4.1); an established connection is never
     /// ended by one (RFC 5927 section 5), one that is being opened is when it is refused.
@@ -49,15 +47,21 @@ impl Connection {
 
     fn path_is_narrower(&mut self, mtu: u16, total_len: u16, cx: &mut Context<'_>) {
         let current = self.snd_mss.saturating_add(40);
-        let told = if mtu == 0 { plateau_below(total_len) } else { mtu };
-        // It must be about a packet that was too long for it, and make us smaller.
-        let next = told.max(LEAST_MTU);
-        if !self.config.path_mtu_discovery || told >= total_len || next >= current {
+        let narrower = if self.sets_df() { narrower_path(mtu, total_len) } else { None };
+        let Some(path) = narrower.filter(|path| path.mtu < current || path.fragments) else {
             cx.counters.icmp_ignored += 1;
             return;
+        };
+        self.fragments = path.fragments;
+        if path.mtu < current {
+            self.set_mss(path.mtu - 40);
         }
-        self.set_mss(next - 40);
         self.recovery.path_changed();
+    }
+
+    /// Packets go out with DF, and what routers say about it is followed.
+    pub(crate) fn sets_df(&self) -> bool {
+        self.config.path_mtu_discovery && !self.fragments
     }
 
     /// The largest segment to send from now on, options included.
@@ -66,10 +70,4 @@ impl Connection {
         let options = if self.negotiated.timestamps { 12 } else { 0 };
         self.recovery.set_mss(mss.saturating_sub(options));
     }
-}
-
-/// The plateaus of RFC 1191 section 7.1, for routers that do not say their MTU.
-fn plateau_below(len: u16) -> u16 {
-    const PLATEAUS: [u16; 10] = [32_000, 17_914, 8_166, 4_352, 2_002, 1_492, 1_006, 508, 296, 68];
-    PLATEAUS.into_iter().find(|&plateau| plateau < len).unwrap_or(68)
 }

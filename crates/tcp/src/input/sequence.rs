@@ -1,17 +1,12 @@
 //! First step: the sequence number (RFC 9293 3.10.7.4, with the edge of the seqval draft; S1, S6, S7).
 
-use core::time::Duration;
-
 use rules::acceptability::{Acceptability, Edge, Window, acceptability, is_ack_behind_probe, trim};
 use wire::tcp::Flags;
 
 use super::{Step, Stop};
 use crate::State;
-use crate::connection::{Connection, Context};
+use crate::connection::{AckDue, Connection, Context};
 use crate::segment::Segment;
-
-/// Between two answers to segments outside the window that occupy no sequence space.
-const EMPTY_ANSWER_INTERVAL: Duration = Duration::from_millis(500);
 
 impl Connection {
     /// Unacceptable segments are answered with an ACK, unless they are RSTs.
@@ -54,22 +49,32 @@ impl Connection {
             self.syn_due |= self.state == State::SynReceived;
             return;
         }
-        let recently = self.empty_answered.is_some_and(|at| cx.now.since(at) < EMPTY_ANSWER_INTERVAL);
-        if empty && recently {
+        if empty { self.answer_now_and_then(cx) } else { self.ack_now() }
+    }
+
+    /// An ACK, unless one went out just before for the same reason. A keep-alive and an empty window probe get
+    /// theirs, as whoever sends them waits longer; who sends thousands gets two a second.
+    pub(super) fn answer_now_and_then(&mut self, cx: &mut Context<'_>) {
+        if self.ack == AckDue::Now {
+            // One goes out anyway: that of the SYN-ACK which opens a connection is not counted here.
+            return;
+        }
+        let interval = cx.limits.empty_answer_interval;
+        if self.empty_answered.is_some_and(|at| cx.now.since(at) < interval) {
             cx.counters.empty_answers_withheld += 1;
             return;
         }
-        if empty {
-            self.empty_answered = Some(cx.now);
-        }
+        self.empty_answered = Some(cx.now);
         self.ack_now();
     }
 
     /// What is left of the window's parts: old and excess text goes, and a SYN or FIN with it.
     ///
     /// What lies left of the window was received before: the sender has missed our ACK, or asks whether we
-    /// are alive. Either way it wants an answer, although the segment is acceptable (S7).
-    pub(super) fn trim<'a>(&mut self, mut segment: Segment<'a>) -> Segment<'a> {
+    /// are alive. Either way it wants an answer, although the segment is acceptable (S7). Text and FIN come again
+    /// by the sender's timer only, and have to be answered each time; what has neither, a known SYN among them,
+    /// may be an answer itself.
+    pub(super) fn trim<'a>(&mut self, mut segment: Segment<'a>, cx: &mut Context<'_>) -> Segment<'a> {
         let len = segment.len();
         let Window { nxt, .. } = self.rcv_window();
         let trim = trim(segment.seq, len, self.rcv_window());
@@ -77,7 +82,10 @@ impl Connection {
             return segment;
         }
         if segment.seq.before(nxt) {
-            self.ack_now();
+            match segment.payload.is_empty() && !segment.has(Flags::FIN) {
+                true => self.answer_now_and_then(cx),
+                false => self.ack_now(),
+            }
             let payload = segment.payload.len() as u32;
             if self.negotiated.sack && trim.skip > 0 && payload > 0 {
                 self.dsack = Some((segment.seq, segment.seq.plus(trim.skip.min(payload))));

@@ -1,7 +1,7 @@
 //! Fourth step: SYN (RFC 9293 3.10.7.4 with RFC 5961 section 4; S2).
 
 use rules::acceptability::Edge;
-use rules::rfc5961::{SynVerdict, syn_verdict};
+use rules::rfc5961::is_known_syn;
 use wire::tcp::Flags;
 
 use super::{Step, Stop};
@@ -16,7 +16,7 @@ impl Connection {
         if !segment.has(Flags::SYN) {
             return Ok(segment);
         }
-        let known = segment.seq == self.irs && self.rcv_nxt == self.irs.plus(1);
+        let known = is_known_syn(segment.seq, self.irs, self.rcv_nxt);
         if known && segment.has(Flags::ACK) && self.config.seq_validation == Edge::Seqval {
             // `trim` takes the SYN off, since it lies before the window.
             return Ok(segment);
@@ -27,7 +27,6 @@ impl Connection {
             return Err(Stop::Done);
         }
         // In SYN-RECEIVED the standard would reset, and a stranger could make it do so.
-        debug_assert!(self.state == State::SynReceived || syn_verdict(true) == SynVerdict::Challenge);
         self.challenge_ack(cx);
         Err(Stop::Done)
     }

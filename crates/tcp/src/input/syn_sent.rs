@@ -41,8 +41,9 @@ impl Connection {
         self.established(&segment, cx);
         self.acknowledge(&segment, cx);
         self.ack_now();
-        let segment = self.trim(segment);
+        let segment = self.trim(segment, cx);
         let segment = self.check_urgent(segment, cx)?;
+        self.note_fin(&segment, cx);
         let segment = self.take_text(segment, cx)?;
         self.check_fin(segment, cx)
     }

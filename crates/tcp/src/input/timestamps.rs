@@ -1,6 +1,7 @@
 //! Before the first step: PAWS (RFC 7323 5.3), and TS.Recent.
 
 use rules::paws::{PawsVerdict, TsRecent, drops_for_want_of_timestamp, paws, updates_ts_recent};
+use wire::tcp::Flags;
 
 use super::{Step, Stop};
 use crate::connection::{Connection, Context};
@@ -20,7 +21,11 @@ impl Connection {
         match tsval.map(|tsval| paws(tsval, self.ts_recent, segment.flags, cx.now)) {
             Some(PawsVerdict::Old) => {
                 cx.counters.paws += 1;
-                self.ack_now();
+                // What carries neither text nor FIN may be the answer to an answer (see `check_sequence`).
+                match segment.payload.is_empty() && !segment.has(Flags::FIN) {
+                    true => self.answer_now_and_then(cx),
+                    false => self.ack_now(),
+                }
                 Err(Stop::Done)
             }
             _ => Ok(segment),

@@ -67,9 +67,10 @@ impl Connection {
         link: &Link,
         identification: u16,
     ) -> Option<Transmit> {
-        let options = self.options(out, cx);
+        let mut options = OptionOctets::NONE;
+        self.options(out, &mut options, cx);
         let mut packet = self.packet(out, cx);
-        packet.identification = (!self.config.path_mtu_discovery).then_some(identification);
+        packet.identification = (!self.sets_df()).then_some(identification);
         let (offset, len) = self.text_of(out);
         let text = |to: &mut [u8]| match out {
             Out::Poke { .. } => {
@@ -82,11 +83,10 @@ impl Connection {
             }
             _ => self.send.copy_and_sum(offset, to),
         };
-        let mut transmit = packet.write(buf, &options, len, link, text)?;
-        let mss = usize::from(self.text_mss());
-        transmit.segment = (len > mss).then_some(mss as u16);
+        let lengths = packet.write_octets(buf, &options, len, link, text)?;
         self.sent(out, &packet, cx);
-        Some(transmit)
+        let mss = usize::from(self.text_mss());
+        Some(lengths.transmit((len > mss).then_some(mss as u16), link))
     }
 
     /// Where in the send buffer the text of `out` lies, and how long it is.
@@ -284,15 +284,13 @@ impl Connection {
     }
 
     /// In the order in which Linux writes them: MSS, SACK permitted, timestamps, window scale.
-    fn options(&self, out: Out, cx: &Context<'_>) -> OptionOctets {
-        let mut options = OptionOctets { octets: [0; 40], len: 0 };
+    fn options(&self, out: Out, options: &mut OptionOctets, cx: &Context<'_>) {
         if out == Out::Syn {
-            self.syn_options(&mut options, cx);
-            return options;
+            return self.syn_options(options, cx);
         }
         if self.negotiated.timestamps {
-            options.put(&[1, 1]);
-            self.timestamp_option(&mut options, cx.now);
+            options.put(&[1, 1, 8, 10]);
+            self.timestamps(options, cx.now);
         }
         let blocks = self.sack_blocks();
         if blocks > 0 {
@@ -302,15 +300,14 @@ impl Connection {
                 options.put(&end.0.to_be_bytes());
             }
         }
-        options
     }
 
     /// The options of a RST that the application asked for (RFC 7323 5.2).
     pub(crate) fn timestamps_alone(&self, now: rules::Instant) -> OptionOctets {
         let mut options = OptionOctets::NONE;
         if self.negotiated.timestamps {
-            options.put(&[1, 1]);
-            self.timestamp_option(&mut options, now);
+            options.put(&[1, 1, 8, 10]);
+            self.timestamps(&mut options, now);
         }
         options
     }
@@ -330,15 +327,15 @@ impl Connection {
             (false, false) => {}
         }
         if timestamps {
-            self.timestamp_option(options, cx.now);
+            options.put(&[8, 10]);
+            self.timestamps(options, cx.now);
         }
         if scaling {
             options.put(&[1, 3, 3, self.rcv_shift]);
         }
     }
 
-    fn timestamp_option(&self, options: &mut OptionOctets, now: rules::Instant) {
-        options.put(&[8, 10]);
+    fn timestamps(&self, options: &mut OptionOctets, now: rules::Instant) {
         options.put(&self.tsval(now).to_be_bytes());
         options.put(&self.ts_recent.map_or(0, |recent| recent.value).to_be_bytes());
     }
@@ -359,6 +356,22 @@ impl OptionOctets {
     }
 }
 
+/// How long a packet came out.
+#[derive(Clone, Copy, Debug)]
+struct Lengths {
+    total: u16,
+    header: u16,
+}
+
+impl Lengths {
+    fn transmit(self, segment: Option<u16>, link: &Link) -> Transmit {
+        let (len, header_len) = (usize::from(self.total), usize::from(self.header));
+        Transmit { len, header_len, segment, checksum_partial: link.checksum_offload }
+    }
+}
+
+/// Headers are put together as words, and summed as words: octets that were stored one by one and are read back as
+/// words at once make the processor wait.
 impl Packet {
     /// Writes headers and `len` octets of text to `buf`: `text` copies them and gives their sum.
     /// `None`: it does not fit.
@@ -370,6 +383,17 @@ impl Packet {
         link: &Link,
         text: impl FnOnce(&mut [u8]) -> Sum,
     ) -> Option<Transmit> {
+        Some(self.write_octets(buf, options, len, link, text)?.transmit(None, link))
+    }
+
+    fn write_octets(
+        &self,
+        buf: &mut [u8],
+        options: &OptionOctets,
+        len: usize,
+        link: &Link,
+        text: impl FnOnce(&mut [u8]) -> Sum,
+    ) -> Option<Lengths> {
         let options = options.as_slice();
         let header_len = IPV4 + TCP + options.len();
         let total = header_len + len;
@@ -377,60 +401,69 @@ impl Packet {
         let (header, to) = buf.get_mut(..total)?.split_at_mut(header_len);
         let sum = text(to);
         let (ipv4, tcp) = header.split_first_chunk_mut::<IPV4>()?;
-        self.write_ipv4(ipv4, total_len, link.ttl);
+        put_words(ipv4, &self.ipv4_words(total_len, link.ttl));
         let (fixed, rest) = tcp.split_first_chunk_mut::<TCP>()?;
-        self.write_tcp(fixed, options.len());
-        rest.copy_from_slice(options);
         let (local, remote) = self.addresses();
         let pseudo = Sum::pseudo_header(local, remote, wire::tcp::PROTOCOL, total_len - IPV4 as u16);
+        let mut words = self.tcp_words(options.len());
+        let of_options = copy_options(options, rest);
         let checksum = if link.checksum_offload {
             pseudo.folded()
         } else {
-            pseudo.plus(Sum::of(tcp)).plus(sum).checksum()
+            pseudo.plus(Sum::of_words(&words)).plus(of_options).plus(sum).checksum()
         };
-        tcp.get_mut(16..18)?.copy_from_slice(&checksum.to_be_bytes());
-        Some(Transmit { len: total, header_len, segment: None, checksum_partial: link.checksum_offload })
+        words[4] |= u32::from(checksum) << 16;
+        put_words(fixed, &words);
+        Some(Lengths { total: total_len, header: header_len as u16 })
     }
 
     fn addresses(&self) -> (Ipv4Addr, Ipv4Addr) {
         (*self.tuple.local.ip(), *self.tuple.remote.ip())
     }
 
-    fn write_ipv4(&self, header: &mut [u8; IPV4], total_len: u16, ttl: u8) {
+    fn ipv4_words(&self, total_len: u16, ttl: u8) -> [u32; 5] {
         let (local, remote) = self.addresses();
-        let [length_high, length_low] = total_len.to_be_bytes();
-        let [id_high, id_low] = self.identification.unwrap_or(0).to_be_bytes();
-        let fragmentation = if self.identification.is_none() { 0x40 } else { 0 };
         let ecn = if self.ect { ECT } else { 0 };
-        header[..12].copy_from_slice(&[
-            0x45,
-            ecn,
-            length_high,
-            length_low,
-            id_high,
-            id_low,
-            fragmentation,
-            0,
-            ttl,
-            wire::tcp::PROTOCOL,
-            0,
-            0,
-        ]);
-        header[12..16].copy_from_slice(&local.octets());
-        header[16..].copy_from_slice(&remote.octets());
-        let checksum = Sum::of_ipv4_header(header).checksum();
-        header[10..12].copy_from_slice(&checksum.to_be_bytes());
+        let dont_fragment = if self.identification.is_none() { 0x4000 } else { 0 };
+        let mut words = [
+            u32::from_be_bytes([0x45, ecn, 0, 0]) | u32::from(total_len),
+            u32::from(self.identification.unwrap_or(0)) << 16 | dont_fragment,
+            u32::from_be_bytes([ttl, wire::tcp::PROTOCOL, 0, 0]),
+            local.to_bits(),
+            remote.to_bits(),
+        ];
+        words[2] |= u32::from(Sum::of_words(&words).checksum());
+        words
     }
 
-    fn write_tcp(&self, header: &mut [u8; TCP], options: usize) {
-        header[..2].copy_from_slice(&self.tuple.local.port().to_be_bytes());
-        header[2..4].copy_from_slice(&self.tuple.remote.port().to_be_bytes());
-        header[4..8].copy_from_slice(&self.seq.0.to_be_bytes());
-        header[8..12].copy_from_slice(&self.ack.0.to_be_bytes());
-        header[12] = ((TCP + options) as u8) << 2;
-        header[13] = self.flags.0;
-        header[14..16].copy_from_slice(&self.window.to_be_bytes());
-        header[16..18].fill(0);
-        header[18..].copy_from_slice(&self.urgent.to_be_bytes());
+    /// Without the checksum.
+    fn tcp_words(&self, options: usize) -> [u32; 5] {
+        let (local, remote) = (self.tuple.local.port(), self.tuple.remote.port());
+        let [window_high, window_low] = self.window.to_be_bytes();
+        [
+            u32::from(local) << 16 | u32::from(remote),
+            self.seq.0,
+            self.ack.0,
+            u32::from_be_bytes([((TCP + options) as u8) << 2, self.flags.0, window_high, window_low]),
+            u32::from(self.urgent),
+        ]
     }
+}
+
+fn put_words(to: &mut [u8; 20], words: &[u32; 5]) {
+    let (chunks, _) = to.as_chunks_mut::<4>();
+    for (chunk, word) in chunks.iter_mut().zip(words) {
+        *chunk = word.to_be_bytes();
+    }
+}
+
+/// Whole words, as [`OptionOctets`] are in a header; each as it was stored.
+fn copy_options(options: &[u8], to: &mut [u8]) -> Sum {
+    let mut sum = Sum::default();
+    let (to, _) = to.as_chunks_mut::<4>();
+    for (word, to) in options.as_chunks::<4>().0.iter().zip(to) {
+        *to = *word;
+        sum = sum.plus(Sum::of_words(&[u32::from_be_bytes(*word)]));
+    }
+    sum
 }

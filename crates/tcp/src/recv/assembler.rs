@@ -88,6 +88,22 @@ impl Assembler {
         .take(most)
     }
 
+    /// Forgets what lies at `end` and beyond. Returns how many ranges became shorter or went.
+    pub(crate) fn cut(&mut self, end: SeqNumber, rcv_nxt: SeqNumber) -> u32 {
+        let Some(held) = &mut self.held else { return 0 };
+        let ahead = |seq: SeqNumber| seq.distance_from(rcv_nxt);
+        let whole = held.ranges.partition_point(|range| ahead(range.1) <= ahead(end));
+        let cut = held.ranges.len() - whole;
+        let begun = held.ranges.get_mut(whole).filter(|range| ahead(range.0) < ahead(end));
+        let kept = whole + usize::from(begun.map(|range| range.1 = end).is_some());
+        held.ranges.truncate(kept);
+        held.stamps.truncate(kept);
+        if kept == 0 {
+            self.held = None;
+        }
+        cut as u32
+    }
+
     /// Forgets everything.
     pub(crate) fn clear(&mut self) {
         self.held = None;

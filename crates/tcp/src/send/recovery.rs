@@ -16,9 +16,9 @@ use super::frto::Frto;
 use super::prr::Prr;
 use super::rack::{Rack, Tlp};
 use super::scoreboard::{Record, Scoreboard};
-use crate::Config;
 use crate::congestion::{Ack, Congestion, Controller};
 use crate::rtt::Rtt;
+use crate::{Config, CongestionControl};
 
 /// A timer that does not run. Half the size of an option, of which every connection would have three.
 const NEVER: Instant = Instant::from_nanos(u64::MAX);
@@ -414,6 +414,11 @@ impl Recovery {
     /// Octets in flight (RFC 6675's pipe).
     pub(crate) fn in_flight(&self) -> u32 {
         self.board.in_flight().saturating_sub(self.dup_octets)
+    }
+
+    /// Which congestion control is at work.
+    pub(crate) const fn congestion(&self) -> CongestionControl {
+        self.congestion.kind()
     }
 
     /// The congestion window, in octets.
