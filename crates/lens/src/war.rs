@@ -109,8 +109,9 @@ impl Detector {
         let counts = core::mem::take(&mut self.counts);
         let (first, latest) = (self.first.take(), self.latest.take());
         let ((first, began), (last, ended, scenario)) = (first?, latest?);
-        let both = if to_itself { counts[0] } else { 2 * counts[0].min(counts[1]) };
-        (both >= WAR).then(|| War {
+        // The side that begins a stretch, or has the last word, says one more than the other.
+        let mutual = to_itself || counts[0].min(counts[1]) + 1 >= WAR / 2;
+        (mutual && counts[0] + counts[1] >= WAR).then(|| War {
             scenario,
             segments: counts[0] + counts[1],
             frames: (first, last),
@@ -123,8 +124,9 @@ impl Detector {
 impl Standing {
     /// Whether the other side takes the segment for unacceptable by the old test.
     fn refuses(&self, segment: &Segment<'_>) -> bool {
-        self.acked.is_some_and(|acked| segment.seq.before(acked))
-            || self.edge.is_some_and(|edge| segment.seq.after(edge))
+        // At the edge nothing is acceptable, but for what stands at RCV.NXT itself (a closed window).
+        let beyond = self.edge.is_some_and(|edge| !segment.seq.before(edge));
+        self.acked.is_some_and(|acked| segment.seq.before(acked) || beyond && segment.seq != acked)
     }
 
     /// Whether the segment brings and acknowledges nothing new.
