@@ -26,6 +26,8 @@ enum Command {
     Translate(crate::translate::Args),
     /// Listen and connect with our own TCP, on a TUN device.
     Tcp(crate::host::Args),
+    /// Say what each receiving host's application has read of the streams in a capture, and find wars.
+    Inspect(crate::inspect::Args),
     /// Try the gateway on real traffic in network namespaces of its own.
     Lab(crate::lab::Args),
     /// Run scripts in the packetdrill language against the TCP endpoint, in virtual time.
@@ -58,6 +60,7 @@ pub fn main() -> ExitCode {
         Command::Explain(args) => crate::config::explain(&args),
         Command::Translate(args) => crate::translate::run(&args),
         Command::Tcp(args) => crate::host::run(&args),
+        Command::Inspect(args) => crate::inspect::run(&args),
         Command::Lab(args) => crate::lab::run(&args),
         Command::Drill(args) => crate::drill::run(&args),
         Command::Sim(args) => crate::sim::run(&args),

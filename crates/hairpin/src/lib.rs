@@ -7,6 +7,7 @@
 //! | [`live`] | `run`: TUN devices, workers, what is set up on the machine and taken back |
 //! | [`host`] | `tcp`: our own TCP on a TUN device, in the manner of netcat |
 //! | [`translate`] | `translate`: capture in, capture out |
+//! | [`inspect`] | `inspect`: captures through the lens |
 //! | [`lab`] | `lab`: real kernels in network namespaces around the real daemon |
 //! | [`sim`] | `sim`: scenarios in virtual time, drawn as ladders |
 //! | `drill` | `drill`: scripts in the packetdrill language against the endpoint |
@@ -17,6 +18,7 @@ pub mod cli;
 pub mod config;
 mod drill;
 pub mod host;
+pub mod inspect;
 pub mod lab;
 pub mod live;
 pub mod net;

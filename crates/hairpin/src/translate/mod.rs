@@ -9,7 +9,7 @@
 //! | `gateway` | the engine in the capture's time |
 //! | `summary` | what was done, in numbers |
 
-mod capture;
+pub(crate) mod capture;
 mod checksum;
 mod gateway;
 mod link;
