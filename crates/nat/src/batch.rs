@@ -256,7 +256,8 @@ impl Engine {
     /// A packet from `realm` moves session `index`'s state and timer.
     #[inline(always)]
     pub(crate) fn touch(&mut self, index: u32, realm: Realm, brief: &Brief) {
-        if brief.is_udp && !self.config.udp.inbound_refresh && realm == Realm::Outside {
+        // The setting first: which protocol it is nobody can foretell.
+        if !self.config.udp.inbound_refresh && brief.is_udp && realm == Realm::Outside {
             return;
         }
         if !self.follow(index, realm, brief) {

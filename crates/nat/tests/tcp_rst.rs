@@ -188,7 +188,8 @@ fn no_rst_prolongs_a_session() {
         assert_eq!(world.sessions(), 0, "{realm:?}");
     }
     // Opening, closing, TIME-WAIT and on notice: the timer runs on.
-    let states: [(&str, fn(&mut World)); 3] = [
+    type Bring = fn(&mut World);
+    let states: [(&str, Bring); 3] = [
         ("closing", |world| {
             world.inside(tcp(A, S).fin()).out();
             world.outside(tcp(S, XA).fin()).inward();

@@ -74,7 +74,9 @@ impl Line {
         if ahead < -window {
             return;
         }
-        self.flags[own] &= !LOST;
+        if self.flags[own] & LOST != 0 {
+            self.flags[own] &= !LOST;
+        }
         let half = &mut self.sides[own];
         if seen.has_timestamp
             && self.flags[own] & TIMESTAMPS != 0

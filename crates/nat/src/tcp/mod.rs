@@ -34,7 +34,8 @@ impl Engine {
     /// Whether a segment from `realm` may pass session `index`.
     #[inline(always)]
     pub(crate) fn judge(&self, index: u32, realm: Realm, brief: &Brief) -> Result<(), Reason> {
-        if !brief.is_tcp || !self.judges {
+        // The setting first: whether it is TCP is what nobody can foretell.
+        if !self.judges || !brief.is_tcp {
             return Ok(());
         }
         self.judge_segment(index, realm, brief)
