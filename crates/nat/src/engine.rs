@@ -12,9 +12,11 @@ use crate::event::{MappingId, SessionId};
 use crate::filter::Permits;
 use crate::fragment::Followed;
 use crate::hash::HashKey;
+use crate::kept::Kept;
 use crate::mapping::Mappings;
 use crate::memory::Arena;
 use crate::output::Output;
+use crate::overlap::Shares;
 use crate::pool::Pool;
 use crate::session::{ICMP_TIMER, Sessions, Timers, UDP_TIMER};
 use crate::subscriber::Subscribers;
@@ -57,10 +59,14 @@ pub struct Engine {
     /// Mappings by protocol and internal endpoint.
     pub(crate) endpoints: Table,
     pub(crate) mappings: Mappings,
+    /// Mappings that live without sessions, until when.
+    pub(crate) kept: Kept,
     /// Subscribers by address.
     pub(crate) hosts: Table,
     pub(crate) subscribers: Subscribers,
     pub(crate) pool: Pool,
+    /// Who has the ports that nobody has alone.
+    pub(crate) shares: Shares,
     pub(crate) wheel: Wheel,
     pub(crate) fragments: Followed,
     /// When each limit was last reported for somebody who is no subscriber yet.
@@ -94,7 +100,7 @@ impl Engine {
         let subscribers = out_of_memory("limits.subscribers");
         let tick = tick_of(now);
         let pool = Pool::new(config, ticks(config.ports.hold)).map_err(out_of_memory("pool"))?;
-        Ok(Self {
+        let mut engine = Self {
             inside: Prefixes::new(&config.inside),
             timers: timers(config),
             report_interval: ticks(limits.report_interval),
@@ -114,9 +120,11 @@ impl Engine {
             resets: Vec::new(),
             endpoints: Table::new(limits.mappings as usize).map_err(mappings)?,
             mappings: Mappings::new(limits.mappings).map_err(mappings)?,
+            kept: Kept::new(limits.mappings).map_err(mappings)?,
             hosts: Table::new(limits.subscribers as usize).map_err(subscribers)?,
             subscribers: Subscribers::new(limits.subscribers).map_err(subscribers)?,
             pool,
+            shares: Shares::new(config).map_err(mappings)?,
             wheel: Wheel::new(tick),
             fragments: Followed::new(config.fragments),
             reported: [0; crate::subscriber::KINDS],
@@ -124,7 +132,9 @@ impl Engine {
             output: Output::new(config.icmp_errors_per_second, now),
             stages: Default::default(),
             config: config.clone(),
-        })
+        };
+        engine.make_statics()?;
+        Ok(engine)
     }
 
     /// The next packet that the engine itself wants sent, written into `buffer`, which holds 65,535
@@ -135,7 +145,7 @@ impl Engine {
 
     /// When [`Self::handle_timeout`] wants to be called next. A moment in the past: at once.
     pub fn poll_timeout(&self) -> Option<Instant> {
-        let due = [self.wheel.next_tick(), self.fragments.next_tick()];
+        let due = [self.wheel.next_tick(), self.kept.next_tick(), self.fragments.next_tick()];
         due.into_iter().flatten().min().map(start_of)
     }
 
@@ -161,7 +171,7 @@ impl Engine {
 
     /// The sessions there are, in no order; one whose time is up counts until it was looked at.
     pub fn sessions(&self) -> impl Iterator<Item = SessionId> + '_ {
-        self.sessions.iter().map(|session| session.id())
+        self.sessions.iter().map(|session| session.id(self.mappings.get(session.mapping).id()))
     }
 
     /// How many sessions there are.
@@ -197,7 +207,7 @@ pub(crate) fn memory_bound(config: &Config) -> u64 {
     FIXED * u64::from(config.shard.count.max(1))
         + sessions * (Sessions::OCTETS + size_of::<Line>() as u64)
         + Table::octets(sessions * 2)
-        + mappings * Mappings::OCTETS
+        + mappings * (Mappings::OCTETS + Kept::OCTETS)
         + Table::octets(mappings)
         + subscribers * Subscribers::OCTETS
         + Table::octets(subscribers)
@@ -205,6 +215,7 @@ pub(crate) fn memory_bound(config: &Config) -> u64 {
         + u64::from(config.ports.hold_max) * Pool::HELD_OCTETS
         + Followed::octets(&config.fragments)
         + Permits::octets(config)
+        + Shares::octets(config)
         + Tombstones::octets(remembered(config).into())
         + u64::from(shifted(config)) * Shifts::OCTETS
         + match shifted(config) {

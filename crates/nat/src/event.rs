@@ -18,9 +18,9 @@ pub struct Event {
 /// What happened.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum EventKind {
-    /// An internal endpoint was given an external one.
+    /// An internal endpoint was given an external one; at the start those of the configuration.
     MappingCreated(MappingId),
-    /// The mapping's last session is gone, and with it the mapping.
+    /// The mapping's last session is gone, or the time for which it was kept, and with it the mapping.
     MappingDeleted(MappingId),
     /// A session began.
     SessionCreated(SessionId),
@@ -45,6 +45,9 @@ pub struct MappingId {
     pub internal: Endpoint,
     /// The endpoint that the outside sees.
     pub external: Endpoint,
+    /// What of the remote endpoint it depends on (RFC 4787 4.1): `None` nothing, else the address, and the
+    /// port if that is not 0.
+    pub remote: Option<Endpoint>,
 }
 
 /// A session by its mapping and the remote endpoint.

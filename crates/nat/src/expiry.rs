@@ -5,7 +5,6 @@ use rules::tracking::State;
 use crate::engine::Engine;
 use crate::event::{DeleteReason, EventKind};
 use crate::foresight::Ahead;
-use crate::pool::Port;
 use crate::{Protocol, Realm};
 
 impl Engine {
@@ -13,7 +12,12 @@ impl Engine {
     pub(crate) fn expire(&mut self, budget: usize) {
         let mut ahead = Ahead::default();
         for _ in 0..budget {
-            let Some((tick, index)) = self.wheel.due(self.tick) else { return };
+            let due = self.wheel.due(self.tick);
+            if self.kept.is_due(due.map_or(self.tick, |(tick, _)| tick)) {
+                self.expire_kept();
+                continue;
+            }
+            let Some((tick, index)) = due else { return };
             self.foresee_ends(&mut ahead, tick, index);
             // No further than to the wheel's tick, however late it is: so everything ends in order.
             if self.settle_at(index, tick) {
@@ -73,22 +77,23 @@ impl Engine {
         self.shifts.remove(session.shift());
         self.sessions.remove(index);
         self.subscribers.get_mut(session.subscriber).sessions -= 1;
-        self.output.event(tick, EventKind::SessionDeleted(session.id(), reason));
-        self.mappings.get_mut(session.mapping).sessions -= 1;
+        let mapping = self.mappings.get_mut(session.mapping);
+        mapping.sessions -= 1;
+        self.output.event(tick, EventKind::SessionDeleted(session.id(mapping.id()), reason));
         self.forget_opening(&session);
         self.delete_unused_mapping(session.mapping, tick);
     }
 
-    /// Ends mapping `index` if it has no session (N18, RFC 7857 11), and forgets its subscriber if
-    /// that was all it had.
+    /// Ends mapping `index` if it has no session and is not kept (N18, RFC 7857 11), and forgets its
+    /// subscriber if that was all it had.
     pub(crate) fn delete_unused_mapping(&mut self, index: u32, tick: u32) {
         let mapping = *self.mappings.get(index);
-        if mapping.sessions != 0 {
+        if mapping.sessions != 0 || mapping.is_kept() {
             return;
         }
         let protocol = mapping.protocol();
         self.endpoints.remove(self.key.mapping(mapping.key()), index);
-        self.pool.give(Port { address: mapping.address(), protocol, port: mapping.external().port }, tick);
+        self.give_port(&mapping, index, tick);
         self.mappings.remove(index);
         self.output.event(tick, EventKind::MappingDeleted(mapping.id()));
         let subscriber = self.subscribers.get_mut(mapping.subscriber);

@@ -105,15 +105,17 @@ impl Engine {
     /// The mapping for a stranger's packet to `port`: the one that there is; or, where filtering does not
     /// depend on the protocol, one like the one that the other of TCP and UDP has made (N11, update-01 6).
     pub(crate) fn plan_inbound(&self, port: Port, remote: Endpoint) -> Result<Use, crate::batch::Refusal> {
-        if let Some(mapping) = self.pool.mapping(port) {
+        if let Some(mapping) = self.mapping_at(port, remote.address) {
             return Ok(Use::Existing(mapping));
         }
-        let twin = self.twin_of(port).ok_or(Reason::NoMapping)?;
+        let twin = self.twin_of(port, remote).ok_or(Reason::NoMapping)?;
         self.admit(twin, remote)?;
         let line = self.mappings.get(twin);
         let behaviour = self.config.mapping.behaviour;
         let key = MappingKey::new(behaviour, port.protocol, line.internal(), remote);
-        if self.find_mapping(key).is_some() || !self.pool.may_take(port) {
+        // Where both protocols have a port together, it is kept for this endpoint.
+        let may_take = self.config.mapping.protocol_independent || self.may_take(port, remote.address);
+        if self.mapping_for(key).is_some() || !may_take {
             // That endpoint has another external one already, or the port rests.
             return Err(Reason::NoMapping.into());
         }
@@ -121,27 +123,24 @@ impl Engine {
         let subscriber = self.subscribers.get(line.subscriber);
         subscriber.may_open(port.protocol, true, 1, limits, tick)?;
         subscriber.may_be_reached(limits, tick)?;
-        if !self.mappings.has_room() || !self.endpoints.has_room(self.key.mapping(key)) {
+        let share = self.has_share(port, remote.address);
+        if !self.mappings.has_room() || !self.endpoints.has_room(self.key.mapping(key)) || !share {
             return Err(Limit::Mappings.into());
         }
         Ok(Use::New { key, subscriber: Some(line.subscriber), port })
     }
 
     /// The mapping of the same external port in the other of TCP and UDP.
-    fn twin_of(&self, port: Port) -> Option<u32> {
-        let protocol = match port.protocol {
-            Protocol::Tcp => Protocol::Udp,
-            Protocol::Udp => Protocol::Tcp,
-            Protocol::Icmp => return None,
-        };
+    fn twin_of(&self, port: Port, remote: Endpoint) -> Option<u32> {
         self.config.filtering.protocol_independent.then_some(())?;
-        self.pool.mapping(Port { protocol, ..port })
+        self.mapping_at(port.in_other_protocol()?, remote.address)
     }
 
     /// Whether `remote`, who has no session with `mapping`, may open one.
     pub(crate) fn admit(&self, mapping: u32, remote: Endpoint) -> Result<(), Reason> {
         let line = self.mappings.get(mapping);
         let admitted = match self.filter_of(line) {
+            _ if line.is_open() => true,
             Behaviour::EndpointIndependent => true,
             Behaviour::AddressDependent => {
                 let remote = remote.address.to_bits();

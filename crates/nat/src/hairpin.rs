@@ -36,8 +36,8 @@ impl Engine {
         brief: &Brief,
         fit: Fit,
     ) -> Result<Decision, Refusal> {
-        if protocol != Protocol::Icmp {
-            self.pool.mapping(Port { address, protocol, port: remote.port }).ok_or(Reason::NoMapping)?;
+        if protocol != Protocol::Icmp && !self.pool.is_mapped(Port { address, protocol, port: remote.port }) {
+            return Err(Reason::NoMapping.into());
         }
         let mapping = self.plan_mapping(protocol, internal, remote, 1)?;
         let external = self.external_of(mapping);
@@ -143,7 +143,7 @@ impl Engine {
             return Ok(Other::Itself);
         }
         let port = Port { address, protocol, port };
-        let target = self.pool.mapping(port).ok_or(Reason::NoMapping)?;
+        let target = self.mapping_at(port, external.address).ok_or(Reason::NoMapping)?;
         let remote = Endpoint { port: remote_port(protocol, external), ..external };
         let flow = self.inbound_session(target, remote, true).flow(Realm::Outside);
         let lines = self.sessions.lines();
@@ -152,7 +152,10 @@ impl Engine {
         match found {
             Some(index) if self.settle(index) => Ok(Other::Existing(index)),
             // Settling may have ended the mapping with its last session.
-            _ => self.pool.mapping(port).map(Other::New).ok_or(Refusal::Reason(Reason::NoMapping)),
+            _ => {
+                let target = self.mapping_at(port, external.address);
+                target.map(Other::New).ok_or(Refusal::Reason(Reason::NoMapping))
+            }
         }
     }
 

@@ -60,6 +60,12 @@ impl HashKey {
         self.hash(u64::from(remote) << 32 | u64::from(mapping), 1 << 61)
     }
 
+    /// Of an external endpoint and the remote address that a mapping of it is for.
+    pub(crate) fn share(self, protocol: Protocol, external: Endpoint, remote: Ipv4Addr) -> u64 {
+        let addresses = u64::from(remote.to_bits()) << 32 | u64::from(external.address.to_bits());
+        self.hash(addresses, u64::from(external.port) << 8 | u64::from(protocol as u8) | 1 << 60)
+    }
+
     /// Of a subscriber's address.
     #[inline(always)]
     pub(crate) fn address(self, address: u32) -> u64 {

@@ -176,9 +176,10 @@ impl Engine {
 
     /// The internal endpoint that a packet from outside is meant for.
     fn addressee(&self, parsed: &Parsed) -> Option<Endpoint> {
-        let (protocol, _, external) = ends(Realm::Outside, parsed)?;
+        let (protocol, remote, external) = ends(Realm::Outside, parsed)?;
         let Owner::Here(address) = self.pool.owner(external.address)? else { return None };
-        let mapping = self.pool.mapping(Port { address, protocol, port: external.port })?;
+        let port = Port { address, protocol, port: external.port };
+        let mapping = self.mapping_at(port, remote.address)?;
         Some(self.mappings.get(mapping).internal())
     }
 

@@ -34,9 +34,28 @@ impl MappingKey {
         };
         Self { protocol, internal, remote }
     }
+
+    /// The key of a mapping that serves all remotes.
+    pub(crate) fn independent(protocol: Protocol, internal: Endpoint) -> Self {
+        Self { protocol, internal, remote: Endpoint::new(Ipv4Addr::UNSPECIFIED, 0) }
+    }
+
+    /// As much of the remote endpoint as it depends on; `None`: nothing.
+    pub(crate) fn depends_on(&self) -> Option<Endpoint> {
+        (!self.remote.address.is_unspecified()).then_some(self.remote)
+    }
 }
 
-/// One mapping. It lives as long as it has sessions.
+/// The line is in use.
+const LIVE: u8 = 1;
+/// It is there for ever.
+const STATIC: u8 = 2;
+/// It was asked for, and has its time in [`crate::kept::Kept`].
+const KEPT: u8 = 4;
+/// Filtering does not apply to it.
+const OPEN: u8 = 8;
+
+/// One mapping. It lives as long as it has sessions or is kept.
 #[derive(FromZeros, Clone, Copy, Debug)]
 #[repr(C, align(32))]
 pub(crate) struct Mapping {
@@ -45,7 +64,7 @@ pub(crate) struct Mapping {
     internal_port: u16,
     external_port: u16,
     protocol: u8,
-    live: bool,
+    flags: u8,
     /// Of its key.
     remote_port: u16,
     /// Sessions that use it.
@@ -71,7 +90,7 @@ impl Mapping {
             internal_port: key.internal.port,
             external_port: external.port,
             protocol: key.protocol as u8,
-            live: true,
+            flags: LIVE,
             remote_port: key.remote.port,
             sessions: 0,
             subscriber,
@@ -111,7 +130,39 @@ impl Mapping {
     }
 
     pub(crate) fn id(&self) -> MappingId {
-        MappingId { protocol: self.protocol(), internal: self.internal(), external: self.external() }
+        MappingId {
+            protocol: self.protocol(),
+            internal: self.internal(),
+            external: self.external(),
+            remote: self.key().depends_on(),
+        }
+    }
+
+    /// It lives without sessions.
+    pub(crate) fn is_kept(&self) -> bool {
+        self.flags & (STATIC | KEPT) != 0
+    }
+
+    pub(crate) fn is_static(&self) -> bool {
+        self.flags & STATIC != 0
+    }
+
+    /// Strangers may use it whatever the filter says: that is what it was asked for.
+    pub(crate) fn is_open(&self) -> bool {
+        self.flags & OPEN != 0
+    }
+
+    pub(crate) fn set_static(&mut self) {
+        self.flags |= STATIC | OPEN;
+    }
+
+    pub(crate) fn set_kept(&mut self, open: bool) {
+        self.flags |= KEPT | if open { OPEN } else { 0 };
+    }
+
+    /// From now on it is as any other.
+    pub(crate) fn set_ordinary(&mut self) {
+        self.flags &= !(KEPT | OPEN);
     }
 }
 
@@ -143,7 +194,7 @@ impl Mappings {
 
     pub(crate) fn remove(&mut self, index: u32) {
         self.free.give(index);
-        self.lines[index as usize].live = false;
+        self.lines[index as usize].flags = 0;
     }
 
     pub(crate) fn get(&self, index: u32) -> &Mapping {
@@ -166,6 +217,6 @@ impl Mappings {
     }
 
     pub(crate) fn iter(&self) -> impl Iterator<Item = &Mapping> {
-        self.lines[..self.free.used()].iter().filter(|mapping| mapping.live)
+        self.lines[..self.free.used()].iter().filter(|mapping| mapping.flags & LIVE != 0)
     }
 }

@@ -216,43 +216,94 @@ impl Engine {
     ) -> Result<Use, Refusal> {
         let (limits, tick) = (&self.config.limits, self.tick);
         let key = MappingKey::new(self.config.mapping.behaviour, protocol, internal, remote);
-        if let Some(mapping) = self.find_mapping(key) {
+        if let Some(mapping) = self.mapping_for(key) {
             let subscriber = self.subscribers.get(self.mappings.get(mapping).subscriber);
             subscriber.may_open(protocol, false, sessions, limits, tick)?;
             return Ok(Use::Existing(mapping));
         }
-        let address = internal.address.to_bits();
-        let hash = self.key.address(address);
-        let lines = self.subscribers.lines();
-        let subscriber = self.hosts.find(hash, |index| lines[index as usize].address == address);
-        let external = if let Some(index) = subscriber {
-            let line = self.subscribers.get(index);
-            line.may_open(protocol, true, sessions, limits, tick)?;
-            // Paired pooling: its external address or none (RFC 7857 4).
-            line.external
-        } else {
-            if !self.subscribers.has_room() || !self.hosts.has_room(hash) {
-                return Err(Limit::Subscribers.into());
-            }
-            Subscriber::new(address, 0, limits, tick).may_open(protocol, true, sessions, limits, tick)?;
-            self.pool.choose_address(protocol, hash).ok_or(Limit::PortsExhausted)?
-        };
+        let (subscriber, external) = self.plan_home(protocol, internal.address, sessions)?;
         if !self.mappings.has_room() || !self.endpoints.has_room(self.key.mapping(key)) {
             return Err(Limit::Mappings.into());
         }
-        let port = self.choose_port(external, protocol, internal).ok_or(Limit::PortsExhausted)?;
+        let port = match self.port_kept_for(key) {
+            Some(port) => port,
+            None => self.choose_port(external, protocol, internal, remote).ok_or(Limit::PortsExhausted)?,
+        };
+        if !self.has_share(port, remote.address) {
+            return Err(Limit::Mappings.into());
+        }
         Ok(Use::New { key, subscriber, port })
     }
 
+    /// The subscriber at `address`, if it is one, and the external address for one more port of its.
+    pub(crate) fn plan_home(
+        &self,
+        protocol: Protocol,
+        address: Ipv4Addr,
+        sessions: u32,
+    ) -> Result<(Option<u32>, u32), Limit> {
+        let (limits, tick) = (&self.config.limits, self.tick);
+        let address = address.to_bits();
+        let hash = self.key.address(address);
+        let lines = self.subscribers.lines();
+        let subscriber = self.hosts.find(hash, |index| lines[index as usize].address == address);
+        if let Some(index) = subscriber {
+            let line = self.subscribers.get(index);
+            line.may_open(protocol, true, sessions, limits, tick)?;
+            // Paired pooling: its external address or none (RFC 7857 4).
+            return Ok((subscriber, line.external));
+        }
+        if !self.subscribers.has_room() || !self.hosts.has_room(hash) {
+            return Err(Limit::Subscribers);
+        }
+        Subscriber::new(address, 0, limits, tick).may_open(protocol, true, sessions, limits, tick)?;
+        let drawn = || self.shares.are_on().then(|| self.pool.draw_address(hash));
+        let external = self.pool.choose_address(protocol, hash).or_else(drawn);
+        Ok((None, external.ok_or(Limit::PortsExhausted)?))
+    }
+
+    /// The port that the same endpoint's mapping for the other of TCP and UDP has kept (N14).
+    pub(crate) fn port_kept_for(&self, key: MappingKey) -> Option<Port> {
+        self.config.mapping.protocol_independent.then_some(())?;
+        let own = Port { address: 0, protocol: key.protocol, port: 0 };
+        let protocol = own.in_other_protocol()?.protocol;
+        let other = self.mappings.get(self.mapping_for(MappingKey { protocol, ..key })?);
+        let port = Port { address: other.address(), port: other.external().port, ..own };
+        self.pool.mapping(port).is_none().then_some(port)
+    }
+
     /// The internal port's number where that is free and to be kept, else another one (N16).
-    fn choose_port(&mut self, address: u32, protocol: Protocol, internal: Endpoint) -> Option<Port> {
+    fn choose_port(
+        &mut self,
+        address: u32,
+        protocol: Protocol,
+        internal: Endpoint,
+        remote: Endpoint,
+    ) -> Option<Port> {
         if self.config.ports.preserve
             && let Some(port) = self.pool.same_port(address, protocol, internal.port)
         {
             return Some(port);
         }
+        if self.shares.are_on() && self.config.ports.preserve {
+            let port = Port { address, protocol, port: internal.port };
+            if self.may_take(port, remote.address) {
+                return Some(port);
+            }
+        }
         self.undrawn = Some(self.selector.clone());
-        self.pool.choose_port(address, protocol, internal, &mut self.selector)
+        let free = self.pool.choose_port(address, protocol, internal, &mut self.selector);
+        free.or_else(|| self.choose_shared(address, protocol, internal, remote.address))
+    }
+
+    /// The mapping that a packet with this key uses. One that was asked for serves all remotes.
+    pub(crate) fn mapping_for(&self, key: MappingKey) -> Option<u32> {
+        if key.depends_on().is_some()
+            && let Some(mapping) = self.find_mapping(MappingKey::independent(key.protocol, key.internal))
+        {
+            return Some(mapping);
+        }
+        self.find_mapping(key)
     }
 
     pub(crate) fn find_mapping(&self, key: MappingKey) -> Option<u32> {
@@ -324,7 +375,12 @@ impl Engine {
         session.ok_or(Refusal::Limit(Limit::Sessions))
     }
 
-    fn create_mapping(&mut self, key: MappingKey, subscriber: Option<u32>, port: Port) -> Option<u32> {
+    pub(crate) fn create_mapping(
+        &mut self,
+        key: MappingKey,
+        subscriber: Option<u32>,
+        port: Port,
+    ) -> Option<u32> {
         let MappingKey { protocol, internal, .. } = key;
         let address = internal.address.to_bits();
         let subscriber = match subscriber {
@@ -336,10 +392,11 @@ impl Engine {
                 index
             }
         };
-        let id = MappingId { protocol, internal, external: self.pool.endpoint(port) };
+        let id =
+            MappingId { protocol, internal, external: self.pool.endpoint(port), remote: key.depends_on() };
         let index = self.mappings.insert(Mapping::new(key, id.external, subscriber, port.address))?;
         self.endpoints.insert(self.key.mapping(key), index).ok()?;
-        self.pool.take(port, index);
+        self.take_port(port, index);
         self.subscribers.get_mut(subscriber).take_port(protocol);
         self.output.event(self.tick, EventKind::MappingCreated(id));
         Some(index)
@@ -360,14 +417,16 @@ impl Engine {
         if new.protocol == Protocol::Tcp {
             self.lines[index as usize].clear();
         }
-        self.mappings.get_mut(new.mapping).sessions += 1;
+        let mapping = self.mappings.get_mut(new.mapping);
+        mapping.sessions += 1;
+        let mapping = mapping.id();
         self.subscribers.get_mut(new.subscriber).open_session(&self.config.limits, self.tick);
         if new.opened_from == OpenedFrom::Outside {
             self.subscribers.get_mut(new.subscriber).pay_inbound(&self.config.limits, self.tick);
         }
         let session = self.sessions.lines()[index as usize];
         self.note_opening(&session);
-        self.output.event(self.tick, EventKind::SessionCreated(session.id()));
+        self.output.event(self.tick, EventKind::SessionCreated(session.id(mapping)));
         let deadline = session.deadline(&self.timers);
         self.wheel.file(self.sessions.lines_mut(), index, deadline);
         let realm = match new.opened_from {

@@ -15,11 +15,18 @@ use crate::config::{Config, Shard};
 use crate::memory::{Arena, prefetch};
 use crate::{Endpoint, Protocol};
 
+mod search;
+
+pub(crate) use search::Run;
+
 /// Ports of one address and protocol, and the words that hold their bits.
 const PORTS: usize = 1 << 16;
 const WORDS: usize = PORTS / 64;
 /// Words of the summary: a bit for each word that is all taken.
 const SUMMARY: usize = WORDS / 64;
+
+/// In an owner: several mappings have the port, and the rest of the word says how many.
+const SHARED: u32 = 1 << 31;
 
 /// How many held ports ahead the bit of one to be let go is asked for.
 const AHEAD: usize = 8;
@@ -33,13 +40,15 @@ pub(crate) struct Pool {
     addresses: Vec<External>,
     /// Free ports of all addresses, by protocol.
     free: [u64; 3],
-    /// 1 + mapping index by address, protocol, port; 0: none.
+    /// 1 + mapping index by address, protocol, port; 0: none; [`SHARED`]: several.
     owners: Arena<u32>,
     /// A bit for each port that is taken or held.
     taken: Arena<u64>,
     /// A bit for each word of `taken` that is full.
     full: Arena<u64>,
     hold: Hold,
+    /// TCP and UDP have each port together (RFC 7857 5, N14).
+    together: bool,
 }
 
 /// The external addresses of all shards, numbered in the order of the configuration.
@@ -72,6 +81,18 @@ pub(crate) struct Port {
     pub(crate) address: u32,
     pub(crate) protocol: Protocol,
     pub(crate) port: u16,
+}
+
+impl Port {
+    /// The port of the same number in the other of TCP and UDP.
+    pub(crate) fn in_other_protocol(self) -> Option<Self> {
+        let protocol = match self.protocol {
+            Protocol::Tcp => Protocol::Udp,
+            Protocol::Udp => Protocol::Tcp,
+            Protocol::Icmp => return None,
+        };
+        Some(Self { protocol, ..self })
+    }
 }
 
 /// Whose an address is.
@@ -111,6 +132,7 @@ impl Pool {
             taken: Arena::cold(spaces * WORDS)?,
             full: Arena::cold(spaces * SUMMARY)?,
             hold: Hold { ticks: hold_ticks, max: config.ports.hold_max as usize, queue: VecDeque::new() },
+            together: config.mapping.protocol_independent,
         })
     }
 
@@ -132,7 +154,42 @@ impl Pool {
 
     /// The mapping that `port` belongs to.
     pub(crate) fn mapping(&self, port: Port) -> Option<u32> {
-        self.owners[self.entry(port)].checked_sub(1)
+        let owner = self.owners[self.entry(port)];
+        if owner & SHARED == 0 { owner.checked_sub(1) } else { None }
+    }
+
+    /// Whether some mapping has `port`.
+    pub(crate) fn is_mapped(&self, port: Port) -> bool {
+        self.owners[self.entry(port)] != 0
+    }
+
+    /// Whether `port` is one that several mappings may have.
+    pub(crate) fn is_shared(&self, port: Port) -> bool {
+        self.owners[self.entry(port)] & SHARED != 0
+    }
+
+    /// How many mappings have shared `port`; of any other port 0.
+    pub(crate) fn sharers(&self, port: Port) -> u32 {
+        let owner = self.owners[self.entry(port)];
+        if owner & SHARED == 0 { 0 } else { owner & !SHARED }
+    }
+
+    /// One more mapping has `port`, which is free or shared.
+    pub(crate) fn share(&mut self, port: Port) {
+        let entry = self.entry(port);
+        if !self.is_taken(entry) {
+            self.occupy(port, entry);
+        }
+        self.owners[entry] = (self.owners[entry] | SHARED) + 1;
+    }
+
+    /// One mapping of shared `port` is gone; with the last, the port.
+    pub(crate) fn unshare(&mut self, port: Port, now: u32) {
+        let entry = self.entry(port);
+        self.owners[entry] -= 1;
+        if self.owners[entry] == SHARED {
+            self.give(port, now);
+        }
     }
 
     /// Asks for what [`Self::take`] and [`Self::give`] will write.
@@ -163,6 +220,11 @@ impl Pool {
             return Some(better);
         }
         (0..count as u32).find(|&address| free(address) > 0)
+    }
+
+    /// The address that `hash` draws, whether it has a free port or not.
+    pub(crate) fn draw_address(&self, hash: u64) -> u32 {
+        (((hash >> 32) * self.addresses.len() as u64) >> 32) as u32
     }
 
     /// The port of `address` with the number of the internal one, if it is free to be given out.
@@ -201,16 +263,33 @@ impl Pool {
         if same_kind.is_empty() { select(range) } else { select(same_kind).or_else(|| select(range)) }
     }
 
-    /// `mapping` takes `port`, which is free.
+    /// `mapping` takes `port`, which is free or kept for it. Where TCP and UDP have their ports together, the
+    /// other's is kept for the same internal endpoint.
     pub(crate) fn take(&mut self, port: Port, mapping: u32) {
         let entry = self.entry(port);
         self.owners[entry] = mapping + 1;
+        if !self.is_taken(entry) {
+            self.occupy(port, entry);
+        }
+        if let Some(twin) = self.twin(port) {
+            let entry = self.entry(twin);
+            if !self.is_taken(entry) {
+                self.occupy(twin, entry);
+            }
+        }
+    }
+
+    fn occupy(&mut self, port: Port, entry: usize) {
         self.taken[entry / 64] |= 1 << (entry % 64);
         if self.taken[entry / 64] == u64::MAX {
             self.full[entry / 4096] |= 1 << (entry / 64 % 64);
         }
-        self.addresses[port.address as usize].free[port.protocol as usize] -= 1;
-        self.free[port.protocol as usize] -= 1;
+        let external = &mut self.addresses[port.address as usize];
+        if external.range(port.protocol).contains(&port.port) {
+            // Others were never to be given out; a static mapping may have one all the same.
+            external.free[port.protocol as usize] -= 1;
+            self.free[port.protocol as usize] -= 1;
+        }
     }
 
     /// The mapping of `port` is gone. UDP ports and ICMP identifiers are held for a while; a TCP
@@ -220,6 +299,16 @@ impl Pool {
         self.release(now);
         let entry = self.entry(port);
         self.owners[entry] = 0;
+        match self.twin(port) {
+            // It stays with the internal endpoint as long as either protocol has it.
+            Some(twin) if self.mapping(twin).is_some() => {}
+            Some(twin) => [port, twin].into_iter().for_each(|port| self.let_rest(port, now)),
+            None => self.let_rest(port, now),
+        }
+    }
+
+    /// Nobody has `port` any more.
+    fn let_rest(&mut self, port: Port, now: u32) {
         let held =
             port.protocol != Protocol::Tcp && self.hold.ticks > 0 && self.hold.queue.len() < self.hold.max;
         if held {
@@ -251,27 +340,43 @@ impl Pool {
         self.free[port.protocol as usize] += 1;
     }
 
+    /// The ports of `address` that may be given out.
+    pub(crate) fn range(&self, address: u32, protocol: Protocol) -> RangeInclusive<u16> {
+        self.addresses[address as usize].range(protocol)
+    }
+
     /// Whether `port` is one that may be given out, and free.
     pub(crate) fn may_take(&self, port: Port) -> bool {
         self.addresses[port.address as usize].range(port.protocol).contains(&port.port) && self.is_free(port)
     }
 
     fn is_free(&self, port: Port) -> bool {
-        let entry = self.entry(port);
-        self.taken[entry / 64] & 1 << (entry % 64) == 0
+        !self.is_taken(self.entry(port))
+            && !self.twin(port).is_some_and(|twin| self.is_taken(self.entry(twin)))
+    }
+
+    fn is_taken(&self, entry: usize) -> bool {
+        self.taken[entry / 64] & 1 << (entry % 64) != 0
+    }
+
+    /// The port of the other protocol that goes with `port`, if they go together.
+    fn twin(&self, port: Port) -> Option<Port> {
+        if self.together { port.in_other_protocol() } else { None }
     }
 
     /// The first free port of `range` at `from` or after it, going round.
     fn free_from(&self, from: Port, range: &RangeInclusive<u16>) -> Option<u16> {
-        let space = self.entry(Port { port: 0, ..from });
-        self.free_between(space, from.port, *range.end())
-            .or_else(|| self.free_between(space, *range.start(), from.port))
+        let first = Port { port: 0, ..from };
+        let spaces = [first, self.twin(first).unwrap_or(first)].map(|port| self.entry(port));
+        self.free_between(spaces, from.port, *range.end())
+            .or_else(|| self.free_between(spaces, *range.start(), from.port))
     }
 
-    /// The first free port of `first..=last` in the port space that begins at entry `space`.
-    fn free_between(&self, space: usize, first: u16, last: u16) -> Option<u16> {
+    /// The first port of `first..=last` that is free in both of the port spaces that begin at these entries.
+    fn free_between(&self, [space, other]: [usize; 2], first: u16, last: u16) -> Option<u16> {
+        let free_of = |word: usize| !(self.taken[space / 64 + word] | self.taken[other / 64 + word]);
         let mut word = usize::from(first) / 64;
-        let mut free = !self.taken[space / 64 + word] & u64::MAX << (first % 64);
+        let mut free = free_of(word) & u64::MAX << (first % 64);
         while free == 0 {
             // On to the next word that is not full, by the summary.
             word += 1;
@@ -288,7 +393,7 @@ impl Pool {
                 open = !self.full[space / 4096 + summary];
             }
             word = summary * 64 + open.trailing_zeros() as usize;
-            free = !self.taken[space / 64 + word];
+            free = free_of(word);
         }
         let port = word * 64 + free.trailing_zeros() as usize;
         (port <= usize::from(last)).then_some(port as u16)

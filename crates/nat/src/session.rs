@@ -237,16 +237,9 @@ impl Session {
         }
     }
 
-    pub(crate) fn id(&self) -> SessionId {
-        SessionId {
-            mapping: MappingId {
-                protocol: self.protocol(),
-                internal: self.internal(),
-                external: self.external(),
-            },
-            remote: self.remote(),
-            opened_from: self.opened_from(),
-        }
+    /// `mapping` is its mapping's.
+    pub(crate) fn id(&self, mapping: MappingId) -> SessionId {
+        SessionId { mapping, remote: self.remote(), opened_from: self.opened_from() }
     }
 
     /// It begins anew on the same tuple.

@@ -7,7 +7,7 @@
 
 use core::net::Ipv4Addr;
 
-use crate::config::Config;
+use crate::config::{Config, StaticMapping};
 use crate::pool::Ranges;
 
 /// Decides which shard handles a packet.
@@ -15,17 +15,34 @@ use crate::pool::Ranges;
 pub struct Steering {
     ranges: Ranges,
     count: u32,
+    /// Subscribers whose external address is theirs for ever, and its shard; sorted.
+    fixed: Vec<(u32, u16)>,
 }
 
 impl Steering {
     /// Steering for all shards of `config`, whichever shard that is for.
     pub fn new(config: &Config) -> Self {
-        Self { ranges: Ranges::new(config), count: u32::from(config.shard.count).max(1) }
+        let (ranges, count) = (Ranges::new(config), u32::from(config.shard.count).max(1));
+        let shard_of = |mapping: &StaticMapping| {
+            let (internal, external) = match *mapping {
+                StaticMapping::Port { internal, external, .. } => (internal.address, external.address),
+                StaticMapping::Address { internal, external } => (internal, external),
+            };
+            Some((internal.to_bits(), (ranges.number(external)? % count) as u16))
+        };
+        let mut fixed: Vec<_> = config.statics.iter().filter_map(shard_of).collect();
+        fixed.sort_unstable();
+        Self { ranges, count, fixed }
     }
 
     /// The shard of a packet from inside, by its source.
     #[inline]
     pub fn inside(&self, source: Ipv4Addr) -> u16 {
+        if !self.fixed.is_empty()
+            && let Ok(place) = self.fixed.binary_search_by_key(&source.to_bits(), |&(internal, _)| internal)
+        {
+            return self.fixed[place].1;
+        }
         // Multiplicative hashing: the high bits depend on every bit of the address.
         let hash = u64::from(source.to_bits().wrapping_mul(0x9e37_79b9));
         ((hash * u64::from(self.count)) >> 32) as u16

@@ -76,7 +76,9 @@ impl Subscriber {
             return Err(Limit::SessionsPerSubscriber);
         }
         let rate = limits.session_rate_per_subscriber;
-        if rate != 0 && earned(self.credit, self.credited, now, rate) < sessions * TICKS_PER_SECOND {
+        // Two at once (a hairpin to itself) cost two, or all that can ever be saved.
+        if rate != 0 && earned(self.credit, self.credited, now, rate) < sessions.min(rate) * TICKS_PER_SECOND
+        {
             return Err(Limit::SessionRate);
         }
         Ok(())

@@ -257,3 +257,24 @@ fn a_refusal_draws_nothing_from_port_selection() {
     };
     assert_eq!(seen(true), seen(false));
 }
+
+// covers: B10, N19
+#[test]
+fn a_subscriber_reaches_itself_at_a_rate_of_one() {
+    for rate in [1, 2] {
+        let mut world = limited(|limits| limits.session_rate_per_subscriber = rate);
+        world.inside(udp(A, S)).out();
+        let again = "100.64.0.1:4002";
+        world.wait_secs(1);
+        assert_eq!(world.inside(udp(again, XA)).inward(), A.end());
+        // It took all that there was.
+        assert_limited(&mut world, udp(A, T), Limit::SessionRate, true);
+        // And half a second earlier there would not have been enough.
+        let mut world = limited(|limits| limits.session_rate_per_subscriber = rate);
+        (0..rate).for_each(|n| drop(world.inside(udp(A, port(S, n as u16 + 1)))));
+        world.wait(9 * TICK);
+        assert_limited(&mut world, udp(again, XA), Limit::SessionRate, true);
+        world.wait(TICK);
+        assert_eq!(world.inside(udp(again, XA)).inward(), A.end());
+    }
+}

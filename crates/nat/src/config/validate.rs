@@ -12,6 +12,8 @@ use rules::address::NOT_UNICAST;
 
 use super::{Config, ConfigError, Pool, TimeWaitPolicy};
 
+mod mapping;
+
 /// External addresses of one gateway, all pools together. A /16: port bitmaps for more would take
 /// gigabytes before the first packet.
 pub const MAX_EXTERNAL_ADDRESSES: u64 = 65_536;
@@ -51,6 +53,8 @@ impl Config {
         findings.inside(&self.inside);
         findings.pools(&self.pools);
         findings.overlaps(&self.inside, &self.pools);
+        findings.statics(self);
+        findings.mapping(self);
         findings.gateway("inside.address", self.gateway.inside);
         findings.gateway("outside.address", self.gateway.outside);
         findings.timers(self);

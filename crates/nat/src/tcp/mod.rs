@@ -164,11 +164,12 @@ impl Engine {
     fn reopen(&mut self, index: u32, realm: Realm) {
         self.lines[index as usize].clear();
         let mut session = self.sessions.lines()[index as usize];
-        let old = session.id();
+        let mapping = self.mappings.get(session.mapping).id();
+        let old = session.id(mapping);
         self.forget_opening(&session);
         session.reopen(realm.into());
         session.last_seen = self.tick;
-        let new = session.id();
+        let new = session.id(mapping);
         self.sessions.lines_mut()[index as usize] = session;
         self.note_opening(&session);
         self.output.event(self.tick, EventKind::SessionDeleted(old, DeleteReason::Reopened));

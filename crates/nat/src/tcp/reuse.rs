@@ -72,8 +72,10 @@ impl Engine {
             self.resting.queues.get_mut(address as usize)?.pop_front();
         }
         let places = self.resting.queues.get(address as usize)?.iter().take(LOOKS);
-        let alone =
-            |index: u32| self.mappings.get(self.sessions.lines()[index as usize].mapping).sessions == 1;
+        let alone = |index: u32| {
+            let mapping = self.mappings.get(self.sessions.lines()[index as usize].mapping);
+            mapping.sessions == 1 && !mapping.is_kept() && self.has_port_alone(mapping)
+        };
         places.copied().find(|&place| self.still_rests(place) && alone(place.0)).map(|(index, _)| index)
     }
 
@@ -89,7 +91,10 @@ impl Engine {
         let exhausted = refusal == Refusal::Limit(Limit::PortsExhausted);
         let key = MappingKey::new(self.config.mapping.behaviour, protocol, internal, remote);
         let room = self.mappings.has_room() && self.endpoints.has_room(self.key.mapping(key));
-        if !self.config.tcp_checks.monotonic_rewrite || protocol != Protocol::Tcp || !exhausted || !room {
+        // A port that TCP and UDP have together is not one protocol's to take.
+        let together = self.config.mapping.protocol_independent;
+        let may = self.config.tcp_checks.monotonic_rewrite && protocol == Protocol::Tcp && !together;
+        if !may || !exhausted || !room {
             return Err(refusal);
         }
         let address = internal.address.to_bits();
@@ -106,6 +111,9 @@ impl Engine {
         let victim = victim.ok_or(refusal)?;
         let mapping = self.mappings.get(self.sessions.lines()[victim as usize].mapping);
         let port = Port { address: mapping.address(), protocol, port: mapping.external().port };
+        if !self.has_share(port, remote.address) {
+            return Err(refusal);
+        }
         Ok((Use::New { key, subscriber, port }, victim))
     }
 

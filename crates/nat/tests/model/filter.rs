@@ -10,11 +10,11 @@ use crate::nat::{Model, Refusal};
 
 impl Model {
     /// What of a remote endpoint mappings depend on.
-    pub(crate) fn masked(&self, remote: Endpoint) -> Endpoint {
+    pub(crate) fn masked(&self, remote: Endpoint) -> Option<Endpoint> {
         match self.config.mapping.behaviour {
-            Behaviour::EndpointIndependent => Endpoint::new(Ipv4Addr::UNSPECIFIED, 0),
-            Behaviour::AddressDependent => Endpoint::new(remote.address, 0),
-            Behaviour::AddressAndPortDependent => remote,
+            Behaviour::EndpointIndependent => None,
+            Behaviour::AddressDependent => Some(Endpoint::new(remote.address, 0)),
+            Behaviour::AddressAndPortDependent => Some(remote),
         }
     }
 
@@ -26,10 +26,12 @@ impl Model {
         remote: Endpoint,
     ) -> Option<MappingId> {
         let remote = self.masked(remote);
-        let is_it = |id: &&MappingId| {
-            id.protocol == protocol && id.internal == internal && self.remotes[id] == remote
-        };
-        self.mappings.iter().find(is_it).copied()
+        // One that was asked for serves all remotes.
+        [None, remote].into_iter().find_map(|remote| {
+            let is_it =
+                |id: &&MappingId| id.protocol == protocol && id.internal == internal && id.remote == remote;
+            self.mappings.iter().find(is_it).copied()
+        })
     }
 
     /// The mapping that `remote` reaches at `external`; if it has no session, whether it may.
@@ -41,7 +43,7 @@ impl Model {
         is_new: bool,
     ) -> Result<MappingId, Refusal> {
         self.given = None;
-        if let Some(mapping) = self.mapping_at(protocol, external) {
+        if let Some(mapping) = self.reached_by(protocol, external, remote.address) {
             if is_new {
                 self.admit(mapping, remote)?;
                 self.may_open(mapping.internal.address, false, protocol, 1)?;
@@ -55,11 +57,14 @@ impl Model {
             Protocol::Udp => Protocol::Tcp,
             Protocol::Icmp => return Err(Reason::NoMapping.into()),
         };
-        let twin = self.config.filtering.protocol_independent.then(|| self.mapping_at(other, external));
+        let twin = || self.reached_by(other, external, remote.address);
+        let twin = self.config.filtering.protocol_independent.then(twin);
         let twin = twin.flatten().ok_or(Reason::NoMapping)?;
         self.admit(twin, remote)?;
-        let mapping = MappingId { protocol, internal: twin.internal, external };
-        if self.mapping_for(protocol, twin.internal, remote).is_some() || !self.is_free(protocol, external) {
+        let remote_of = self.masked(remote);
+        let mapping = MappingId { protocol, internal: twin.internal, external, remote: remote_of };
+        let free = self.go_together(protocol, other) || self.is_available(protocol, external, remote.address);
+        if self.mapping_for(protocol, twin.internal, remote).is_some() || !free {
             return Err(Reason::NoMapping.into());
         }
         self.may_open(twin.internal.address, true, protocol, 1)?;
@@ -69,6 +74,37 @@ impl Model {
         }
         self.given = Some(mapping);
         Ok(mapping)
+    }
+
+    /// The mapping that `remote` reaches at `external`: where ports overlap, the one for that address.
+    pub(crate) fn reached_by(
+        &self,
+        protocol: Protocol,
+        external: Endpoint,
+        remote: Ipv4Addr,
+    ) -> Option<MappingId> {
+        let overlap = self.config.mapping.port_overlap;
+        let is_it = |id: &&MappingId| {
+            id.protocol == protocol
+                && id.external == external
+                && (!overlap || id.remote.is_none_or(|of| of.address == remote))
+        };
+        self.mappings.iter().find(is_it).copied()
+    }
+
+    /// Whether a mapping for `remote` may have `external`: it is free, or others have it for other addresses.
+    pub(crate) fn is_available(&self, protocol: Protocol, external: Endpoint, remote: Ipv4Addr) -> bool {
+        let shared = self.config.mapping.port_overlap
+            && self.mapping_at(protocol, external).is_some_and(|id| id.remote.is_some())
+            && self.reached_by(protocol, external, remote).is_none();
+        self.is_free(protocol, external) || shared
+    }
+
+    /// Whether `address` has a port like that.
+    pub(crate) fn has_available(&self, protocol: Protocol, address: Ipv4Addr, remote: Ipv4Addr) -> bool {
+        let mut ends = self.mappings.iter().map(|id| id.external).filter(|end| end.address == address);
+        self.free_ports(protocol, address, 0..=u16::MAX) > 0
+            || ends.any(|end| self.is_available(protocol, end, remote))
     }
 
     /// Whether a stranger may use `mapping`.
@@ -86,6 +122,7 @@ impl Model {
                 && session.remote.address == remote.address
         };
         let may = match behaviour {
+            _ if self.open.contains(&mapping) => true,
             // By application: only these, or these besides.
             Behaviour::EndpointIndependent => ports.is_empty() || named,
             _ if named => true,

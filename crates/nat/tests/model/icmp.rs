@@ -129,7 +129,7 @@ impl Model {
             parsed.source
         } else {
             let target = ends_of(parsed, Realm::Outside)
-                .and_then(|(protocol, _, external)| self.mapping_at(protocol, external));
+                .and_then(|(protocol, remote, external)| self.reached_by(protocol, external, remote.address));
             let Some(mapping) = target else { return };
             mapping.internal.address
         };

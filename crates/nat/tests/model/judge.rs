@@ -263,9 +263,12 @@ impl Model {
         (session.phase, session.last_seen) = (Some(next), tick.min(latest));
     }
 
-    /// What a RST has ended is gone once the RST is through.
+    /// What a RST has ended is gone once the RST is through; where not all ports can be held, in the
+    /// engine's order.
     pub(crate) fn end_doomed(&mut self) {
-        for id in std::mem::take(&mut self.doomed) {
+        let mut doomed = std::mem::take(&mut self.doomed);
+        doomed.sort_by_key(|id| self.ended.iter().position(|other| other == id));
+        for id in doomed {
             if let Some(index) = self.session(id) {
                 self.delete_session(index, self.tick, DeleteReason::Reset);
             }

@@ -10,6 +10,7 @@ mod filter;
 mod fragments;
 mod icmp;
 mod judge;
+mod kept;
 mod nat;
 mod octets;
 mod plan;
@@ -102,6 +103,7 @@ fn act(world: &mut World, step: &Step) -> Result<(), String> {
             world.wait(wait.max(0) as u64 * 1_000_000, tell)
         }
         &Step::Poll(times) => (0..times).try_for_each(|_| world.poll()),
+        Step::Ask(ask) => world.ask(ask),
         Step::Life { ends, segments, plan } => {
             let lives = plan::life(*ends, *segments, plan);
             lives.iter().try_for_each(|plan| act(world, &Step::Batch(vec![plan.clone()])))

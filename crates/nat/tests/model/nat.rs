@@ -2,7 +2,7 @@
 //!
 //! It does not choose ports. It is told the choice of the engine and says whether that was allowed.
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::net::Ipv4Addr;
 
 use hairpin_nat::event::{DeleteReason, EventKind, Limit, MappingId, OpenedFrom, SessionId};
@@ -27,8 +27,10 @@ pub(crate) struct Model {
     pub(crate) tick: u64,
     pub(crate) sessions: Vec<Session>,
     pub(crate) mappings: Vec<MappingId>,
-    /// What of the remote endpoint each of them depends on.
-    pub(crate) remotes: BTreeMap<MappingId, Endpoint>,
+    /// Those that live without sessions: until a tick, or for ever.
+    pub(crate) kept: BTreeMap<MappingId, Option<u64>>,
+    /// Those that filtering does not apply to.
+    pub(crate) open: BTreeSet<MappingId>,
     /// A mapping that leaves the engine no choice.
     pub(crate) given: Option<MappingId>,
     /// Ports that are not given out before a tick, in the order in which they were freed.
@@ -46,6 +48,8 @@ pub(crate) struct Model {
     pub(crate) choices: VecDeque<MappingId>,
     /// Sessions that the engine has ended in this call, in its order.
     pub(crate) ended: Vec<SessionId>,
+    /// The same of mappings.
+    pub(crate) ended_mappings: Vec<MappingId>,
     /// Connections that are over.
     pub(crate) tombs: Vec<Tomb>,
     /// As `errors`, for last ACKs.
@@ -162,13 +166,14 @@ pub(crate) fn ticks(time: std::time::Duration) -> u64 {
 
 impl Model {
     pub(crate) fn new(config: &Config, now: Instant) -> Self {
-        Self {
+        let mut model = Self {
             config: config.clone(),
             now,
             tick: now.as_nanos() / TICK,
             sessions: Vec::new(),
             mappings: Vec::new(),
-            remotes: BTreeMap::new(),
+            kept: BTreeMap::new(),
+            open: BTreeSet::new(),
             given: None,
             held: Vec::new(),
             subscribers: BTreeMap::new(),
@@ -180,6 +185,7 @@ impl Model {
             sent: Vec::new(),
             choices: VecDeque::new(),
             ended: Vec::new(),
+            ended_mappings: Vec::new(),
             tombs: Vec::new(),
             acks: (u64::from(config.icmp_errors_per_second) * 1_000_000_000, now),
             rests: 0,
@@ -188,7 +194,9 @@ impl Model {
             doomed: Vec::new(),
             refused: None,
             fault: None,
-        }
+        };
+        model.make_statics();
+        model
     }
 
     // --- time ---
@@ -197,8 +205,15 @@ impl Model {
     pub(crate) fn advance(&mut self, now: Instant) {
         self.now = self.now.max(now);
         self.tick = self.now.as_nanos() / TICK;
-        while let Some((deadline, index)) = self.next_deadline().filter(|&(tick, _)| tick <= self.tick) {
-            self.time_out(index, deadline);
+        loop {
+            let session = self.next_deadline().filter(|&(tick, _)| tick <= self.tick);
+            let kept = self.next_kept_deadline().filter(|&(tick, _)| tick <= self.tick);
+            match (session, kept) {
+                (Some((tick, index)), None) => self.time_out(index, tick),
+                (Some((tick, index)), Some((kept, _))) if tick < kept => self.time_out(index, tick),
+                (_, Some((tick, id))) => self.let_go(id, tick),
+                (None, None) => break,
+            }
         }
         self.expire_fragments();
     }
@@ -218,6 +233,7 @@ impl Model {
     pub(crate) fn deadline_number(&self, pick: u8) -> Option<u64> {
         let mut all: Vec<_> = self.sessions.iter().map(|session| self.deadline(session)).collect();
         all.extend(self.next_fragment_deadline());
+        all.extend(self.kept.values().flatten());
         all.extend(self.held.iter().map(|(until, ..)| *until).filter(|until| *until > self.tick));
         all.sort_unstable();
         all.get(usize::from(pick) % all.len().max(1)).copied()
@@ -256,20 +272,31 @@ impl Model {
         self.reused += u64::from(reason == DeleteReason::Reused);
         self.event(tick, EventKind::SessionDeleted(id, reason));
         // RFC 7857 11: a mapping ends with its last session.
-        if !self.sessions.iter().any(|other| other.id.mapping == id.mapping) {
-            self.delete_mapping(id.mapping, tick);
+        self.delete_unused_mapping(id.mapping, tick);
+    }
+
+    pub(crate) fn delete_unused_mapping(&mut self, id: MappingId, tick: u64) {
+        let used = self.sessions.iter().any(|other| other.id.mapping == id);
+        if !used && !self.kept.contains_key(&id) {
+            self.delete_mapping(id, tick);
         }
     }
 
     pub(crate) fn delete_mapping(&mut self, id: MappingId, tick: u64) {
         self.mappings.retain(|other| *other != id);
-        self.remotes.remove(&id);
         self.event(tick, EventKind::MappingDeleted(id));
         // RFC 6888 REQ-8: not for somebody else at once. TCP's state machine has held the port already.
         let hold = ticks(self.config.ports.hold);
         self.held.retain(|&(until, ..)| until > tick);
-        if id.protocol != Protocol::Tcp && hold > 0 && self.held.len() < self.config.ports.hold_max as usize {
-            self.held.push((tick + hold + 1, id.protocol, id.external));
+        let other = if id.protocol == Protocol::Tcp { Protocol::Udp } else { Protocol::Tcp };
+        let together = self.go_together(id.protocol, other);
+        // What both have together rests when neither has it.
+        let protocol = if together { Protocol::Udp } else { id.protocol };
+        let shared = self.mapping_at(id.protocol, id.external).is_some();
+        let given = !shared && (!together || self.mapping_at(other, id.external).is_none());
+        let room = self.held.len() < self.config.ports.hold_max as usize;
+        if given && protocol != Protocol::Tcp && hold > 0 && room {
+            self.held.push((tick + hold + 1, protocol, id.external));
         }
         if !self.mappings.iter().any(|other| other.internal.address == id.internal.address) {
             self.subscribers.remove(&id.internal.address);
@@ -371,7 +398,7 @@ impl Model {
             Some(index) => (self.sessions[index].id.mapping, None),
             None => match self.plan_mapping(protocol, internal, remote) {
                 Err(Refusal::Limit(Limit::PortsExhausted)) if owner.is_none() => {
-                    let (mapping, victim) = self.plan_reuse(protocol, internal)?;
+                    let (mapping, victim) = self.plan_reuse(protocol, internal, self.masked(remote))?;
                     (mapping, Some(victim))
                 }
                 other => (other?, None),
@@ -399,6 +426,10 @@ impl Model {
             return Ok(Passage { route, ends, change });
         };
         if protocol == Protocol::Icmp && session.is_none() && self.may_miss(mapping, remote) {
+            return Err(self.believed());
+        }
+        if self.config.mapping.port_overlap && session.is_none() && !self.is_told(mapping) {
+            // It may have drawn the very port that it writes to.
             return Err(self.believed());
         }
         // RFC 4787 REQ-9: out by the sender's session, in by the receiver's, all at once.
@@ -519,7 +550,8 @@ impl Model {
         if target == mapping.external {
             return Ok(SessionId { mapping, remote, opened_from: OpenedFrom::Inside });
         }
-        let target = self.mapping_at(protocol, target).ok_or(Reason::NoMapping)?;
+        let from = mapping.external.address;
+        let target = self.reached_by(protocol, target, from).ok_or(Reason::NoMapping)?;
         let port = if protocol == Protocol::Icmp { 0 } else { mapping.external.port };
         let remote = Endpoint::new(mapping.external.address, port);
         Ok(SessionId { mapping: target, remote, opened_from: OpenedFrom::Outside })
@@ -543,18 +575,7 @@ impl Model {
             if let Err(why) = legal {
                 self.fault.get_or_insert(why);
             }
-            self.mappings.push(mapping);
-            self.remotes.insert(mapping, self.masked(id.remote));
-            let inbound_credit = (self.inbound_credit(address), self.tick);
-            let credit = (self.credit(address), self.tick);
-            let external = mapping.external.address;
-            self.subscribers.entry(address).or_insert(Subscriber {
-                external,
-                credit,
-                inbound_credit,
-                reported: BTreeMap::new(),
-            });
-            self.event(self.tick, EventKind::MappingCreated(mapping));
+            self.make_mapping(mapping);
         }
         let credit = (self.credit(address).saturating_sub(10), self.tick);
         if let Some(subscriber) = self.subscribers.get_mut(&address) {
@@ -576,6 +597,21 @@ impl Model {
             last_seen: self.tick,
         });
         self.event(self.tick, EventKind::SessionCreated(id));
+    }
+
+    pub(crate) fn make_mapping(&mut self, mapping: MappingId) {
+        let address = mapping.internal.address;
+        self.mappings.push(mapping);
+        let inbound_credit = (self.inbound_credit(address), self.tick);
+        let credit = (self.credit(address), self.tick);
+        let external = mapping.external.address;
+        self.subscribers.entry(address).or_insert(Subscriber {
+            external,
+            credit,
+            inbound_credit,
+            reported: BTreeMap::new(),
+        });
+        self.event(self.tick, EventKind::MappingCreated(mapping));
     }
 
     /// A packet from `realm` passes: it moves its session's state and timer.

@@ -23,11 +23,37 @@ pub(crate) enum Step {
     /// To the moment that the engine asks for, so many times.
     Poll(u8),
     Rekey(u8),
+    Ask(Ask),
     /// A TCP session is opened and closed as hosts do it; so many of the segments.
     Life {
         ends: (u8, u8, u8),
         segments: u8,
         plan: Box<Plan>,
+    },
+}
+
+/// A call for a mapping of its own.
+#[derive(Clone, Debug)]
+pub(crate) enum Ask {
+    Allocate {
+        protocol: Protocol,
+        host: u8,
+        port: u8,
+        count: u16,
+        suggested: Option<u16>,
+        parity: u8,
+        secs: u64,
+        open: bool,
+    },
+    /// Of a mapping that there is, so many ports from its own on.
+    Extend {
+        pick: u8,
+        count: u16,
+        secs: u64,
+    },
+    Deallocate {
+        pick: u8,
+        count: u16,
     },
 }
 
@@ -234,6 +260,27 @@ fn plan() -> impl Strategy<Value = Plan> {
     )
 }
 
+fn ask() -> impl Strategy<Value = Ask> {
+    let secs = select(vec![0u64, 1, 30, 120, 3_600]);
+    let allocate = (
+        protocol(),
+        0u8..6,
+        0u8..9,
+        select(vec![1u16, 1, 1, 2, 3, 4, 9, 0, 70]),
+        proptest::option::of(select(vec![1_022u16, 1_025, 5_001, 2_000, 40_001, 65_535, 80])),
+        0u8..4,
+        secs.clone(),
+        any::<bool>(),
+    );
+    prop_oneof![
+        5 => allocate.prop_map(|(protocol, host, port, count, suggested, parity, secs, open)| {
+            Ask::Allocate { protocol, host, port, count, suggested, parity, secs, open }
+        }),
+        1 => (any::<u8>(), 1u16..4, secs).prop_map(|(pick, count, secs)| Ask::Extend { pick, count, secs }),
+        2 => (any::<u8>(), 1u16..4).prop_map(|(pick, count)| Ask::Deallocate { pick, count }),
+    ]
+}
+
 /// One step.
 pub(crate) fn step() -> impl Strategy<Value = Step> {
     let wait = prop_oneof![
@@ -252,6 +299,7 @@ pub(crate) fn step() -> impl Strategy<Value = Step> {
             .prop_map(|(pick, millis, tell)| Step::Deadline { pick: pick % 4, millis, tell }),
         1 => (1u8..4).prop_map(Step::Poll),
         1 => any::<u8>().prop_map(Step::Rekey),
+        1 => ask().prop_map(Step::Ask),
         5 => ((0u8..5, 0u8..4, 0u8..2), prop_oneof![6 => Just(6u8), 1 => 0u8..6], plan())
             .prop_map(|(ends, segments, plan)| Step::Life { ends, segments, plan: Box::new(plan) }),
     ]

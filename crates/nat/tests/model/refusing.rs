@@ -1,5 +1,6 @@
 //! What may refuse a packet: addresses, hops and size, limits, ports. Nothing here changes anything.
 
+use std::collections::BTreeSet;
 use std::net::Ipv4Addr;
 use std::ops::RangeInclusive;
 
@@ -85,6 +86,7 @@ impl Model {
         internal: Endpoint,
         remote: Endpoint,
     ) -> Result<MappingId, Refusal> {
+        self.given = None;
         let address = internal.address;
         if let Some(id) = self.mapping_for(protocol, internal, remote) {
             self.may_open(address, false, protocol, 1)?;
@@ -96,40 +98,75 @@ impl Model {
             return Err(Refusal::Limit(Limit::Subscribers));
         }
         self.may_open(address, true, protocol, 1)?;
-        let free = |external| self.free_ports(protocol, external, 0..=u16::MAX) > 0;
+        let free = |external| self.has_available(protocol, external, remote.address);
         // RFC 4787 REQ-2, RFC 7857 4: all of a subscriber's mappings have one external address.
         let paired = self.subscribers.get(&address).map(|subscriber| subscriber.external);
-        let any = || self.addresses().into_iter().any(free);
-        if paired.is_none() && !any() {
+        let any = || self.addresses().into_iter().any(|address| self.seems_free(protocol, address));
+        if paired.is_none() && !any() && !self.config.mapping.port_overlap {
             return Err(Refusal::Limit(Limit::PortsExhausted));
         }
         if self.mappings.len() >= self.config.limits.mappings as usize {
             return Err(Refusal::Limit(Limit::Mappings));
         }
-        if paired.is_some_and(|external| !free(external)) {
-            return Err(Refusal::Limit(Limit::PortsExhausted));
+        if let Some(external) = self.kept_together(protocol, internal, self.masked(remote)) {
+            let mapping = MappingId { protocol, internal, external, remote: self.masked(remote) };
+            self.given = Some(mapping);
+            return Ok(mapping);
         }
         // If the engine has refused this packet, the choice is that for a later one of the batch.
-        let told = self.choices.iter().find(|id| id.protocol == protocol && id.internal == internal);
-        Ok(told.filter(|_| self.refused.is_none()).copied().unwrap_or_else(|| {
+        let depends_on = self.masked(remote);
+        let is_it =
+            |id: &&MappingId| id.protocol == protocol && id.internal == internal && id.remote == depends_on;
+        let told = self.choices.iter().find(is_it).filter(|_| self.refused.is_none()).copied();
+        // It may have looked at an address that has none which is free for both protocols, or for this
+        // remote; and taken that of a session in TIME-WAIT.
+        let ours: Vec<_> = self.addresses().into_iter().filter(|address| self.is_ours(*address)).collect();
+        let overlap = self.config.mapping.port_overlap;
+        let none_here =
+            |address: &Ipv4Addr| (self.seems_free(protocol, *address) || overlap) && !free(*address);
+        let says_so = [Reason::PortsExhausted, Reason::TimeWaitSyn].map(Some).contains(&self.refused)
+            || told.is_some_and(|id| !self.is_available(protocol, id.external, remote.address));
+        let believed =
+            paired.is_none() && (ours.iter().all(none_here) || says_so && ours.iter().any(none_here));
+        if paired.is_some_and(|external| !free(external)) || believed {
+            return Err(Refusal::Limit(Limit::PortsExhausted));
+        }
+        Ok(told.unwrap_or_else(|| {
             // Unless something else refuses the packet behind this, it was refused for no reason.
             let some = self.addresses().into_iter().find(|address| free(*address));
             let external = paired.or(some).unwrap_or(Ipv4Addr::UNSPECIFIED);
-            MappingId { protocol, internal, external: Endpoint::new(external, 0) }
+            MappingId { protocol, internal, external: Endpoint::new(external, 0), remote: depends_on }
         }))
+    }
+
+    fn is_ours(&self, address: Ipv4Addr) -> bool {
+        self.owner(address) == Some(self.config.shard.index)
     }
 
     /// Whether the engine was free to choose this external endpoint.
     pub(crate) fn check_choice(&self, id: MappingId) -> Result<(), String> {
-        let MappingId { protocol, internal, external } = id;
+        let MappingId { protocol, internal, external, .. } = id;
         let paired = self.subscribers.get(&internal.address).map(|subscriber| subscriber.external);
         if let Some(address) = paired.filter(|address| *address != external.address) {
             return Err(format!("{external} for {internal}, which is paired with {address}"));
         }
+        let own = Endpoint::new(external.address, internal.port);
+        if let Some(remote) = id.remote.filter(|_| self.config.mapping.port_overlap) {
+            let may_own = self.config.ports.preserve && self.is_available(protocol, own, remote.address);
+            let some_free = self.free_ports(protocol, external.address, 0..=u16::MAX) > 0;
+            if may_own && external == own {
+                return Ok(());
+            }
+            if !may_own && !some_free && self.is_available(protocol, external, remote.address) {
+                return Ok(());
+            }
+            if may_own {
+                return Err(format!("{protocol} {external} for {internal}: its own port may be had"));
+            }
+        }
         if !self.is_free(protocol, external) {
             return Err(format!("{protocol} {external} for {internal}: taken, held, or no port of the pool"));
         }
-        let own = Endpoint::new(external.address, internal.port);
         if self.config.ports.preserve && self.is_free(protocol, own) && external != own {
             return Err(format!("{protocol} {external} for {internal}: its own port is free"));
         }
@@ -153,17 +190,60 @@ impl Model {
         ours.then(|| if protocol == Protocol::Icmp { 0..=u16::MAX } else { pool.ports.clone() })
     }
 
-    /// Ports that are taken or held; none is twice in it.
-    pub(crate) fn used(&self, protocol: Protocol, address: Ipv4Addr) -> impl Iterator<Item = u16> {
+    /// Ports that are taken or held, of both protocols where they have their ports together.
+    pub(crate) fn used(&self, protocol: Protocol, address: Ipv4Addr) -> BTreeSet<u16> {
+        let both = |of: Protocol| of == protocol || self.go_together(of, protocol);
+        self.used_by(address, both, both)
+    }
+
+    fn used_by(
+        &self,
+        address: Ipv4Addr,
+        mapped_by: impl Fn(Protocol) -> bool,
+        held_by: impl Fn(Protocol) -> bool,
+    ) -> BTreeSet<u16> {
         let mapped = self.mappings.iter().map(|id| (id.protocol, id.external));
         let held = self.held.iter().filter(|(until, ..)| *until > self.tick).map(|&(_, of, at)| (of, at));
-        let all = mapped.chain(held);
-        all.filter(move |(of, at)| *of == protocol && at.address == address).map(|(_, at)| at.port)
+        let mapped = mapped.filter(|(of, _)| mapped_by(*of));
+        let all = mapped.chain(held.filter(|(of, _)| held_by(*of)));
+        all.filter(|(_, at)| at.address == address).map(|(_, at)| at.port).collect()
+    }
+
+    /// Whether the ports of these are given out together (N14).
+    pub(crate) fn go_together(&self, one: Protocol, other: Protocol) -> bool {
+        self.config.mapping.protocol_independent && ![one, other].contains(&Protocol::Icmp)
+    }
+
+    /// Whether `address` looks as if it had a free port, to whom only looks at `protocol`.
+    pub(crate) fn seems_free(&self, protocol: Protocol, address: Ipv4Addr) -> bool {
+        let Some(ports) = self.ports(protocol, address) else { return false };
+        let used =
+            self.used_by(address, |of| of == protocol || self.go_together(of, protocol), |of| of == protocol);
+        ports.len() > used.iter().filter(|port| ports.contains(port)).count()
+    }
+
+    /// The external endpoint that is kept for `internal` because the other protocol has it.
+    pub(crate) fn kept_together(
+        &self,
+        protocol: Protocol,
+        internal: Endpoint,
+        remote: Option<Endpoint>,
+    ) -> Option<Endpoint> {
+        let other = if protocol == Protocol::Tcp { Protocol::Udp } else { Protocol::Tcp };
+        if !self.go_together(protocol, other) {
+            return None;
+        }
+        let twin = [None, remote].into_iter().find_map(|remote| {
+            let is_it =
+                |id: &&MappingId| id.protocol == other && id.internal == internal && id.remote == remote;
+            self.mappings.iter().find(is_it)
+        })?;
+        self.mapping_at(protocol, twin.external).is_none().then_some(twin.external)
     }
 
     pub(crate) fn is_free(&self, protocol: Protocol, external: Endpoint) -> bool {
         self.ports(protocol, external.address).is_some_and(|ports| ports.contains(&external.port))
-            && !self.used(protocol, external.address).any(|port| port == external.port)
+            && !self.used(protocol, external.address).contains(&external.port)
     }
 
     /// How many ports of `address` in `range` are free.
@@ -176,7 +256,7 @@ impl Model {
         let Some(ports) = self.ports(protocol, address) else { return 0 };
         let (first, last) = (*ports.start().max(range.start()), *ports.end().min(range.end()));
         let range = first..=last;
-        range.len() - self.used(protocol, address).filter(|port| range.contains(port)).count()
+        range.len() - self.used(protocol, address).iter().filter(|port| range.contains(port)).count()
     }
 
     /// Whether a subscriber may open `sessions` more, on a new port if `port` (B10).
@@ -197,7 +277,9 @@ impl Model {
         if has + sessions > u64::from(limits.sessions_per_subscriber) {
             return Err(Refusal::Limit(Limit::SessionsPerSubscriber));
         }
-        if limits.session_rate_per_subscriber > 0 && self.credit(address) < sessions * 10 {
+        // Two at once cost two, or all that can be saved.
+        let rate = u64::from(limits.session_rate_per_subscriber);
+        if rate > 0 && self.credit(address) < sessions.min(rate) * 10 {
             return Err(Refusal::Limit(Limit::SessionRate));
         }
         Ok(())

@@ -4,14 +4,17 @@ use std::net::Ipv4Addr;
 use std::ops::RangeInclusive;
 use std::time::Duration;
 
-use hairpin_nat::Config;
 use hairpin_nat::config::{
     Behaviour, Filtering, Fragments, Gateway, Limits, MappingBehaviour, Mtu, Pool, PortSelection, RstPolicy,
-    Shard, TcpChecks, TcpTimeouts, TimeWaitPolicy, Udp,
+    Shard, StaticMapping, TcpChecks, TcpTimeouts, TimeWaitPolicy, Udp,
 };
+use hairpin_nat::{Config, Endpoint, Protocol};
+use proptest::collection::vec;
 use proptest::prelude::*;
 use proptest::sample::select;
 use rules::port_selection::Algorithm;
+
+use crate::traffic::{PORTS, host};
 
 /// The first external address; there are up to three.
 pub(crate) const EXTERNAL: Ipv4Addr = Ipv4Addr::new(198, 51, 100, 1);
@@ -129,6 +132,32 @@ fn fragments() -> impl Strategy<Value = Fragments> {
     )
 }
 
+/// One port for both protocols, or for several internal endpoints.
+fn shared() -> impl Strategy<Value = (bool, bool)> {
+    prop_oneof![2 => Just((false, false)), 1 => Just((true, false)), 2 => Just((false, true))]
+}
+
+fn statics() -> impl Strategy<Value = Vec<StaticMapping>> {
+    let protocol = select(vec![Protocol::Tcp, Protocol::Udp]);
+    let one = (protocol, 0u8..5, 0usize..9, 0u32..3, select(vec![80u16, 1_022, 1_023, 1_024, 5_000, 2_001]));
+    let one = one.prop_map(|(protocol, of, port, address, external)| StaticMapping::Port {
+        protocol,
+        internal: Endpoint::new(host(of), PORTS[port]),
+        external: Endpoint::new(Ipv4Addr::from(EXTERNAL.to_bits() + address), external),
+    });
+    prop_oneof![2 => Just(Vec::new()), 1 => vec(one, 1..5)]
+}
+
+/// Leaves those out that cannot be.
+fn settle_statics(config: &mut Config) {
+    for mapping in std::mem::take(&mut config.statics) {
+        config.statics.push(mapping);
+        if config.validate().is_err() {
+            config.statics.pop();
+        }
+    }
+}
+
 /// The settings of one case.
 pub(crate) fn config() -> impl Strategy<Value = Config> {
     let mtu = || select(&[1_500u16, 576, 700][..]);
@@ -144,7 +173,7 @@ pub(crate) fn config() -> impl Strategy<Value = Config> {
         errors,
         shard,
     );
-    let outside = (behaviour(), filtering());
+    let outside = (behaviour(), filtering(), statics(), shared());
     (pools(), ports(), (tcp(), checks()), limits(), fragments(), rest, outside).prop_map(
         |(
             pools,
@@ -153,7 +182,7 @@ pub(crate) fn config() -> impl Strategy<Value = Config> {
             limits,
             fragments,
             (udp, icmp_timeout, inside, outside, mss_clamp, errors, shard),
-            (behaviour, filtering),
+            (behaviour, filtering, statics, (together, port_overlap)),
         )| {
             let prefix = ipnet::Ipv4Net::new_assert(Ipv4Addr::new(10, 0, 0, 0), 24);
             let mut config = Config::new(vec![prefix], pools);
@@ -161,7 +190,8 @@ pub(crate) fn config() -> impl Strategy<Value = Config> {
             config.gateway =
                 Gateway { inside: Ipv4Addr::new(10, 0, 0, 254), outside: Ipv4Addr::new(198, 51, 100, 200) };
             config.ports = ports;
-            config.mapping = MappingBehaviour { behaviour, ..MappingBehaviour::default() };
+            let port_overlap = port_overlap && behaviour != Behaviour::EndpointIndependent;
+            config.mapping = MappingBehaviour { behaviour, protocol_independent: together, port_overlap };
             config.filtering = filtering;
             config.tcp = tcp;
             config.tcp_checks = tcp_checks;
@@ -173,6 +203,8 @@ pub(crate) fn config() -> impl Strategy<Value = Config> {
             config.mss_clamp = mss_clamp;
             config.icmp_errors_per_second = errors;
             config.shard = Shard { index, count };
+            config.statics = statics;
+            settle_statics(&mut config);
             config
         },
     )

@@ -115,10 +115,12 @@ impl Model {
         &self,
         protocol: Protocol,
         internal: Endpoint,
+        remote: Option<Endpoint>,
     ) -> Result<(MappingId, SessionId), Refusal> {
         let refusal = Refusal::Limit(Limit::PortsExhausted);
         let full = self.mappings.len() >= self.config.limits.mappings as usize;
-        if !self.config.tcp_checks.monotonic_rewrite || protocol != Protocol::Tcp || full {
+        let may = self.config.tcp_checks.monotonic_rewrite && !self.config.mapping.protocol_independent;
+        if !may || protocol != Protocol::Tcp || full {
             return Err(refusal);
         }
         let addresses: Vec<Ipv4Addr> = match self.subscribers.get(&internal.address) {
@@ -132,11 +134,19 @@ impl Model {
                     && id.mapping.external.address == address
                     && self.owner(id.remote.address).is_none()
                     && self.sessions.iter().filter(|other| other.id.mapping == id.mapping).count() == 1
+                    && !self.kept.contains_key(&id.mapping)
+                    && self.sharers(id.mapping) == 1
             });
             resting.min_by_key(|session| session.rested)
         });
         let victim = victim.ok_or(refusal)?.id;
-        Ok((MappingId { protocol, internal, external: victim.mapping.external }, victim))
+        Ok((MappingId { protocol, internal, external: victim.mapping.external, remote }, victim))
+    }
+
+    /// Mappings that have this one's port.
+    fn sharers(&self, id: MappingId) -> usize {
+        let same = |other: &&MappingId| other.protocol == id.protocol && other.external == id.external;
+        self.mappings.iter().filter(same).count()
     }
 
     /// What is added to the numbers of a new session, as far as they go out.
@@ -162,7 +172,7 @@ impl Model {
         let may = |tomb: &&Tomb| {
             tomb.remote == remote
                 && tomb.expires > self.tick
-                && self.is_free(Protocol::Tcp, tomb.external)
+                && self.is_available(Protocol::Tcp, tomb.external, remote.address)
                 && !ends_time_wait(tomb.end, tomb.tsval, &numbers)
         };
         let untold = if drawn { self.tombs.iter().find(may) } else { None };

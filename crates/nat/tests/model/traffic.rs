@@ -15,10 +15,10 @@ use crate::settings::EXTERNAL;
 use crate::tombs::Tomb;
 use crate::world::{Input, Sample};
 
-const PORTS: [u16; 9] = [1_022, 1_023, 1_024, 1_025, 5_000, 5_001, 40_000, 1, 65_535];
+pub(crate) const PORTS: [u16; 9] = [1_022, 1_023, 1_024, 1_025, 5_000, 5_001, 40_000, 1, 65_535];
 const REMOTE_PORTS: [u16; 3] = [53, 80, 5_000];
 
-fn host(number: u8) -> Ipv4Addr {
+pub(crate) fn host(number: u8) -> Ipv4Addr {
     Ipv4Addr::new(10, 0, 0, number % 5 + 1)
 }
 

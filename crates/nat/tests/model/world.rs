@@ -8,7 +8,9 @@ use hairpin_nat::{Checksum, Config, Engine, Event, Offload, Packet, Verdict};
 use rules::Instant;
 use wire::{Packet as Parsed, Transport, Trust};
 
+use crate::kept::Asked;
 use crate::nat::{Arrival, Model, Route, Sent};
+use crate::plan::Ask;
 
 /// Nanoseconds of a tick.
 const TICK: u64 = 100_000_000;
@@ -70,7 +72,7 @@ impl World {
     pub(crate) fn new(config: &Config, seed: u8) -> Result<Self, String> {
         let now = Instant::from_secs(1_000);
         let engine = Engine::new(config, [seed; 32], now).map_err(|error| format!("{error}: {config:?}"))?;
-        Ok(Self {
+        let mut world = Self {
             engine,
             model: Model::new(config, now),
             now,
@@ -82,7 +84,12 @@ impl World {
             mappings: BTreeSet::new(),
             sessions: BTreeSet::new(),
             buffer: vec![0; 65_535],
-        })
+        };
+        // What the configuration has made.
+        let events = world.told();
+        world.model.choices.clear();
+        world.compare(events)?;
+        Ok(world)
     }
 
     /// Time goes on; the engine is told, or not.
@@ -102,6 +109,38 @@ impl World {
     pub(crate) fn poll(&mut self) -> Check {
         let Some(at) = self.engine.poll_timeout() else { return Ok(()) };
         self.wait(at.as_nanos().saturating_sub(self.now.as_nanos()), true)
+    }
+
+    /// Somebody asks for mappings.
+    pub(crate) fn ask(&mut self, ask: &Ask) -> Check {
+        let _ = writeln!(self.trace, "{} {ask:?}", self.clock());
+        let asked = self.model.asked(ask);
+        match asked {
+            None => Ok(()),
+            Some(Asked::Allocate(request)) => {
+                let answer = self.engine.allocate(&request, self.now);
+                let events = self.told();
+                self.model.advance(self.now);
+                let expected = self.model.allocate(&request, &answer)?;
+                let _ = writeln!(self.trace, "    {answer:?}");
+                same("allocation", answer, expected)?;
+                self.compare(events)
+            }
+            Some(Asked::Extend(set, lifetime)) => {
+                let answer = self.engine.extend(set, lifetime, self.now);
+                let events = self.told();
+                self.model.advance(self.now);
+                same("extension", answer, self.model.extend(set, lifetime))?;
+                self.compare(events)
+            }
+            Some(Asked::Deallocate(set)) => {
+                let answer = self.engine.deallocate(set, self.now);
+                let events = self.told();
+                self.model.advance(self.now);
+                same("deallocation", answer, self.model.deallocate(set))?;
+                self.compare(events)
+            }
+        }
     }
 
     fn timeout(&mut self) -> Check {
@@ -218,6 +257,11 @@ impl World {
             _ => None,
         });
         self.model.ended = ended.collect();
+        let ended = events.iter().filter_map(|event| match event.kind {
+            EventKind::MappingDeleted(id) => Some(id),
+            _ => None,
+        });
+        self.model.ended_mappings = ended.collect();
         match self.tamper {
             Some(Tamper::LostEvent) => drop(events.pop()),
             Some(Tamper::LateEvent) => {
@@ -242,7 +286,11 @@ impl World {
             counters.icmp_errors_limited += 1;
         }
         same("counters", &counters, &self.model.counters)?;
-        let due = [self.model.next_deadline().map(|(tick, _)| tick), self.model.next_fragment_deadline()];
+        let due = [
+            self.model.next_deadline().map(|(tick, _)| tick),
+            self.model.next_kept_deadline().map(|(tick, _)| tick),
+            self.model.next_fragment_deadline(),
+        ];
         if let Some(tick) = due.into_iter().flatten().min() {
             let due = Instant::from_nanos(tick * TICK);
             if self.engine.poll_timeout().is_none_or(|at| at > due) {
