@@ -29,6 +29,10 @@ pub struct Counters {
     pub last_acks_limited: u64,
     /// Sessions whose numbers are changed because their tuple was in use before (N4).
     pub sessions_shifted: u64,
+    /// Commands and answers of FTP whose endpoint was rewritten (B8); the same one again does not count.
+    pub ftp_rewritten: u64,
+    /// Those that have passed unchanged: another host's endpoint, not readable in one segment, or a limit.
+    pub ftp_passed: u64,
 }
 
 impl Default for Counters {
@@ -46,6 +50,8 @@ impl Default for Counters {
             last_acks_sent: 0,
             last_acks_limited: 0,
             sessions_shifted: 0,
+            ftp_rewritten: 0,
+            ftp_passed: 0,
         }
     }
 }

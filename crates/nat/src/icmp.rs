@@ -13,6 +13,7 @@ use crate::brief::Brief;
 use crate::engine::Engine;
 use crate::event::{EventKind, Limit};
 use crate::fragment::verdict_of;
+use crate::ftp::place::Way;
 use crate::hash::Flow;
 use crate::pool::{Owner, Port};
 use crate::rewrite::{Rewrite, change, write_ip};
@@ -239,7 +240,7 @@ struct ErrorTranslation {
     realm: Realm,
     quoted: Rewrite,
     /// How the numbers of the quoted segment change.
-    shift: Option<(Shift, Numbers)>,
+    shift: Option<(Shift, Numbers, Way)>,
 }
 
 impl ErrorTranslation {
@@ -267,8 +268,8 @@ impl ErrorTranslation {
             let shift = shifts.get(quoted.shift);
             match realm {
                 // It quotes what came in, put back; outside it was not.
-                Realm::Inside => (shift, Numbers::Echoed),
-                Realm::Outside => (shift.reverse(), Numbers::Own),
+                Realm::Inside => (shift, Numbers::Echoed, Way::Out),
+                Realm::Outside => (shift, Numbers::Own, Way::Back),
             }
         });
         Self { protocol, realm, quoted, shift }
@@ -313,8 +314,8 @@ impl ErrorTranslation {
             }
         };
         let mut shifted = Delta::NONE;
-        if let (Some((shift, numbers)), Some(header)) = (self.shift, fields.data.get_mut(transport..)) {
-            shifted = shift.apply(header, numbers);
+        if let (Some((shift, numbers, way)), Some(header)) = (self.shift, fields.data.get_mut(transport..)) {
+            shifted = shift.apply(header, numbers, way);
             fields.delta = fields.delta.and(shifted);
         }
         fields.change(transport + checksum, |field| match self.protocol {

@@ -114,6 +114,8 @@ reasons! {
     OldDuplicate = "old-duplicate",
     /// A SYN that does not end TIME-WAIT (RFC 6191, `tcp.time_wait`).
     TimeWaitSyn = "time-wait-syn",
+    /// A part of an FTP command that is not acknowledged yet, or one more behind it: it comes again (B8).
+    FtpPending = "ftp-pending",
 }
 
 impl Reason {

@@ -83,7 +83,10 @@ impl Met {
     fn missing(&self) -> Vec<&'static str> {
         let names = Reason::all().map(Reason::name);
         names
-            .filter(|name| !["link-truncated", "vlan-depth"].contains(name) && !self.drops.contains_key(name))
+            .filter(|name| {
+                !["link-truncated", "vlan-depth", "ftp-pending"].contains(name)
+                    && !self.drops.contains_key(name)
+            })
             .collect()
     }
 }
