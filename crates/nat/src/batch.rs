@@ -247,11 +247,13 @@ impl Engine {
                 Arrival::Hairpin => {}
             }
         }
-        let rewrite = session.rewrite(realm);
+        let mut rewrite = session.rewrite(realm);
         let fit = self.fit(arrival, packet, brief, realm.other())?;
         self.judge(index, realm, brief)?;
         if rewrite.shift & CONTROL != 0 {
             self.pass_control(index, arrival, packet, brief)?;
+            // It may have its first place only now.
+            rewrite.shift = CONTROL | self.sessions.lines()[index as usize].shift();
         }
         self.touch(index, realm, brief);
         Ok(Decision { route: Route::To(realm.other()), rewrite, fit })
