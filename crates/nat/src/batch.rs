@@ -16,6 +16,7 @@ use crate::engine::Engine;
 use crate::event::Limit;
 use crate::fragment::verdict_of;
 use crate::rewrite::Rewrite;
+use crate::session::CONTROL;
 use crate::{BATCH, Checksum, Endpoint, Packet, Protocol, Realm, Reason, Verdict};
 
 /// What the first stage found out about each packet of a batch.
@@ -260,9 +261,14 @@ impl Engine {
                 Arrival::Hairpin => {}
             }
         }
-        let rewrite = session.rewrite(realm);
+        let mut rewrite = session.rewrite(realm);
         let fit = self.fit(arrival, packet, brief, realm.other())?;
         self.judge(index, realm, brief)?;
+        if rewrite.shift & CONTROL != 0 {
+            self.pass_control(index, arrival, packet, brief)?;
+            // It may have its first place only now.
+            rewrite.shift = CONTROL | self.sessions.lines()[index as usize].shift();
+        }
         self.touch(index, realm, brief);
         Ok(Decision { route: Route::To(realm.other()), rewrite, fit })
     }
@@ -323,6 +329,12 @@ impl Engine {
         if decision.rewrite.shift != 0 && brief.has_ports && !brief.is_udp {
             let (checksum, realm) = (packet.offload.checksum, arrival.realm());
             self.apply_shift(packet.data, brief, checksum, realm, decision.rewrite.shift);
+            if decision.rewrite.shift & CONTROL != 0
+                && realm == Realm::Inside
+                && let Some(outcome) = self.carry_command(packet, arrival, brief, decision)
+            {
+                return outcome;
+            }
         }
         decision.rewrite.apply(packet.data, brief, packet.offload.checksum, arrival.age());
         if brief.needs_id && self.config.rewrite_ip_id {

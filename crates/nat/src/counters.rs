@@ -32,6 +32,10 @@ pub struct Counters {
     /// Datagrams sent on with an Identification that may have been used within the maximum datagram
     /// lifetime, because 16 bits are too few for their rate (N17).
     pub ip_ids_reused: u64,
+    /// Commands and answers of FTP whose endpoint was rewritten (B8); the same one again does not count.
+    pub ftp_rewritten: u64,
+    /// Those that have passed unchanged: another host's endpoint, not readable in one segment, or a limit.
+    pub ftp_passed: u64,
 }
 
 impl Default for Counters {
@@ -50,6 +54,8 @@ impl Default for Counters {
             last_acks_limited: 0,
             sessions_shifted: 0,
             ip_ids_reused: 0,
+            ftp_rewritten: 0,
+            ftp_passed: 0,
         }
     }
 }

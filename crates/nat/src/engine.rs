@@ -13,6 +13,7 @@ use crate::config::{Config, ConfigError, TimeWaitPolicy};
 use crate::event::{BlockId, EventKind, MappingId, SessionId};
 use crate::filter::Permits;
 use crate::fragment::Followed;
+use crate::ftp::{Expected, controls};
 use crate::hash::HashKey;
 use crate::ip_id::Identifications;
 use crate::kept::Kept;
@@ -84,6 +85,8 @@ pub struct Engine {
     pub(crate) reported: [u32; crate::subscriber::KINDS],
     /// Whom subscribers have written to, where filtering asks for it.
     pub(crate) permits: Permits,
+    /// Who may use the mappings of data connections.
+    pub(crate) expected: Expected,
     pub(crate) output: Output,
     pub(crate) stages: crate::batch::Stages,
 }
@@ -128,7 +131,8 @@ impl Engine {
             judges: config.tcp_checks.paws || config.tcp_checks.time_wait == TimeWaitPolicy::Rfc6191,
             remembers: remembered(config) > 0,
             tombstones: Tombstones::new(remembered(config)).map_err(out_of_memory("limits.tombstones"))?,
-            shifts: Shifts::new(shifted(config)).map_err(out_of_memory("limits.tombstones"))?,
+            shifts: Shifts::new(shifted(config).saturating_add(controls(config)))
+                .map_err(out_of_memory("limits.tombstones"))?,
             resting: Resting::new(shifted(config), pool.addresses()),
             resets: Vec::new(),
             endpoints: Table::new(limits.mappings as usize).map_err(mappings)?,
@@ -145,6 +149,7 @@ impl Engine {
             unsolicited: Unsolicited::new(config.unsolicited_syns.unwrap_or(0)),
             reported: [0; crate::subscriber::KINDS],
             permits: Permits::new(config).map_err(sessions)?,
+            expected: Expected::default(),
             output: Output::new(config.icmp_errors_per_second, now),
             stages: Default::default(),
             config: config.clone(),
@@ -259,7 +264,8 @@ pub(crate) fn memory_bound(config: &Config) -> u64 {
         + blocks(config)
         + Shares::octets(config)
         + Tombstones::octets(remembered(config).into())
-        + u64::from(shifted(config)) * Shifts::OCTETS
+        + (u64::from(shifted(config)) + u64::from(controls(config))) * Shifts::OCTETS
+        + crate::ftp::octets(config)
         + match shifted(config) {
             0 => 0,
             tombstones => Resting::octets(tombstones.into(), config.external_addresses()),

@@ -95,6 +95,7 @@ impl Engine {
         self.endpoints.remove(self.key.mapping(mapping.key()), index);
         self.give_port(&mapping, index, tick);
         self.mappings.remove(index);
+        self.expected.forget(index);
         self.output.event(tick, EventKind::MappingDeleted(mapping.id()));
         self.tell_blocks(tick);
         let subscriber = self.subscribers.get_mut(mapping.subscriber);

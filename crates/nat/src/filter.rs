@@ -151,7 +151,7 @@ impl Engine {
             }
             Behaviour::AddressAndPortDependent => false,
         };
-        if admitted { Ok(()) } else { Err(Reason::Filtered) }
+        if admitted || self.expected.admits(mapping, remote) { Ok(()) } else { Err(Reason::Filtered) }
     }
 
     /// What the filter of a mapping depends on: by protocol, and by application (N10). Queries have no

@@ -15,6 +15,7 @@ use crate::brief::{Brief, DCCP, UDP_LITE};
 use crate::engine::Engine;
 use crate::event::{EventKind, Limit};
 use crate::fragment::verdict_of;
+use crate::ftp::place::Way;
 use crate::hash::Flow;
 use crate::ip_id::write_id;
 use crate::pool::{Owner, Port};
@@ -279,7 +280,7 @@ struct ErrorTranslation {
     realm: Realm,
     quoted: Rewrite,
     /// How the numbers of the quoted segment change.
-    shift: Option<(Shift, Numbers)>,
+    shift: Option<(Shift, Numbers, Way)>,
 }
 
 impl ErrorTranslation {
@@ -307,8 +308,8 @@ impl ErrorTranslation {
             let shift = shifts.get(quoted.shift);
             match realm {
                 // It quotes what came in, put back; outside it was not.
-                Realm::Inside => (shift, Numbers::Echoed),
-                Realm::Outside => (shift.reverse(), Numbers::Own),
+                Realm::Inside => (shift, Numbers::Echoed, Way::Out),
+                Realm::Outside => (shift, Numbers::Own, Way::Back),
             }
         });
         Self { protocol, realm, quoted, shift }
@@ -355,8 +356,8 @@ impl ErrorTranslation {
             }
         };
         let mut shifted = Delta::NONE;
-        if let (Some((shift, numbers)), Some(header)) = (self.shift, fields.data.get_mut(transport..)) {
-            shifted = shift.apply(header, numbers);
+        if let (Some((shift, numbers, way)), Some(header)) = (self.shift, fields.data.get_mut(transport..)) {
+            shifted = shift.apply(header, numbers, way);
             fields.delta = fields.delta.and(shifted);
         }
         fields.change(transport + checksum, |field| match self.protocol {

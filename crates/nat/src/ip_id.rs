@@ -26,57 +26,59 @@ use crate::rewrite::change;
 use crate::timer::TICK;
 use crate::{Packet, Realm};
 
-/// Counters, 32 octets each.
+/// Counters, 8 octets each beside what is seldom asked for: so they stay in the cache.
 const SLOTS: usize = 1 << 14;
 
 /// The maximum datagram lifetime, two minutes (RFC 791, RFC 6864 4), in ticks; one more for those that go
 /// out late in a tick.
 const LIFETIME: u32 = (120_000 / TICK.as_millis()) as u32 + 1;
 
+/// A counter goes back before it fills its 48 bits, by whole rounds.
+const WRAPS: u64 = 1 << 46;
+
 /// Identifications of a quarter of the round.
 const QUARTER: u32 = 14;
 
 /// All counters.
-#[derive(Debug)]
-pub(crate) struct Identifications(Vec<Slot>);
-
-#[derive(Clone, Copy, Debug, Default)]
-struct Slot {
-    /// Given out so far.
-    issued: u64,
+#[derive(Clone, Debug)]
+pub(crate) struct Identifications {
+    /// Numbers given out so far; and in the lowest 16 bits where the rounds begin, which is random, so that
+    /// the first number says nothing.
+    counters: Vec<u64>,
     /// 1 + the tick in which each quarter of the round was last entered.
-    entered: [u32; 4],
-    /// Where the rounds begin: random, so that the first number says nothing.
-    start: u16,
+    entered: Vec<[u32; 4]>,
 }
 
 impl Identifications {
     /// What they take.
-    pub(crate) const OCTETS: u64 = (SLOTS * size_of::<Slot>()) as u64;
+    pub(crate) const OCTETS: u64 = (SLOTS * (size_of::<u64>() + size_of::<[u32; 4]>())) as u64;
 
     pub(crate) fn new() -> Self {
-        Self(vec![Slot::default(); SLOTS])
+        Self { counters: vec![0; SLOTS], entered: vec![[0; 4]; SLOTS] }
     }
 
     /// The first of `count` numbers that follow one another, and whether they come again too early.
     fn take(&mut self, key: HashKey, tuple: (Ipv4Addr, Ipv4Addr, u8), count: u16, tick: u32) -> (u16, bool) {
         let number = key.datagram(tuple) as usize % SLOTS;
-        let slot = &mut self.0[number];
-        if slot.issued == 0 {
-            slot.start = key.start(number);
-            slot.entered[0] = tick.saturating_add(1);
+        let (mut first, mut start) = (self.counters[number] >> 16, self.counters[number] as u16);
+        if first == 0 {
+            start = key.start(number);
+            self.entered[number][0] = tick.saturating_add(1);
         }
-        let first = slot.issued;
-        slot.issued += u64::from(count.max(1));
-        let last = slot.issued - 1;
-        let before = first.saturating_sub(1) >> QUARTER;
+        if first >= WRAPS {
+            // The place in the round and the quarter stay as they were.
+            first -= WRAPS - (1 << 20);
+        }
+        let issued = first + u64::from(count.max(1));
+        self.counters[number] = issued << 16 | u64::from(start);
+        let (before, last) = (first.saturating_sub(1) >> QUARTER, issued - 1);
         for quarter in before + 1..=last >> QUARTER {
-            slot.entered[(quarter & 3) as usize] = tick.saturating_add(1);
+            self.entered[number][(quarter & 3) as usize] = tick.saturating_add(1);
         }
         // When the quarter that `last` lies in was left one round ago.
-        let left = slot.entered[(((last >> QUARTER) + 1) & 3) as usize];
-        let early = last > u64::from(u16::MAX) && tick.saturating_add(1).saturating_sub(left) < LIFETIME;
-        (slot.start.wrapping_add(first as u16), early)
+        let left = || self.entered[number][(((last >> QUARTER) + 1) & 3) as usize];
+        let early = last > u64::from(u16::MAX) && tick.saturating_add(1).saturating_sub(left()) < LIFETIME;
+        (start.wrapping_add(first as u16), early)
     }
 }
 
@@ -158,7 +160,7 @@ mod tests {
             assert!(!early && !std::mem::replace(&mut seen[usize::from(id)], true), "{n}: {id}");
         }
         // A datagram of the tick 1,000 may have left at its end and live for 1,200 ticks.
-        let clone = || Identifications(ids.0.clone());
+        let clone = || ids.clone();
         assert!(clone().take(key, TUPLE, 1, 2_200).1);
         assert!(!clone().take(key, TUPLE, 1, 2_201).1);
     }

@@ -50,6 +50,7 @@ mod filter;
 mod foresight;
 mod fragment;
 mod free;
+mod ftp;
 mod hairpin;
 mod hash;
 mod icmp;

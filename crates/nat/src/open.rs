@@ -145,6 +145,7 @@ impl Engine {
         }
         let index = self.commit(mapping, new, brief)?;
         self.set_shift(index, shift);
+        self.mark_control(index);
         let rewrite = self.sessions.lines()[index as usize].rewrite(Realm::Inside);
         let route = match target {
             Some(Owner::Shard(shard)) => Route::Shard(shard),
@@ -189,6 +190,7 @@ impl Engine {
         self.check_tuple(&new)?;
         self.check_room(from_ref(&new))?;
         let index = self.commit(mapping, new, brief)?;
+        self.mark_control(index);
         let rewrite = self.sessions.lines()[index as usize].rewrite(Realm::Outside);
         Ok(Decision { route: Route::To(Realm::Inside), rewrite, fit })
     }

@@ -118,6 +118,8 @@ reasons! {
     BypassSource = "bypass-source",
     /// `pool.max_blocks` reached, and no port is free in the subscriber's blocks.
     LimitBlocks = "limit-blocks",
+    /// A part of an FTP command that is not acknowledged yet, or one more behind it: it comes again (B8).
+    FtpPending = "ftp-pending",
 }
 
 impl Reason {

@@ -18,7 +18,7 @@ pub(crate) struct Rewrite {
     pub(crate) ip: Delta,
     /// What it does to the transport checksum.
     pub(crate) transport: Delta,
-    /// Where the shift of the session's numbers is, 0: it has none.
+    /// Where the shift of the session's numbers is, 0: it has none; and `session::CONTROL`.
     pub(crate) shift: u32,
 }
 

@@ -27,6 +27,9 @@ const HAIRPIN: u8 = 2;
 /// The line is in use.
 const LIVE: u8 = 4;
 
+/// In [`Rewrite::shift`]: it is a control connection of FTP, whose payload is looked at.
+pub(crate) const CONTROL: u32 = 1 << 31;
+
 /// One session. Everything that forwarding an established flow reads or writes is in here.
 #[derive(FromZeros, Clone, Copy, Debug)]
 #[repr(C, align(64))]
@@ -54,7 +57,7 @@ pub(crate) struct Session {
     partner: u32,
     /// Links of the timer wheel.
     pub(crate) link: crate::timer::Link,
-    /// Where the shift of its numbers is (`tcp::shift`), 0: it has none.
+    /// Where the shift of its numbers is (`tcp::shift`), 0: it has none; and [`CONTROL`].
     shift: u32,
 }
 
@@ -194,11 +197,16 @@ impl Session {
     }
 
     pub(crate) fn shift(&self) -> u32 {
-        self.shift
+        self.shift & !CONTROL
     }
 
     pub(crate) fn set_shift(&mut self, place: u32) {
-        self.shift = place;
+        self.shift = self.shift & CONTROL | place;
+    }
+
+    /// It is a control connection of FTP.
+    pub(crate) fn set_control(&mut self) {
+        self.shift |= CONTROL;
     }
 
     /// The tuple of its packets in `realm`.

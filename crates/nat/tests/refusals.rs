@@ -250,6 +250,15 @@ fn scenario(reason: Reason) -> Result<Scenario, Unreachable> {
             world.events();
             in_world(world, Inside, tcp(A, S).syn())
         }
+        Reason::FtpPending => {
+            let mut world = World::default();
+            let server = "203.0.113.21:21";
+            world.establish(A, server);
+            let command = b"PORT 100,64,0,1,19,137\r\n";
+            world.inside(tcp(A, server).payload(command)).expect_held();
+            world.events();
+            in_world(world, Inside, tcp(A, server).seq(1_024).payload(command))
+        }
         Reason::WrongShard => {
             let mut config = config_with(&["192.0.2.1", "192.0.2.2"], 1024..=65_535);
             config.shard = Shard { index: 0, count: 2 };

@@ -48,6 +48,8 @@ impl Totals {
             last_acks_sent,
             last_acks_limited,
             sessions_shifted,
+            ftp_rewritten,
+            ftp_passed,
         } = &self.engine;
         let drops: serde_json::Map<_, _> =
             self.engine.drops().map(|(reason, count)| (reason.name().to_owned(), count.into())).collect();
@@ -70,6 +72,8 @@ impl Totals {
             "last_acks_sent": last_acks_sent,
             "last_acks_limited": last_acks_limited,
             "sessions_shifted": sessions_shifted,
+            "ftp_rewritten": ftp_rewritten,
+            "ftp_passed": ftp_passed,
             "traffic": self.traffic,
         })
     }
@@ -138,6 +142,8 @@ fn add_counters(sum: &mut Counters, more: &Counters) {
         last_acks_sent,
         last_acks_limited,
         sessions_shifted,
+        ftp_rewritten,
+        ftp_passed,
     } = more;
     add_all(&mut sum.forwarded, forwarded);
     add_all(&mut sum.dropped, dropped);
@@ -152,6 +158,8 @@ fn add_counters(sum: &mut Counters, more: &Counters) {
     sum.last_acks_sent += last_acks_sent;
     sum.last_acks_limited += last_acks_limited;
     sum.sessions_shifted += sessions_shifted;
+    sum.ftp_rewritten += ftp_rewritten;
+    sum.ftp_passed += ftp_passed;
 }
 
 fn add_traffic(sum: &mut Traffic, more: &Traffic) {

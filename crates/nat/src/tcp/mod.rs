@@ -24,6 +24,7 @@ use crate::{Protocol, Realm, Reason};
 pub(crate) use line::Line;
 pub(crate) use reuse::Resting;
 pub(crate) use seen::Seen;
+use shift::Shift;
 pub(crate) use shift::Shifts;
 pub(crate) use tombstone::Tombstones;
 
@@ -65,7 +66,7 @@ impl Engine {
     fn restored(&self, shift: u32, realm: Realm, seen: &Seen) -> Seen {
         let mut seen = *seen;
         if shift != 0 && realm == Realm::Outside {
-            seen.ack = seen.ack.wrapping_sub(self.shifts.get(shift).seq);
+            seen.ack = self.shifts.get(shift).back(seen.ack);
         }
         seen
     }
@@ -164,6 +165,7 @@ impl Engine {
     fn reopen(&mut self, index: u32, realm: Realm) {
         self.lines[index as usize].clear();
         let mut session = self.sessions.lines()[index as usize];
+        self.shifts.change(session.shift(), Shift::settle);
         let mapping = self.mappings.get(session.mapping).id();
         let old = session.id(mapping);
         self.forget_opening(&session);

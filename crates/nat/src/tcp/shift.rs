@@ -10,9 +10,10 @@ use zerocopy::FromZeros;
 use crate::brief::Brief;
 use crate::engine::Engine;
 use crate::free::FreeList;
+use crate::ftp::place::{Inexact, Place, Way};
 use crate::memory::Arena;
 use crate::rewrite::change;
-use crate::session::NewSession;
+use crate::session::{CONTROL, NewSession};
 use crate::{Checksum, Packet, Realm, Reason};
 
 /// What is added to the subscriber's numbers on their way out.
@@ -20,6 +21,8 @@ use crate::{Checksum, Packet, Realm, Reason};
 pub(crate) struct Shift {
     pub(crate) seq: u32,
     pub(crate) tsval: u32,
+    /// Behind it `seq` is another.
+    pub(crate) place: Place,
 }
 
 /// Whose numbers a segment has that are the subscriber's.
@@ -32,13 +35,36 @@ pub(crate) enum Numbers {
 }
 
 impl Shift {
-    /// The way back.
-    pub(crate) const fn reverse(self) -> Self {
-        Self { seq: self.seq.wrapping_neg(), tsval: self.tsval.wrapping_neg() }
+    /// One shift for the whole sequence.
+    pub(crate) fn constant(seq: u32, tsval: u32) -> Self {
+        Self { seq, tsval, ..Self::default() }
+    }
+
+    /// What was behind the place is everywhere: nothing before it is under way any more.
+    pub(crate) fn settle(&mut self) {
+        self.seq = self.seq.wrapping_add(self.place.growth());
+        self.place = Place::default();
+    }
+
+    /// A SEG.SEQ of the subscriber's, as the remote counts. Inside the place: a probe of what it has sent before.
+    pub(crate) fn out(&self, seq: u32) -> u32 {
+        self.place.map(self.seq, seq, Way::Out, Inexact::Behind)
+    }
+
+    /// An acknowledgment of the remote's, as the subscriber counts. What is replaced is acknowledged as a whole.
+    pub(crate) fn back(&self, ack: u32) -> u32 {
+        self.place.map(self.seq, ack, Way::Back, Inexact::Before)
+    }
+
+    fn timestamp(&self, value: u32, way: Way) -> u32 {
+        match way {
+            Way::Out => value.wrapping_add(self.tsval),
+            Way::Back => value.wrapping_sub(self.tsval),
+        }
     }
 
     /// Changes a TCP header, as far as it is there; the answer is what that does to its checksum.
-    pub(crate) fn apply(self, header: &mut [u8], numbers: Numbers) -> Delta {
+    pub(crate) fn apply(&self, header: &mut [u8], numbers: Numbers, way: Way) -> Delta {
         let mut delta = Delta::NONE;
         let options = options_of(header);
         if has_signature(options) {
@@ -46,48 +72,65 @@ impl Shift {
         }
         let has_ack = header.get(13).is_some_and(|&flags| Flags(flags).contains(Flags::ACK));
         // At most three blocks of SACK and a timestamp.
-        let mut places = [(0usize, 0u32); 16];
+        let mut places = [(0usize, Field::Seq); 16];
         let mut count = 0;
-        let mut note = |at: usize, add: u32| {
+        let mut note = |at: usize, field: Field| {
             if let Some(place) = places.get_mut(count) {
-                *place = (at, add);
+                *place = (at, field);
                 count += 1;
             }
         };
         match numbers {
-            Numbers::Own => note(4, self.seq),
-            Numbers::Echoed if has_ack => note(8, self.seq),
+            Numbers::Own => note(4, Field::Seq),
+            Numbers::Echoed if has_ack => note(8, Field::Ack),
             Numbers::Echoed => {}
         }
         let mut all = OptionsIter::new(options);
         while let Some(Ok(option)) = all.next() {
             let at = 20 + all.offset();
             match (option, numbers) {
-                (TcpOption::Timestamps { .. }, Numbers::Own) => note(at + 2, self.tsval),
-                (TcpOption::Timestamps { .. }, Numbers::Echoed) if has_ack => note(at + 6, self.tsval),
+                (TcpOption::Timestamps { .. }, Numbers::Own) => note(at + 2, Field::Timestamp),
+                (TcpOption::Timestamps { .. }, Numbers::Echoed) if has_ack => note(at + 6, Field::Timestamp),
                 (TcpOption::Sack(blocks), Numbers::Echoed) => {
                     for (n, _) in blocks.enumerate() {
-                        note(at + 2 + 8 * n, self.seq);
-                        note(at + 6 + 8 * n, self.seq);
+                        note(at + 2 + 8 * n, Field::Left);
+                        note(at + 6 + 8 * n, Field::Ack);
                     }
                 }
                 _ => {}
             }
         }
-        for &(at, add) in places.iter().take(count) {
-            delta = delta.and(increase(header, at, add));
+        for &(at, field) in places.iter().take(count) {
+            let new = |old| match field {
+                Field::Seq => self.place.map(self.seq, old, way, Inexact::Behind),
+                Field::Ack => self.place.map(self.seq, old, way, Inexact::Before),
+                Field::Left => self.place.map(self.seq, old, way, Inexact::Behind),
+                Field::Timestamp => self.timestamp(old, way),
+            };
+            delta = delta.and(change_number(header, at, new));
         }
         delta
     }
 }
 
-/// Adds to a 32-bit field, if all of it is there.
-fn increase(header: &mut [u8], at: usize, add: u32) -> Delta {
+/// What a 32-bit field is.
+#[derive(Clone, Copy)]
+enum Field {
+    Seq,
+    /// Up to there: an acknowledgment, the right edge of a block.
+    Ack,
+    /// From there on: the left edge of a block.
+    Left,
+    Timestamp,
+}
+
+/// Changes a 32-bit field, if all of it is there.
+fn change_number(header: &mut [u8], at: usize, new: impl FnOnce(u32) -> u32) -> Delta {
     let Some(field) = header.get_mut(at..).and_then(|rest| rest.first_chunk_mut::<4>()) else {
         return Delta::NONE;
     };
     let old = u32::from_be_bytes(*field);
-    let new = old.wrapping_add(add);
+    let new = new(old);
     *field = new.to_be_bytes();
     // An option may begin at an odd octet; then its octets are the other halves of their words.
     let words = |value: u32| match at.is_multiple_of(2) {
@@ -138,7 +181,18 @@ impl Shifts {
 
     /// The one at a place that [`Self::insert`] gave.
     pub(crate) fn get(&self, place: u32) -> Shift {
-        place.checked_sub(1).and_then(|index| self.lines.get(index as usize)).copied().unwrap_or_default()
+        (place & !CONTROL)
+            .checked_sub(1)
+            .and_then(|index| self.lines.get(index as usize))
+            .copied()
+            .unwrap_or_default()
+    }
+
+    /// Changes the one at a place.
+    pub(crate) fn change(&mut self, place: u32, how: impl FnOnce(&mut Shift)) {
+        if let Some(shift) = place.checked_sub(1).and_then(|index| self.lines.get_mut(index as usize)) {
+            how(shift);
+        }
     }
 
     pub(crate) fn remove(&mut self, place: u32) {
@@ -188,8 +242,8 @@ impl Engine {
         let Some(header) = data.get_mut(start..start + usize::from(brief.transport_len)) else { return };
         let shift = self.shifts.get(place);
         let delta = match realm {
-            Realm::Inside => shift.apply(header, Numbers::Own),
-            Realm::Outside => shift.reverse().apply(header, Numbers::Echoed),
+            Realm::Inside => shift.apply(header, Numbers::Own, Way::Out),
+            Realm::Outside => shift.apply(header, Numbers::Echoed, Way::Back),
         };
         // A partial checksum covers the pseudo-header alone, which has not changed.
         if checksum != Checksum::Partial {

@@ -136,7 +136,7 @@ impl Engine {
         Some(Tombstone {
             addresses: [remote.address.to_bits(), external.address.to_bits()],
             ports: [remote.port, external.port],
-            end: end.plus(shift.seq).0,
+            end: shift.out(end.0),
             remote_end: remote_end.0,
             tsval: line.tsval(Realm::Inside).unwrap_or(0).wrapping_add(shift.tsval),
             seen: session.last_seen,
@@ -215,7 +215,7 @@ impl Engine {
         };
         let (seq, tsval) = (brief.seen.seq(), brief.seen.timestamp());
         let (seq_shift, ts_shift) = rules::middlebox::continuation(ends, seq, tsval);
-        let shift = Shift { seq: seq_shift, tsval: ts_shift };
+        let shift = Shift::constant(seq_shift, ts_shift);
         if shift == Shift::default() {
             return Some(shift);
         }

@@ -237,9 +237,8 @@ impl Model {
         if !known && self.subscribers.len() >= self.config.limits.subscribers as usize {
             return Err(Limit::Subscribers);
         }
-        match self.may_open(address, true, protocol, 0) {
-            Err(Refusal::Limit(limit)) => return Err(limit),
-            Err(_) | Ok(()) => {}
+        if let Err(Refusal::Limit(limit)) = self.may_open(address, true, protocol, 0) {
+            return Err(limit);
         }
         let free = |external: &Ipv4Addr| self.seems_free(protocol, *external);
         if !known && !self.addresses().iter().any(free) {

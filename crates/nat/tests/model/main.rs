@@ -86,7 +86,7 @@ impl Met {
         let names = Reason::all().map(Reason::name);
         names
             .filter(|name| {
-                !["link-truncated", "vlan-depth", "limit-blocks"].contains(name)
+                !["link-truncated", "vlan-depth", "limit-blocks", "ftp-pending"].contains(name)
                     && !self.drops.contains_key(name)
             })
             .collect()

@@ -58,8 +58,8 @@ impl Model {
         }
         let parity = |port: u16| port % 2 == internal.port % 2;
         let could = || {
-            let ports = self.ports(protocol, external.address).unwrap_or(1..=0);
             let used = self.used(protocol, external.address);
+            let ports = self.ports(protocol, external.address).into_iter().flatten();
             ports.filter(|port| kind.contains(port) && parity(*port)).any(|port| !used.contains(&port))
         };
         if settings.preserve_parity && !parity(external.port) && could() {
