@@ -105,10 +105,11 @@ impl Engine {
         }
         let (_, address) = self.plan_home(protocol, internal, 0)?;
         let undrawn = self.selector.clone();
-        let run = match self.port_kept_for(MappingKey::independent(protocol, internal)) {
-            // One port for both protocols is a promise, the rest are wishes.
-            Some(port) => Some(Run { first: port.port, count: 1 }),
-            None => self.plan_run(address, request),
+        let (address, run) = match self.port_kept_for(MappingKey::independent(protocol, internal)) {
+            // One port for both protocols is a promise, the rest are wishes. It is where the other's is, and the
+            // subscriber may have moved on since (soft pooling).
+            Some(port) => (port.address, Some(Run { first: port.port, count: 1 })),
+            None => (address, self.plan_run(address, request)),
         };
         let outcome = run.ok_or(Limit::PortsExhausted).and_then(|run| self.create_run(address, run, request));
         if outcome.is_err() {
