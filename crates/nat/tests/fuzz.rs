@@ -519,7 +519,14 @@ fn configs() -> Vec<Config> {
     guarded.limits.inbound_sessions_per_subscriber = 3;
     let mut slow = large.clone();
     slow.limits.inbound_rate_per_subscriber = 1;
-    vec![large, tight, rated, sharded, one, strict, guarded, slow, extreme()]
+    let mut blocked = large.clone();
+    blocked.pools[0].blocks = Some(nat::config::Blocks {
+        size: 2,
+        max_per_subscriber: 1,
+        shared: nat::config::SharedPorts::None,
+        deterministic: false,
+    });
+    vec![large, tight, rated, sharded, one, strict, guarded, slow, blocked, extreme()]
 }
 
 /// The largest of every number that is allowed, but for those that cost memory.

@@ -22,9 +22,7 @@ fn quote_of(octets: &[u8]) -> Quote {
 
 #[test]
 fn queries_and_responses_have_an_identifier() {
-    for (kind, is_request) in
-        [(8, true), (0, false), (13, true), (14, false), (15, true), (16, false), (17, true), (18, false)]
-    {
+    for (kind, is_request) in [(8, true), (0, false), (13, true), (14, false), (17, true), (18, false)] {
         let packet =
             common::made(|buffer| wire::craft::icmp(buffer, &header(), kind, 0, [0xBE, 0xEF, 0, 1], b""));
         let transport = Transport::IcmpQuery { request: is_request, identifier: 0xBEEF };
@@ -34,7 +32,7 @@ fn queries_and_responses_have_an_identifier() {
 
 #[test]
 fn other_types_are_neither_query_nor_error() {
-    for kind in (0..=255).filter(|kind| !matches!(kind, 0 | 3..=5 | 8 | 11..=18)) {
+    for kind in (0..=255).filter(|kind| !matches!(kind, 0 | 3 | 8 | 11..=14 | 17 | 18)) {
         let packet = common::made(|buffer| wire::craft::icmp(buffer, &header(), kind, 0, [0; 4], b""));
         assert_eq!(parse(&packet).map(|packet| packet.transport), Ok(Transport::IcmpOther), "type {kind}");
     }
@@ -43,7 +41,7 @@ fn other_types_are_neither_query_nor_error() {
 // covers: B4
 #[test]
 fn every_type_of_error_gives_the_quoted_tuple() {
-    for kind in [3, 4, 5, 11, 12] {
+    for kind in [3, 11, 12] {
         let quote = quote_of(&icmp_error(kind, 0, &udp(b"question")));
         assert_eq!((quote.source, quote.destination), (header().source, header().destination));
         assert_eq!((quote.source_port, quote.destination_port), (40_000, 53));

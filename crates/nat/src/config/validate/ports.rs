@@ -15,14 +15,6 @@ impl Findings {
                 "write 32 for one subscriber an address, 29 for eight addresses each",
             );
         }
-        let basic = config.pools.iter().any(|pool| pool.kind == PoolKind::Basic);
-        if basic && config.subscriber_prefix < 32 {
-            self.add(
-                "inside.subscriber_prefix",
-                "a whole external address is one internal address's, and not a prefix's",
-                "write 32, or leave kind = \"basic\" out",
-            );
-        }
         for (index, pool) in config.pools.iter().enumerate() {
             self.users(config, index, pool);
             if let Some(blocks) = &pool.blocks {
