@@ -270,7 +270,11 @@ impl Engine {
         if let Some(index) = subscriber {
             let line = self.subscribers.get(index);
             line.may_open(protocol, true, sessions, limits, tick)?;
-            return Ok((subscriber, self.home_of(line.external, protocol, internal, address)));
+            let external = self.home_of(line.external, protocol, internal, address);
+            if protocol == Protocol::Other && !self.basic.is(external) {
+                return Err(Limit::PortsExhausted);
+            }
+            return Ok((subscriber, external));
         }
         if !self.subscribers.has_room(1) || !self.hosts.has_room(hash) {
             return Err(Limit::Subscribers);
@@ -278,6 +282,9 @@ impl Engine {
         Subscriber::new(address, 0, limits, tick).may_open(protocol, true, sessions, limits, tick)?;
         if let Some(whole) = self.basic.address_for(Ipv4Addr::from_bits(address), tick)? {
             return Ok((None, whole));
+        }
+        if protocol == Protocol::Other {
+            return Err(Limit::PortsExhausted);
         }
         let of = Ipv4Addr::from_bits(address);
         let drawn = || self.shares.are_on().then(|| self.pool.draw_address(hash, of)).flatten();
@@ -288,6 +295,10 @@ impl Engine {
     /// The address for one more port of a subscriber that has `external` (N9, RFC 7857 4): that one or none; or
     /// another one when it is full; or any.
     fn home_of(&self, external: u32, protocol: Protocol, internal: Endpoint, subscriber: u32) -> u32 {
+        // Who has a whole address needs no other; and what has no ports has none to be counted.
+        if self.basic.is(external) || protocol == Protocol::Other {
+            return external;
+        }
         let of = Ipv4Addr::from_bits(subscriber);
         let hash = match self.pool.pooling(external) {
             Pooling::Paired => return external,

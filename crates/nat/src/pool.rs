@@ -71,6 +71,8 @@ struct External {
     ports: RangeInclusive<u16>,
     free: [u32; 3],
     group: u16,
+    /// Of a Basic pool.
+    whole: bool,
     pooling: Pooling,
     blocks: Option<Blocks>,
     /// A subscriber's ports follow from its address.
@@ -138,6 +140,10 @@ impl Pool {
             all.map(|(address, pool, place)| External::new(address, pool, place)).collect();
         for (number, external) in (0..).zip(&addresses) {
             let group = &mut groups[usize::from(external.group)];
+            if external.whole {
+                // Never drawn: it is given whole.
+                continue;
+            }
             group.addresses.push(number);
             for protocol in Protocol::ALL {
                 group.free[protocol as usize] += u64::from(external.free[protocol as usize]);
@@ -438,6 +444,7 @@ impl External {
             ports: pool.ports.clone(),
             free: [0; 3],
             group,
+            whole: pool.kind == PoolKind::Basic,
             pooling,
             blocks: dynamic.map(|blocks| Blocks::new(&blocks, &pool.ports)),
             deterministic: pool.blocks.is_some_and(|blocks| blocks.deterministic),

@@ -87,6 +87,11 @@ impl Pool {
         group.addresses.iter().copied().find(|&address| free(address) > 0)
     }
 
+    /// The addresses that a subscriber may have.
+    pub(crate) fn homes(&self, subscriber: Ipv4Addr) -> &[u32] {
+        &self.group_of(subscriber).addresses
+    }
+
     /// The address that `hash` draws, whether it has a free port or not.
     pub(crate) fn draw_address(&self, hash: u64, subscriber: Ipv4Addr) -> Option<u32> {
         let addresses = &self.group_of(subscriber).addresses;

@@ -105,8 +105,9 @@ impl Engine {
         let victim = match subscriber {
             Some(index) => self.longest_resting(self.subscribers.get(index).external),
             None => {
-                let addresses = self.resting.queues.len().min(LOOKS) as u32;
-                (0..addresses).find_map(|address| self.longest_resting(address))
+                let of = core::net::Ipv4Addr::from_bits(address);
+                let addresses: Vec<u32> = self.pool.homes(of).iter().copied().take(LOOKS).collect();
+                addresses.into_iter().find_map(|address| self.longest_resting(address))
             }
         };
         let victim = victim.ok_or(refusal)?;
