@@ -14,10 +14,15 @@ use wire::{Fragment, Malformed, Options, Packet as Parsed, Transport, Trust};
 use crate::brief::Brief;
 use crate::engine::Engine;
 use crate::event::Limit;
+use crate::foresight::Sight;
 use crate::fragment::verdict_of;
 use crate::rewrite::Rewrite;
 use crate::session::CONTROL;
 use crate::{BATCH, Checksum, Endpoint, Packet, Protocol, Realm, Reason, Verdict};
+
+/// How many packets the second stage is behind the first: a bucket has come by then, and the sessions are
+/// asked for one by one while packets are parsed. Asked for all at once, they would queue.
+const BEHIND: usize = 12;
 
 /// What the first stage found out about each packet of a batch.
 pub(crate) type Stages = Vec<Result<Brief, Malformed>>;
@@ -108,8 +113,7 @@ impl Engine {
         self.advance(now);
         let mut stages = core::mem::take(&mut self.stages);
         stages.clear();
-        stages.extend(packets.iter().take(BATCH).map(|packet| self.stage(packet)));
-        self.foresee(&mut stages);
+        self.prepare(packets, &mut stages);
         for ((packet, verdict), stage) in packets.iter_mut().zip(verdicts).zip(&stages) {
             *verdict = self.finish(packet, Arrival::From(packet.from), stage);
         }
@@ -122,6 +126,22 @@ impl Engine {
         packet.from = Realm::Outside;
         let stage = self.stage(packet);
         self.finish(packet, Arrival::Hairpin, &stage)
+    }
+
+    /// The first two stages, one some packets behind the other.
+    #[inline(always)]
+    fn prepare(&self, packets: &[Packet<'_>], stages: &mut Stages) {
+        let mut sight = Sight::default();
+        for (n, packet) in packets.iter().take(BATCH).enumerate() {
+            stages.push(self.stage(packet));
+            if let Some(behind) = n.checked_sub(BEHIND) {
+                self.foresee(stages, behind, &mut sight);
+            }
+        }
+        for n in stages.len().saturating_sub(BEHIND)..stages.len() {
+            self.foresee(stages, n, &mut sight);
+        }
+        self.foresee_rest(stages, sight);
     }
 
     /// First stage.
@@ -293,7 +313,7 @@ impl Engine {
     #[cold]
     pub(crate) fn hasten(&mut self, index: u32) {
         let deadline = self.sessions.lines()[index as usize].deadline(&self.timers);
-        self.wheel.hasten(self.sessions.lines_mut(), index, deadline);
+        self.wheel.hasten(self.sessions.ties_mut(), index, deadline);
     }
 
     /// Whether a packet has hops left and fits the link towards `to` (B7).

@@ -18,14 +18,13 @@ use crate::hash::HashKey;
 use crate::ip_id::Identifications;
 use crate::kept::Kept;
 use crate::mapping::Mappings;
-use crate::memory::Arena;
 use crate::output::Output;
 use crate::overlap::Shares;
 use crate::pool::Pool;
 use crate::session::{ICMP_TIMER, OTHER_TIMER, PORT_TIMERS, Sessions, Timers, UDP_TIMER};
 use crate::subscriber::Subscribers;
 use crate::table::Table;
-use crate::tcp::{Line, Resting, Shifts, Tombstones};
+use crate::tcp::{Resting, Shifts, Tombstones};
 use crate::timer::{Wheel, start_of, tick_of, ticks};
 use crate::unsolicited::Unsolicited;
 use crate::{Counters, Event, Transmit};
@@ -53,8 +52,6 @@ pub struct Engine {
     /// Both directions of every session, by their tuples.
     pub(crate) flows: Table,
     pub(crate) sessions: Sessions,
-    /// What is followed of TCP sessions, by the session's index.
-    pub(crate) lines: Arena<Line>,
     /// Some segment may be refused for its numbers.
     pub(crate) judges: bool,
     /// The ends of connections are remembered.
@@ -127,7 +124,6 @@ impl Engine {
             tick,
             flows: Table::new(limits.sessions as usize * 2).map_err(sessions)?,
             sessions: Sessions::new(limits.sessions).map_err(sessions)?,
-            lines: Arena::hot(limits.sessions as usize).map_err(sessions)?,
             judges: config.tcp_checks.paws || config.tcp_checks.time_wait == TimeWaitPolicy::Rfc6191,
             remembers: remembered(config) > 0,
             tombstones: Tombstones::new(remembered(config)).map_err(out_of_memory("limits.tombstones"))?,
@@ -197,7 +193,7 @@ impl Engine {
 
     /// The sessions there are, in no order; one whose time is up counts until it was looked at.
     pub fn sessions(&self) -> impl Iterator<Item = SessionId> + '_ {
-        self.sessions.iter().map(|session| session.id(self.mappings.get(session.mapping).id()))
+        self.sessions.iter().map(|(session, ties)| session.id(self.mappings.get(ties.mapping).id()))
     }
 
     /// How many sessions there are.
@@ -250,7 +246,7 @@ pub(crate) fn memory_bound(config: &Config) -> u64 {
     let (sessions, mappings) = (u64::from(limits.sessions), u64::from(limits.mappings));
     let subscribers = u64::from(limits.subscribers);
     (FIXED + Identifications::OCTETS) * u64::from(config.shard.count.max(1))
-        + sessions * (Sessions::OCTETS + size_of::<Line>() as u64)
+        + sessions * Sessions::OCTETS
         + Table::octets(sessions * 2)
         + mappings * (Mappings::OCTETS + Kept::OCTETS)
         + Table::octets(mappings)

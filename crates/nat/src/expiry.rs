@@ -23,8 +23,8 @@ impl Engine {
             if self.settle_at(index, tick) {
                 // It was seen since it was filed.
                 let deadline = self.sessions.lines()[index as usize].deadline(&self.timers);
-                self.wheel.unfile(self.sessions.lines_mut(), index);
-                self.wheel.file(self.sessions.lines_mut(), index, deadline);
+                self.wheel.unfile(self.sessions.ties_mut(), index);
+                self.wheel.file(self.sessions.ties_mut(), index, deadline);
             }
         }
     }
@@ -59,29 +59,29 @@ impl Engine {
             session.set_state(next);
             session.last_seen = deadline;
             // The time for which they were silent is forgotten with this.
-            self.lines[index as usize].forget_timestamps();
+            session.line.forget_timestamps();
         }
     }
 
     /// Ends session `index` at `tick`, and its mapping with it if it was the last.
     pub(crate) fn delete_session(&mut self, index: u32, tick: u32, reason: DeleteReason) {
-        self.wheel.unfile(self.sessions.lines_mut(), index);
-        let session = self.sessions.lines()[index as usize];
+        self.wheel.unfile(self.sessions.ties_mut(), index);
+        let (session, ties) = (self.sessions.lines()[index as usize], self.sessions.ties()[index as usize]);
         for realm in [Realm::Inside, Realm::Outside] {
             self.flows.remove(self.key.flow(session.flow(realm)), index);
         }
-        if let Some(partner) = session.partner() {
-            self.sessions.lines_mut()[partner as usize].set_partner(None);
+        if let Some(partner) = ties.partner() {
+            self.sessions.ties_mut()[partner as usize].set_partner(None);
         }
-        self.bury(index, &session, tick, reason);
+        self.bury(&session, tick, reason);
         self.shifts.remove(session.shift());
         self.sessions.remove(index);
-        self.subscribers.get_mut(session.subscriber).sessions -= 1;
-        let mapping = self.mappings.get_mut(session.mapping);
+        self.subscribers.get_mut(ties.subscriber).sessions -= 1;
+        let mapping = self.mappings.get_mut(ties.mapping);
         mapping.sessions -= 1;
         self.output.event(tick, EventKind::SessionDeleted(session.id(mapping.id()), reason));
-        self.forget_opening(&session);
-        self.delete_unused_mapping(session.mapping, tick);
+        self.forget_opening(&session, ties);
+        self.delete_unused_mapping(ties.mapping, tick);
     }
 
     /// Ends mapping `index` if it has no session and is not kept (N18, RFC 7857 11), and forgets its

@@ -17,7 +17,7 @@ use crate::mapping::{Mapping, MappingKey};
 use crate::memory::Arena;
 use crate::open::Use;
 use crate::pool::Port;
-use crate::session::{NewSession, Session};
+use crate::session::{NewSession, Session, Ties};
 use crate::subscriber::Subscriber;
 use crate::table::Table;
 use crate::{Endpoint, Protocol, Realm, Reason};
@@ -223,27 +223,27 @@ impl Engine {
 
     /// A session begins, or begins anew: who has opened it counts.
     #[inline(always)]
-    pub(crate) fn note_opening(&mut self, session: &Session) {
+    pub(crate) fn note_opening(&mut self, session: &Session, ties: Ties) {
         if session.opened_from() == OpenedFrom::Outside {
-            let mapping = self.mappings.get_mut(session.mapping);
+            let mapping = self.mappings.get_mut(ties.mapping);
             mapping.inbound = mapping.inbound.saturating_add(1);
-            self.subscribers.get_mut(session.subscriber).reached();
+            self.subscribers.get_mut(ties.subscriber).reached();
         } else if self.permits.0.is_some() {
             let remote = session.remote().address.to_bits();
-            self.permits.add(self.key.permit(session.mapping, remote), session.mapping, remote);
+            self.permits.add(self.key.permit(ties.mapping, remote), ties.mapping, remote);
         }
     }
 
     /// A session is over.
     #[inline(always)]
-    pub(crate) fn forget_opening(&mut self, session: &Session) {
+    pub(crate) fn forget_opening(&mut self, session: &Session, ties: Ties) {
         if session.opened_from() == OpenedFrom::Outside {
-            let mapping = self.mappings.get_mut(session.mapping);
+            let mapping = self.mappings.get_mut(ties.mapping);
             mapping.inbound = mapping.inbound.saturating_sub(1);
-            self.subscribers.get_mut(session.subscriber).left();
+            self.subscribers.get_mut(ties.subscriber).left();
         } else if self.permits.0.is_some() {
             let remote = session.remote().address.to_bits();
-            self.permits.remove(self.key.permit(session.mapping, remote), session.mapping, remote);
+            self.permits.remove(self.key.permit(ties.mapping, remote), ties.mapping, remote);
         }
     }
 }

@@ -14,25 +14,28 @@ use crate::table::Guess;
 use crate::{BATCH, Endpoint, Protocol, Realm};
 
 impl Engine {
-    /// Second stage: asks for the sessions of a batch, and for what new ones will need.
+    /// Second stage of packet `n`: asks for its session.
     #[inline(always)]
-    pub(crate) fn foresee(&self, stages: &mut Stages) {
-        let (mut further, mut new) = (0u64, 0u64);
-        for (n, stage) in stages.iter_mut().enumerate() {
-            let Ok(brief) = stage else { continue };
-            match self.flows.guess(brief.hash, 0) {
-                Guess::Entry(index) => {
-                    brief.guess = Some(index);
-                    prefetch(self.sessions.lines(), index as usize);
-                    self.prefetch_line(brief, index);
-                }
-                Guess::Further => {
-                    self.flows.prefetch(brief.hash, 1);
-                    further |= 1 << n;
-                }
-                Guess::None => new |= 1 << n,
+    pub(crate) fn foresee(&self, stages: &mut Stages, n: usize, sight: &mut Sight) {
+        let Some(Ok(brief)) = stages.get_mut(n) else { return };
+        match self.flows.guess(brief.hash, 0) {
+            Guess::Entry(index) => {
+                brief.guess = Some(index);
+                prefetch(self.sessions.lines(), index as usize);
             }
+            Guess::Further => {
+                self.flows.prefetch(brief.hash, 1);
+                sight.further |= 1 << n;
+            }
+            Guess::None => sight.new |= 1 << n,
         }
+    }
+
+    /// What the second stage left: asks for the sessions that are one bucket on, and for what new ones
+    /// will need.
+    #[inline(always)]
+    pub(crate) fn foresee_rest(&self, stages: &mut Stages, sight: Sight) {
+        let Sight { mut further, mut new } = sight;
         while further != 0 {
             let n = further.trailing_zeros() as usize;
             further &= further - 1;
@@ -41,7 +44,6 @@ impl Engine {
                 Guess::Entry(index) => {
                     brief.guess = Some(index);
                     prefetch(self.sessions.lines(), index as usize);
-                    self.prefetch_line(brief, index);
                 }
                 // Two buckets on is rare enough to wait for.
                 Guess::Further => {}
@@ -51,14 +53,6 @@ impl Engine {
         if new != 0 {
             self.foresee_new(stages, new);
         }
-    }
-
-    /// Asks for what is followed of session `index`. Of a session without one, line 0: there is no branch
-    /// to be guessed.
-    #[inline(always)]
-    fn prefetch_line(&self, brief: &Brief, index: u32) {
-        let mask = u32::from(brief.is_tcp).wrapping_neg();
-        prefetch(&self.lines, (index & mask) as usize);
     }
 
     /// The packets of a batch whose bit is set in `new` have no session yet.
@@ -179,7 +173,7 @@ impl Engine {
             ahead.lead -= 1;
         }
         while ahead.lead < LEAD {
-            let Some(next) = self.sessions.lines()[ahead.index as usize].link.next.checked_sub(1) else {
+            let Some(next) = self.sessions.ties()[ahead.index as usize].link.next.checked_sub(1) else {
                 return;
             };
             self.foresee_end(next);
@@ -191,21 +185,30 @@ impl Engine {
     /// Asks for what ending session `index` will write, and for the line of the one behind it.
     #[inline(always)]
     fn foresee_end(&self, index: u32) {
-        let lines = self.sessions.lines();
-        let session = &lines[index as usize];
-        if let Some(after) = session.link.next.checked_sub(1) {
-            prefetch(lines, after as usize);
+        let session = &self.sessions.lines()[index as usize];
+        let ties = &self.sessions.ties()[index as usize];
+        if let Some(after) = ties.link.next.checked_sub(1) {
+            self.sessions.prefetch(after);
         }
         self.flows.prefetch(self.key.flow(session.flow(Realm::Inside)), 0);
         self.flows.prefetch(self.key.flow(session.flow(Realm::Outside)), 0);
         let behaviour = self.config.mapping.behaviour;
         let key = MappingKey::new(behaviour, session.protocol(), session.internal(), session.remote());
         self.endpoints.prefetch(self.key.mapping(key), 0);
-        prefetch(self.mappings.lines(), session.mapping as usize);
-        let external = self.subscribers.get(session.subscriber).external;
+        prefetch(self.mappings.lines(), ties.mapping as usize);
+        let external = self.subscribers.get(ties.subscriber).external;
         let (protocol, port) = (session.protocol(), session.external().port);
         self.pool.prefetch(Port { address: external, protocol, port });
     }
+}
+
+/// Packets of a batch, one bit for each.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Sight {
+    /// Whose session is in another bucket than the first.
+    further: u64,
+    /// Who have none.
+    new: u64,
 }
 
 /// Sessions of a slot whose end is prepared while one is ended: that takes a good part of the time that

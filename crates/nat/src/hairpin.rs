@@ -166,7 +166,7 @@ impl Engine {
             }
             None => return Err(Reason::NoMapping.into()),
         };
-        if let Some(partner) = session.partner()
+        if let Some(partner) = self.sessions.ties()[index as usize].partner()
             && self.settle(partner)
         {
             self.judge(index, Realm::Inside, brief)?;
@@ -238,9 +238,9 @@ impl Engine {
     }
 
     fn pair(&mut self, index: u32, partner: u32) {
-        let lines = self.sessions.lines_mut();
-        lines[index as usize].set_partner(Some(partner));
-        lines[partner as usize].set_partner(Some(index));
+        let ties = self.sessions.ties_mut();
+        ties[index as usize].set_partner(Some(partner));
+        ties[partner as usize].set_partner(Some(index));
     }
 
     fn decision(&self, index: u32, partner: u32, fit: Fit) -> Decision {

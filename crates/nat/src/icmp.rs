@@ -65,7 +65,7 @@ impl Engine {
             return Err(Reason::SpoofedInside.into());
         }
         let partner = (session.is_hairpin() && realm == Realm::Inside)
-            .then(|| session.partner())
+            .then(|| self.sessions.ties()[index as usize].partner())
             .flatten()
             .map(|partner| self.sessions.lines()[partner as usize]);
         let route = self.error_route(realm, &session, partner.as_ref())?;

@@ -16,7 +16,7 @@ use crate::engine::Engine;
 use crate::event::{EventKind, Limit, MappingId, OpenedFrom};
 use crate::mapping::{Mapping, MappingKey};
 use crate::pool::{Owner, Port};
-use crate::session::{NewSession, PORT_TIMERS, Session};
+use crate::session::{NewSession, PORT_TIMERS};
 use crate::subscriber::Subscriber;
 use crate::{Endpoint, Packet, Protocol, Realm, Reason};
 
@@ -459,7 +459,7 @@ impl Engine {
     }
 
     fn create_session(&mut self, new: &NewSession, brief: &Brief) -> Option<u32> {
-        let index = self.sessions.insert(Session::new(new))?;
+        let index = self.sessions.insert(new)?;
         if let Some(timer) = self.port_timer(new) {
             self.sessions.lines_mut()[index as usize].set_timer(timer);
         }
@@ -473,9 +473,6 @@ impl Engine {
             self.sessions.remove(index);
             return None;
         }
-        if new.protocol == Protocol::Tcp {
-            self.lines[index as usize].clear();
-        }
         self.forgive_unsolicited(new.protocol, new.remote, new.external);
         let mapping = self.mappings.get_mut(new.mapping);
         mapping.sessions += 1;
@@ -484,11 +481,11 @@ impl Engine {
         if new.opened_from == OpenedFrom::Outside {
             self.subscribers.get_mut(new.subscriber).pay_inbound(&self.config.limits, self.tick);
         }
-        let session = self.sessions.lines()[index as usize];
-        self.note_opening(&session);
+        let (session, ties) = (self.sessions.lines()[index as usize], self.sessions.ties()[index as usize]);
+        self.note_opening(&session, ties);
         self.output.event(self.tick, EventKind::SessionCreated(session.id(mapping)));
         let deadline = session.deadline(&self.timers);
-        self.wheel.file(self.sessions.lines_mut(), index, deadline);
+        self.wheel.file(self.sessions.ties_mut(), index, deadline);
         let realm = match new.opened_from {
             OpenedFrom::Inside => Realm::Inside,
             OpenedFrom::Outside => Realm::Outside,

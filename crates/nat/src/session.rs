@@ -1,4 +1,4 @@
-//! Sessions: the hot half of a flow, one cache line each.
+//! Sessions: the hot half of a flow, one cache line each, and what it is tied to, half a line.
 
 use core::net::Ipv4Addr;
 
@@ -11,6 +11,7 @@ use crate::free::FreeList;
 use crate::hash::{Flow, HashKey};
 use crate::memory::{Arena, prefetch};
 use crate::rewrite::Rewrite;
+use crate::tcp::Line;
 use crate::{Endpoint, Protocol, Realm};
 
 /// Places of the three endpoints. A packet from inside goes from the internal one to the remote, one
@@ -30,38 +31,68 @@ const LIVE: u8 = 4;
 /// In [`Rewrite::shift`]: it is a control connection of FTP, whose payload is looked at.
 pub(crate) const CONTROL: u32 = 1 << 31;
 
-/// One session. Everything that forwarding an established flow reads or writes is in here.
+/// One session. Everything that forwarding an established flow reads or writes is in here, what is
+/// followed of a TCP connection too: a second line of its own cost a second miss for each segment.
 #[derive(FromZeros, Clone, Copy, Debug)]
 #[repr(C, align(64))]
 pub(crate) struct Session {
     /// Of the [`INTERNAL`], the [`EXTERNAL`] and the [`REMOTE`] endpoint.
     addresses: [u32; 3],
+    /// The tick of the last packet that counts.
+    pub(crate) last_seen: u32,
+    /// Where the shift of its numbers is (`tcp::shift`), 0: it has none; and [`CONTROL`].
+    shift: u32,
+    /// Of a TCP connection, what its segments have said.
+    pub(crate) line: Line,
     ports: [u16; 3],
+    /// What going out does to the IP header checksum (the address alone)...
+    ip_delta: u16,
+    /// ... and to the transport checksum (address and port).
+    transport_delta: u16,
+    /// How often the line was begun or came to TIME-WAIT: tells a place in the queue of those that rest
+    /// from an older one.
+    pub(crate) epoch: u16,
     protocol: u8,
     flags: u8,
     /// `tracking::State`; UDP and ICMP sessions are always established, so that one table serves all.
     state: u8,
     /// Which of [`Timers`] runs.
     timer: u8,
-    /// What going out does to the IP header checksum (the address alone)...
-    ip_delta: u16,
-    /// ... and to the transport checksum (address and port).
-    transport_delta: u16,
-    /// The tick of the last packet that counts.
-    pub(crate) last_seen: u32,
+}
+
+const _: () = assert!(size_of::<Session>() == 64);
+
+/// What a session is tied to: asked for when it begins and ends, and by the wheel.
+#[derive(FromZeros, Clone, Copy, Debug)]
+#[repr(C, align(32))]
+pub(crate) struct Ties {
+    /// Links of the timer wheel.
+    pub(crate) link: crate::timer::Link,
     /// Index of its mapping.
     pub(crate) mapping: u32,
     /// Index of its subscriber.
     pub(crate) subscriber: u32,
     /// 1 + index of the other session of a hairpin, 0: none.
     partner: u32,
-    /// Links of the timer wheel.
-    pub(crate) link: crate::timer::Link,
-    /// Where the shift of its numbers is (`tcp::shift`), 0: it has none; and [`CONTROL`].
-    shift: u32,
 }
 
-const _: () = assert!(size_of::<Session>() == 64);
+const _: () = assert!(size_of::<Ties>() == 32);
+
+impl Ties {
+    #[inline(always)]
+    fn new(new: &NewSession) -> Self {
+        let link = crate::timer::Link::default();
+        Self { link, mapping: new.mapping, subscriber: new.subscriber, partner: 0 }
+    }
+
+    pub(crate) fn partner(&self) -> Option<u32> {
+        self.partner.checked_sub(1)
+    }
+
+    pub(crate) fn set_partner(&mut self, partner: Option<u32>) {
+        self.partner = partner.map_or(0, |index| index + 1);
+    }
+}
 
 /// The idle times, in ticks: the five of `tracking::Timer`, UDP, ICMP, other protocols, and those of
 /// single UDP ports. A mask is all that an index needs.
@@ -114,7 +145,7 @@ impl Session {
     // In line, so that it is written where it will be: a line that is put together elsewhere and then
     // copied waits for its own stores.
     #[inline(always)]
-    pub(crate) fn new(new: &NewSession) -> Self {
+    fn new(new: &NewSession, epoch: u16) -> Self {
         let mut flags = LIVE;
         if new.opened_from == OpenedFrom::Outside {
             flags |= OPENED_OUTSIDE;
@@ -147,11 +178,9 @@ impl Session {
             ip_delta: ip_delta.raw(),
             transport_delta: transport_delta.raw(),
             last_seen: new.now,
-            mapping: new.mapping,
-            subscriber: new.subscriber,
-            partner: 0,
-            link: crate::timer::Link::default(),
             shift: 0,
+            line: Line::default(),
+            epoch,
         }
     }
 
@@ -186,14 +215,6 @@ impl Session {
     #[inline(always)]
     fn endpoint(&self, place: usize) -> Endpoint {
         Endpoint::new(Ipv4Addr::from_bits(self.addresses[place]), self.ports[place])
-    }
-
-    pub(crate) fn partner(&self) -> Option<u32> {
-        self.partner.checked_sub(1)
-    }
-
-    pub(crate) fn set_partner(&mut self, partner: Option<u32>) {
-        self.partner = partner.map_or(0, |index| index + 1);
     }
 
     pub(crate) fn shift(&self) -> u32 {
@@ -257,6 +278,8 @@ impl Session {
 
     /// It begins anew on the same tuple.
     pub(crate) fn reopen(&mut self, from: OpenedFrom) {
+        self.line = Line::default();
+        self.epoch = self.epoch.wrapping_add(1);
         self.flags &= !OPENED_OUTSIDE;
         if from == OpenedFrom::Outside {
             self.flags |= OPENED_OUTSIDE;
@@ -307,15 +330,17 @@ impl Session {
 #[derive(Debug)]
 pub(crate) struct Sessions {
     lines: Arena<Session>,
+    ties: Arena<Ties>,
     free: FreeList,
 }
 
 impl Sessions {
     /// What one takes, its place in the free list included.
-    pub(crate) const OCTETS: u64 = (size_of::<Session>() + size_of::<u32>()) as u64;
+    pub(crate) const OCTETS: u64 = (size_of::<Session>() + size_of::<Ties>() + size_of::<u32>()) as u64;
 
     pub(crate) fn new(capacity: u32) -> std::io::Result<Self> {
-        Ok(Self { lines: Arena::hot(capacity as usize)?, free: FreeList::new(capacity)? })
+        let count = capacity as usize;
+        Ok(Self { lines: Arena::hot(count)?, ties: Arena::hot(count)?, free: FreeList::new(capacity)? })
     }
 
     pub(crate) fn has_room(&self, count: u32) -> bool {
@@ -323,9 +348,11 @@ impl Sessions {
     }
 
     #[inline(always)]
-    pub(crate) fn insert(&mut self, session: Session) -> Option<u32> {
+    pub(crate) fn insert(&mut self, new: &NewSession) -> Option<u32> {
         let index = self.free.take()?;
-        self.lines[index as usize] = session;
+        let line = &mut self.lines[index as usize];
+        *line = Session::new(new, line.epoch.wrapping_add(1));
+        self.ties[index as usize] = Ties::new(new);
         Some(index)
     }
 
@@ -334,8 +361,10 @@ impl Sessions {
         self.lines[index as usize].flags = 0;
     }
 
-    pub(crate) fn iter(&self) -> impl Iterator<Item = &Session> {
-        self.lines[..self.free.used()].iter().filter(|session| session.is_live())
+    /// Each with what it is tied to.
+    pub(crate) fn iter(&self) -> impl Iterator<Item = (&Session, &Ties)> {
+        let used = self.free.used();
+        self.lines[..used].iter().zip(&self.ties[..used]).filter(|(session, _)| session.is_live())
     }
 
     pub(crate) fn len(&self) -> u32 {
@@ -345,8 +374,15 @@ impl Sessions {
     /// Asks for the lines of the next `count` sessions to be made.
     pub(crate) fn prefetch_free(&self, count: usize) {
         for index in self.free.next(count) {
-            prefetch(&self.lines, index as usize);
+            self.prefetch(index);
         }
+    }
+
+    /// Asks for all of session `index`.
+    #[inline(always)]
+    pub(crate) fn prefetch(&self, index: u32) {
+        prefetch(&self.lines, index as usize);
+        prefetch(&self.ties, index as usize);
     }
 
     #[inline(always)]
@@ -357,5 +393,15 @@ impl Sessions {
     #[inline(always)]
     pub(crate) fn lines_mut(&mut self) -> &mut [Session] {
         &mut self.lines
+    }
+
+    #[inline(always)]
+    pub(crate) fn ties(&self) -> &[Ties] {
+        &self.ties
+    }
+
+    #[inline(always)]
+    pub(crate) fn ties_mut(&mut self) -> &mut [Ties] {
+        &mut self.ties
     }
 }

@@ -10,7 +10,7 @@ use core::time::Duration;
 use rules::Instant;
 use zerocopy::FromZeros;
 
-use crate::session::Session;
+use crate::session::Ties;
 
 /// The length of a tick.
 pub(crate) const TICK: Duration = Duration::from_millis(100);
@@ -65,25 +65,25 @@ impl Wheel {
     }
 
     /// Files session `index` under its `deadline`, or as far ahead as the wheel reaches.
-    pub(crate) fn file(&mut self, sessions: &mut [Session], index: u32, deadline: u32) {
+    pub(crate) fn file(&mut self, ties: &mut [Ties], index: u32, deadline: u32) {
         let tick = deadline.clamp(self.next, self.next.saturating_add(SLOTS - 1));
         let slot = tick % SLOTS;
         let head = core::mem::replace(&mut self.heads[slot as usize], index + 1);
         self.occupied[(slot / 64) as usize] |= 1 << (slot % 64);
         if let Some(second) = head.checked_sub(1) {
-            sessions[second as usize].link.previous = index + 1;
+            ties[second as usize].link.previous = index + 1;
         }
-        sessions[index as usize].link = Link { next: head, previous: 0, filed: tick };
+        ties[index as usize].link = Link { next: head, previous: 0, filed: tick };
     }
 
     /// Takes session `index` out.
-    pub(crate) fn unfile(&mut self, sessions: &mut [Session], index: u32) {
-        let Link { next, previous, filed } = sessions[index as usize].link;
+    pub(crate) fn unfile(&mut self, ties: &mut [Ties], index: u32) {
+        let Link { next, previous, filed } = ties[index as usize].link;
         if let Some(next) = next.checked_sub(1) {
-            sessions[next as usize].link.previous = previous;
+            ties[next as usize].link.previous = previous;
         }
         if let Some(previous) = previous.checked_sub(1) {
-            sessions[previous as usize].link.next = next;
+            ties[previous as usize].link.next = next;
         } else {
             let slot = filed % SLOTS;
             self.heads[slot as usize] = next;
@@ -94,10 +94,10 @@ impl Wheel {
     }
 
     /// Session `index`'s deadline has changed: it is moved if it would be looked at too late.
-    pub(crate) fn hasten(&mut self, sessions: &mut [Session], index: u32, deadline: u32) {
-        if deadline < sessions[index as usize].link.filed {
-            self.unfile(sessions, index);
-            self.file(sessions, index, deadline);
+    pub(crate) fn hasten(&mut self, ties: &mut [Ties], index: u32, deadline: u32) {
+        if deadline < ties[index as usize].link.filed {
+            self.unfile(ties, index);
+            self.file(ties, index, deadline);
         }
     }
 
@@ -149,8 +149,8 @@ mod tests {
 
     use super::*;
 
-    fn blank(count: usize) -> Vec<Session> {
-        vec![Session::new_zeroed(); count]
+    fn blank(count: usize) -> Vec<Ties> {
+        vec![Ties::new_zeroed(); count]
     }
 
     // covers: N2
@@ -170,7 +170,7 @@ mod tests {
             steps in proptest::collection::vec((0u32..40, 1u32..20_000, any::<bool>()), 1..200),
             start in 0u32..100_000,
         ) {
-            let mut sessions = blank(40);
+            let mut ties = blank(40);
             let mut wheel = Wheel::new(start);
             // The slow obvious wheel: the tick under which each is filed.
             let mut filed = std::collections::BTreeMap::new();
@@ -182,17 +182,17 @@ mod tests {
                         let tick = filed.remove(&due).expect("it was filed");
                         prop_assert!(tick <= now);
                         prop_assert!(filed.values().all(|&other| other >= tick), "out of order");
-                        wheel.unfile(&mut sessions, due);
+                        wheel.unfile(&mut ties, due);
                     }
                     prop_assert!(filed.values().all(|&tick| tick > now), "forgotten");
                 } else {
                     let deadline = now + 1 + ahead;
                     let tick = deadline.min(now + 1 + SLOTS - 1).min(wheel.next + SLOTS - 1);
                     if let Some(old) = filed.get_mut(&index) {
-                        wheel.hasten(&mut sessions, index, deadline);
+                        wheel.hasten(&mut ties, index, deadline);
                         *old = if deadline < *old { tick } else { *old };
                     } else {
-                        wheel.file(&mut sessions, index, deadline);
+                        wheel.file(&mut ties, index, deadline);
                         filed.insert(index, tick);
                     }
                 }

@@ -1,4 +1,4 @@
-//! What is followed of a TCP connection: half a cache line beside its session.
+//! What is followed of a TCP connection, in its session's cache line.
 //!
 //! Each side by its realm. What is written down has to be plausible, or anybody could move it to where
 //! a forged RST of theirs would be exact: a segment must lie within a window of what the other side has
@@ -28,19 +28,16 @@ struct Half {
 
 /// One connection. A line that is all zero has seen nothing and judges nothing.
 #[derive(FromZeros, Clone, Copy, Debug, Default)]
-#[repr(C, align(32))]
+#[repr(C)]
 pub(crate) struct Line {
     sides: [Half; 2],
     /// The largest window that it has offered, as a power of two.
     window: [u8; 2],
-    /// 1 + window scale of its SYN, 0: none.
-    scale: [u8; 2],
+    /// What is known of it, and in the upper half 1 + window scale of its SYN, 0: none.
     flags: [u8; 2],
-    /// How often it was in TIME-WAIT: tells a place in the queue of those from an older one.
-    pub(crate) epoch: u16,
 }
 
-const _: () = assert!(size_of::<Line>() == 32);
+const _: () = assert!(size_of::<Line>() == 28);
 
 /// Its SYN was seen, so `end` counts.
 const SENT: u8 = 1;
@@ -51,6 +48,9 @@ const TIMESTAMPS: u8 = 4;
 /// Its last segment was so far ahead that part of the connection must be going another way; its
 /// numbers are not measured until they fit again.
 const LOST: u8 = 8;
+
+/// Where the window scale is in the flags.
+const SCALE: u32 = 4;
 
 /// No window counts as less than this, 2^16: probes of a closed one have to pass.
 const LEAST_WINDOW: u8 = 16;
@@ -108,9 +108,8 @@ impl Line {
             return;
         }
         self.sides[own] = Half { end: seen.end().0, acked: 0, tsval: seen.tsval };
-        self.flags[own] = SENT | if seen.has_timestamp { TIMESTAMPS } else { 0 };
+        self.flags[own] = SENT | if seen.has_timestamp { TIMESTAMPS } else { 0 } | seen.scale << SCALE;
         self.flags[other] &= !ACKED;
-        self.scale[own] = seen.scale;
         self.window[own] = 0;
         if flags.contains(Flags::ACK) {
             self.acknowledge(own, other, seen, false);
@@ -123,7 +122,8 @@ impl Line {
             return;
         }
         // A window counts once both SYNs had the option, and never in a SYN itself (RFC 7323 2.2).
-        let scale = if scaled && self.scale[other] != 0 { self.scale[own].saturating_sub(1) } else { 0 };
+        let [mine, theirs] = [own, other].map(|side| self.flags[side] >> SCALE);
+        let scale = if scaled && theirs != 0 { mine.saturating_sub(1) } else { 0 };
         let bits = (32 - u32::from(seen.window).leading_zeros()) as u8 + scale;
         if bits > self.window[own] {
             self.window[own] = bits;
@@ -196,10 +196,5 @@ impl Line {
     /// Both sides' timestamps are too old to forbid anything.
     pub(crate) fn forget_timestamps(&mut self) {
         self.flags.iter_mut().for_each(|flags| *flags &= !TIMESTAMPS);
-    }
-
-    /// A new connection on the same line.
-    pub(crate) fn clear(&mut self) {
-        *self = Self { epoch: self.epoch.wrapping_add(1), ..Self::default() };
     }
 }

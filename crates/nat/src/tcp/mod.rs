@@ -44,7 +44,7 @@ impl Engine {
 
     fn judge_segment(&self, index: u32, realm: Realm, brief: &Brief) -> Result<(), Reason> {
         let session = &self.sessions.lines()[index as usize];
-        let line = &self.lines[index as usize];
+        let line = &session.line;
         let checks = &self.config.tcp_checks;
         if brief.flags.contains(Flags::SYN) {
             let asks = checks.time_wait == TimeWaitPolicy::Rfc6191 && session.state() == State::TimeWait;
@@ -78,16 +78,23 @@ impl Engine {
             return self.follow_rare(index, realm, brief);
         }
         if brief.is_tcp {
-            let session = &self.sessions.lines()[index as usize];
+            let session = &mut self.sessions.lines_mut()[index as usize];
             let last = start_of(session.last_seen);
             if session.shift() == 0 {
-                self.lines[index as usize].feed(realm, &brief.seen, brief.flags, last, self.now);
+                session.line.feed(realm, &brief.seen, brief.flags, last, self.now);
             } else {
-                let seen = self.restored(session.shift(), realm, &brief.seen);
-                self.lines[index as usize].feed(realm, &seen, brief.flags, last, self.now);
+                self.follow_shifted(index, realm, brief);
             }
         }
         true
+    }
+
+    #[cold]
+    fn follow_shifted(&mut self, index: u32, realm: Realm, brief: &Brief) {
+        let session = &self.sessions.lines()[index as usize];
+        let last = start_of(session.last_seen);
+        let seen = self.restored(session.shift(), realm, &brief.seen);
+        self.sessions.lines_mut()[index as usize].line.feed(realm, &seen, brief.flags, last, self.now);
     }
 
     /// A SYN or a RST. Of one that comes in fragments the length is not known: it is not measured.
@@ -110,7 +117,7 @@ impl Engine {
             self.reopen(index, realm);
         }
         let running = matches!(state, State::Established | State::ClientFin | State::ServerFin);
-        self.lines[index as usize].feed_syn(realm, &seen, brief.flags, !running);
+        self.sessions.lines_mut()[index as usize].line.feed_syn(realm, &seen, brief.flags, !running);
         true
     }
 
@@ -128,7 +135,7 @@ impl Engine {
         let state = self.sessions.lines()[index as usize].state();
         let rst = Rst { seq: seen.seq(), ack: flags.contains(Flags::ACK).then(|| seen.ack()) };
         let delete = self.config.tcp_checks.rst == RstPolicy::Delete;
-        match rst_effect(state, rst, self.lines[index as usize].passed(realm), delete) {
+        match rst_effect(state, rst, self.sessions.lines()[index as usize].line.passed(realm), delete) {
             RstEffect::None => {}
             RstEffect::Step => self.step_reset(index, realm),
             // Not before it was forwarded.
@@ -163,17 +170,17 @@ impl Engine {
 
     /// Session `index` is over and begins anew, opened from `realm`, on the same tuple.
     fn reopen(&mut self, index: u32, realm: Realm) {
-        self.lines[index as usize].clear();
-        let mut session = self.sessions.lines()[index as usize];
+        let (mut session, ties) =
+            (self.sessions.lines()[index as usize], self.sessions.ties()[index as usize]);
         self.shifts.change(session.shift(), Shift::settle);
-        let mapping = self.mappings.get(session.mapping).id();
+        let mapping = self.mappings.get(ties.mapping).id();
         let old = session.id(mapping);
-        self.forget_opening(&session);
+        self.forget_opening(&session, ties);
         session.reopen(realm.into());
         session.last_seen = self.tick;
         let new = session.id(mapping);
         self.sessions.lines_mut()[index as usize] = session;
-        self.note_opening(&session);
+        self.note_opening(&session, ties);
         self.output.event(self.tick, EventKind::SessionDeleted(old, DeleteReason::Reopened));
         self.output.event(self.tick, EventKind::SessionCreated(new));
         // Its time may be shorter than TIME-WAIT's was.

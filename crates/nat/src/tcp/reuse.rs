@@ -39,19 +39,19 @@ impl Resting {
 impl Engine {
     /// Session `index` has come to TIME-WAIT.
     pub(crate) fn rest(&mut self, index: u32) {
-        let session = &self.sessions.lines()[index as usize];
+        let session = &mut self.sessions.lines_mut()[index as usize];
         if !self.config.tcp_checks.monotonic_rewrite || session.is_hairpin() {
             return;
         }
-        let address = self.mappings.get(session.mapping).address();
-        let line = &mut self.lines[index as usize];
-        line.epoch = line.epoch.wrapping_add(1);
+        session.epoch = session.epoch.wrapping_add(1);
+        let epoch = session.epoch;
+        let address = self.mappings.get(self.sessions.ties()[index as usize].mapping).address();
         let max = self.resting.max;
         if let Some(queue) = self.resting.queues.get_mut(address as usize) {
             if queue.len() >= max {
                 queue.pop_front();
             }
-            queue.push_back((index, line.epoch));
+            queue.push_back((index, epoch));
         }
     }
 
@@ -60,7 +60,7 @@ impl Engine {
         session.is_live()
             && session.protocol() == Protocol::Tcp
             && session.state() == State::TimeWait
-            && self.lines[index as usize].epoch == epoch
+            && session.epoch == epoch
     }
 
     /// The session of `address` that has rested longest and whose mapping is its alone.
@@ -72,7 +72,7 @@ impl Engine {
         }
         let places = self.resting.queues.get(address as usize)?.iter().take(LOOKS);
         let alone = |index: u32| {
-            let mapping = self.mappings.get(self.sessions.lines()[index as usize].mapping);
+            let mapping = self.mappings.get(self.sessions.ties()[index as usize].mapping);
             mapping.sessions == 1 && !mapping.is_kept() && self.has_port_alone(mapping)
         };
         places.copied().find(|&place| self.still_rests(place) && alone(place.0)).map(|(index, _)| index)
@@ -111,7 +111,7 @@ impl Engine {
             }
         };
         let victim = victim.ok_or(refusal)?;
-        let mapping = self.mappings.get(self.sessions.lines()[victim as usize].mapping);
+        let mapping = self.mappings.get(self.sessions.ties()[victim as usize].mapping);
         let port = Port { address: mapping.address(), protocol, port: mapping.external().port };
         if !self.has_share(port, remote.address) {
             return Err(refusal);

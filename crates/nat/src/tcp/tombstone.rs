@@ -123,13 +123,13 @@ impl Tombstones {
 }
 
 impl Engine {
-    /// What is to be remembered of session `index` if it ends at `tick`.
-    pub(crate) fn tombstone_of(&self, index: u32, session: &Session, tick: u32) -> Option<Tombstone> {
+    /// What is to be remembered of `session` if it ends at `tick`.
+    pub(crate) fn tombstone_of(&self, session: &Session, tick: u32) -> Option<Tombstone> {
         let over = matches!(session.state(), State::TimeWait | State::ClientFinLast | State::ServerFinLast);
         if session.protocol() != Protocol::Tcp || session.is_hairpin() || !over {
             return None;
         }
-        let line = &self.lines[index as usize];
+        let line = &session.line;
         let (end, remote_end) = (line.end(Realm::Inside)?, line.end(Realm::Outside)?);
         let shift = self.shifts.get(session.shift());
         let (remote, external) = (session.remote(), session.external());
@@ -150,10 +150,10 @@ impl Engine {
     }
 
     /// Session `index` ends at `tick`: its tuple is remembered where anybody may ask for it.
-    pub(crate) fn bury(&mut self, index: u32, session: &Session, tick: u32, reason: DeleteReason) {
+    pub(crate) fn bury(&mut self, session: &Session, tick: u32, reason: DeleteReason) {
         if self.remembers
             && reason != DeleteReason::Reset
-            && let Some(tombstone) = self.tombstone_of(index, session, tick)
+            && let Some(tombstone) = self.tombstone_of(session, tick)
         {
             self.tombstones.insert(self.key, tombstone);
         }
@@ -200,7 +200,7 @@ impl Engine {
         let lines = self.sessions.lines();
         let living = victim
             .filter(|&index| lines[index as usize].flow(Realm::Outside) == flow)
-            .and_then(|index| self.tombstone_of(index, &lines[index as usize], self.tick));
+            .and_then(|index| self.tombstone_of(&lines[index as usize], self.tick));
         let last = match living {
             Some(tombstone) => tombstone,
             None => match self.tombstones.get(hash, flow, self.tick) {
