@@ -141,7 +141,7 @@ impl Engine {
             shares: Shares::new(config).map_err(mappings)?,
             wheel: Wheel::new(tick),
             fragments: Followed::new(config.fragments),
-            ids: Identifications::new(),
+            ids: Identifications::new(HashKey::new(seed)),
             unsolicited: Unsolicited::new(config.unsolicited_syns.unwrap_or(0)),
             reported: [0; crate::subscriber::KINDS],
             permits: Permits::new(config).map_err(sessions)?,

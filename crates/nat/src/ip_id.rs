@@ -26,59 +26,80 @@ use crate::rewrite::change;
 use crate::timer::TICK;
 use crate::{Packet, Realm};
 
-/// Counters, 8 octets each beside what is seldom asked for: so they stay in the cache.
+/// Counters: 4 octets each beside what is seldom asked for, so they stay in the cache.
 const SLOTS: usize = 1 << 14;
 
 /// The maximum datagram lifetime, two minutes (RFC 791, RFC 6864 4), in ticks; one more for those that go
 /// out late in a tick.
 const LIFETIME: u32 = (120_000 / TICK.as_millis()) as u32 + 1;
 
-/// A counter goes back before it fills its 48 bits, by whole rounds.
-const WRAPS: u64 = 1 << 46;
+/// Identifications of a round, and of a quarter of it.
+const ROUND: u32 = 1 << 16;
+const QUARTER: u32 = ROUND / 4;
 
-/// Identifications of a quarter of the round.
-const QUARTER: u32 = 14;
+/// In [`Counter::start`]: the first round is over.
+const ROUND_AGAIN: u16 = 1;
+
+/// One counter.
+#[derive(Clone, Copy, Debug)]
+struct Counter {
+    /// The next number.
+    next: u16,
+    /// Where the rounds begin: an even number, random, so that the first says nothing. And [`ROUND_AGAIN`].
+    start: u16,
+}
 
 /// All counters.
 #[derive(Clone, Debug)]
 pub(crate) struct Identifications {
-    /// Numbers given out so far; and in the lowest 16 bits where the rounds begin, which is random, so that
-    /// the first number says nothing.
-    counters: Vec<u64>,
+    counters: Vec<Counter>,
     /// 1 + the tick in which each quarter of the round was last entered.
     entered: Vec<[u32; 4]>,
 }
 
 impl Identifications {
     /// What they take.
-    pub(crate) const OCTETS: u64 = (SLOTS * (size_of::<u64>() + size_of::<[u32; 4]>())) as u64;
+    pub(crate) const OCTETS: u64 = (SLOTS * (size_of::<Counter>() + size_of::<[u32; 4]>())) as u64;
 
-    pub(crate) fn new() -> Self {
-        Self { counters: vec![0; SLOTS], entered: vec![[0; 4]; SLOTS] }
+    pub(crate) fn new(key: HashKey) -> Self {
+        let counter = |number| {
+            let start = key.start(number) & !ROUND_AGAIN;
+            Counter { next: start, start }
+        };
+        Self { counters: (0..SLOTS).map(counter).collect(), entered: vec![[0; 4]; SLOTS] }
     }
 
     /// The first of `count` numbers that follow one another, and whether they come again too early.
+    #[inline(always)]
     fn take(&mut self, key: HashKey, tuple: (Ipv4Addr, Ipv4Addr, u8), count: u16, tick: u32) -> (u16, bool) {
         let number = key.datagram(tuple) as usize % SLOTS;
-        let (mut first, mut start) = (self.counters[number] >> 16, self.counters[number] as u16);
-        if first == 0 {
-            start = key.start(number);
-            self.entered[number][0] = tick.saturating_add(1);
+        let Counter { next, start } = self.counters[number];
+        let first = u32::from(next.wrapping_sub(start & !ROUND_AGAIN));
+        let count = count.max(1);
+        let last = first + u32::from(count) - 1;
+        self.counters[number].next = next.wrapping_add(count);
+        if first % QUARTER == 0 || first / QUARTER != (last + 1) / QUARTER {
+            self.enter(number, first, last, tick);
         }
-        if first >= WRAPS {
-            // The place in the round and the quarter stay as they were.
-            first -= WRAPS - (1 << 20);
-        }
-        let issued = first + u64::from(count.max(1));
-        self.counters[number] = issued << 16 | u64::from(start);
-        let (before, last) = (first.saturating_sub(1) >> QUARTER, issued - 1);
-        for quarter in before + 1..=last >> QUARTER {
+        let again = start & ROUND_AGAIN != 0 || last >= ROUND;
+        (next, again && self.is_early(number, last, tick))
+    }
+
+    /// The numbers `first` to `last` of the round enter quarters of it, or end one.
+    #[cold]
+    fn enter(&mut self, number: usize, first: u32, last: u32, tick: u32) {
+        for quarter in first.div_ceil(QUARTER)..=last / QUARTER {
             self.entered[number][(quarter & 3) as usize] = tick.saturating_add(1);
         }
-        // When the quarter that `last` lies in was left one round ago.
-        let left = || self.entered[number][(((last >> QUARTER) + 1) & 3) as usize];
-        let early = last > u64::from(u16::MAX) && tick.saturating_add(1).saturating_sub(left()) < LIFETIME;
-        (start.wrapping_add(first as u16), early)
+        if last + 1 >= ROUND {
+            self.counters[number].start |= ROUND_AGAIN;
+        }
+    }
+
+    /// Whether the quarter of the last number was left less than a lifetime ago, a round before.
+    fn is_early(&self, number: usize, last: u32, tick: u32) -> bool {
+        let left = self.entered[number][((last / QUARTER + 1) & 3) as usize];
+        tick.saturating_add(1).saturating_sub(left) < LIFETIME
     }
 }
 
@@ -100,7 +121,7 @@ impl Engine {
     }
 
     /// The Identification of a whole packet that was just translated, DF being 0.
-    #[inline(never)]
+    #[inline(always)]
     pub(crate) fn identify(&mut self, packet: &mut Packet<'_>, brief: &Brief, decision: &Decision) {
         let Decision { rewrite, fit, .. } = decision;
         if (brief.flow.addresses >> 32) as u32 == rewrite.source.address.to_bits() {
@@ -153,7 +174,7 @@ mod tests {
     // covers: N17
     #[test]
     fn a_round_has_every_number_once_and_the_next_is_early_for_two_minutes() {
-        let (mut ids, key) = (Identifications::new(), HashKey::new([3; 32]));
+        let (mut ids, key) = (Identifications::new(HashKey::new([3; 32])), HashKey::new([3; 32]));
         let mut seen = vec![false; 1 << 16];
         for n in 0..1u32 << 16 {
             let (id, early) = ids.take(key, TUPLE, 1, 1_000 + n / 65_536);
@@ -168,22 +189,22 @@ mod tests {
     // covers: N17
     #[test]
     fn a_quarter_that_was_left_long_ago_may_be_used_again() {
-        let (mut ids, key) = (Identifications::new(), HashKey::new([3; 32]));
+        let (mut ids, key) = (Identifications::new(HashKey::new([3; 32])), HashKey::new([3; 32]));
         let quarter = |ids: &mut Identifications, tick| {
-            (0..1 << QUARTER).filter(|_| ids.take(key, TUPLE, 1, tick).1).count()
+            (0..QUARTER).filter(|_| ids.take(key, TUPLE, 1, tick).1).count()
         };
         for tick in [0, 500, 1_000, 1_200] {
             assert_eq!(quarter(&mut ids, tick), 0);
         }
         // The first was left at 500, the second at 1,000.
         assert_eq!(quarter(&mut ids, 1_701), 0);
-        assert_eq!(quarter(&mut ids, 2_200), 1 << QUARTER);
+        assert_eq!(quarter(&mut ids, 2_200), QUARTER as usize);
     }
 
     // covers: N17
     #[test]
     fn a_super_segment_takes_as_many_as_it_has_segments() {
-        let (mut ids, key) = (Identifications::new(), HashKey::new([3; 32]));
+        let (mut ids, key) = (Identifications::new(HashKey::new([3; 32])), HashKey::new([3; 32]));
         let (first, _) = ids.take(key, TUPLE, 45, 0);
         assert_eq!(ids.take(key, TUPLE, 1, 0), (first.wrapping_add(45), false));
     }
@@ -191,9 +212,11 @@ mod tests {
     // covers: N17
     #[test]
     fn rounds_begin_anywhere() {
-        let starts: std::collections::BTreeSet<_> = (0..64)
-            .map(|seed| Identifications::new().take(HashKey::new([seed; 32]), TUPLE, 1, 0).0)
-            .collect();
+        let first = |seed| {
+            let key = HashKey::new([seed; 32]);
+            Identifications::new(key).take(key, TUPLE, 1, 0).0
+        };
+        let starts: std::collections::BTreeSet<_> = (0..64).map(first).collect();
         assert!(starts.len() > 60, "{starts:?}");
     }
 }
