@@ -7,7 +7,6 @@
 use core::net::Ipv4Addr;
 
 use rules::address::is_martian;
-use wire::checksum::Delta;
 use wire::{Packet as Parsed, Quote, Transport};
 
 use crate::batch::{Arrival, Decision, Refusal, Route};
@@ -52,7 +51,7 @@ impl Engine {
             }
             false => (source, destination),
         };
-        let rewrite = Rewrite { source, destination, ip: Delta::NONE, transport: Delta::NONE, shift: 0 };
+        let rewrite = Rewrite::none(source, destination);
         Ok(Some(Decision { route: Route::To(to), rewrite, fit }))
     }
 
@@ -91,7 +90,7 @@ impl Engine {
         };
         let at = |address| Endpoint::new(address, 0);
         let (source, destination) = (at(parsed.source), at(parsed.destination));
-        let rewrite = Rewrite { source, destination, ip: Delta::NONE, transport: Delta::NONE, shift: 0 };
+        let rewrite = Rewrite::none(source, destination);
         let fit = self.fit(arrival, packet, &brief, to)?;
         self.carry_out(packet, arrival, &brief, &Decision { route: Route::To(to), rewrite, fit }).map(Some)
     }

@@ -22,6 +22,9 @@ impl Engine {
             Guess::Entry(index) => {
                 brief.guess = Some(index);
                 prefetch(self.sessions.lines(), index as usize);
+                for other in self.flows.other_guesses(brief.hash, 0) {
+                    prefetch(self.sessions.lines(), other as usize);
+                }
             }
             Guess::Further => {
                 self.flows.prefetch(brief.hash, 1);

@@ -250,12 +250,11 @@ impl Engine {
         Decision {
             route: Route::To(Realm::Inside),
             rewrite: Rewrite {
-                source: out.source,
-                destination: back.destination,
                 ip: out.ip.and(back.ip),
                 transport: out.transport.and(back.transport),
                 // Between subscribers no numbers are changed.
                 shift: 0,
+                ..out.with(out.source(), back.destination())
             },
             fit,
         }

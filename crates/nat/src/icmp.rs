@@ -75,8 +75,8 @@ impl Engine {
         let translation = ErrorTranslation::new(realm, protocol, &session, partner.as_ref(), &self.shifts);
         translation.apply(packet.data, parsed, quote, arrival.age());
         if brief.needs_id && self.config.rewrite_ip_id {
-            let source = translation.quoted.destination.address;
-            let id = self.new_id(source, translation.quoted.source.address, parsed.protocol, 1);
+            let source = translation.quoted.destination().address;
+            let id = self.new_id(source, translation.quoted.source().address, parsed.protocol, 1);
             write_id(packet.data, id);
         }
         if let Fit::Split(mtu) = fit {
@@ -293,17 +293,19 @@ impl ErrorTranslation {
     ) -> Self {
         // The quoted packet travelled the other way: its source is the error's destination.
         let own = session.rewrite(realm);
-        let mut quoted = Rewrite { source: own.destination, destination: own.source, ..own };
+        let (mut source, mut destination) = (own.destination(), own.source());
+        let mut quoted = own;
         if let Some(partner) = partner {
             let back = partner.rewrite(Realm::Outside);
-            quoted.source = back.destination;
+            source = back.destination();
             quoted.ip = quoted.ip.and(back.ip);
             quoted.transport = quoted.transport.and(back.transport);
         }
         if protocol == Protocol::Icmp {
             // One identifier: of the two translations the later one counts.
-            quoted.destination.port = quoted.source.port;
+            destination.port = source.port;
         }
+        let quoted = quoted.with(source, destination);
         let shift = (quoted.shift != 0).then(|| {
             let shift = shifts.get(quoted.shift);
             match realm {
@@ -325,33 +327,34 @@ impl ErrorTranslation {
         // 5508 REQ-5c); one from outside may be any router and stays. The receiver is who sent the
         // quoted packet.
         let source = match self.realm {
-            Realm::Inside => self.quoted.destination.address,
+            Realm::Inside => self.quoted.destination().address,
             Realm::Outside => parsed.source,
         };
-        let destination = self.quoted.source.address;
+        let destination = self.quoted.source().address;
         let delta =
             Delta::address(parsed.source, source).and(Delta::address(parsed.destination, destination));
-        write_ip(data, source, destination, delta, age);
+        let addresses = u64::from(source.to_bits()) << 32 | u64::from(destination.to_bits());
+        write_ip(data, addresses, delta, age);
     }
 
     /// Rewrites the quoted packet, as far as it goes; the answer is what that does to the ICMP checksum.
     fn apply_quoted(&self, data: &mut [u8], icmp: usize, header: usize, quote: &Quote) -> Delta {
         let end = quote_end(data, icmp, header);
         let mut fields = Fields { data: &mut data[..end], delta: Delta::default() };
-        fields.write_address(header + 12, self.quoted.source);
-        fields.write_address(header + 16, self.quoted.destination);
+        fields.write_address(header + 12, self.quoted.source());
+        fields.write_address(header + 16, self.quoted.destination());
         fields.change(header + 10, |field| self.quoted.ip.apply(field));
         let transport = header + usize::from(quote.header_len);
         let checksum = match self.protocol {
             Protocol::Other if !matches!(quote.protocol, DCCP | UDP_LITE) => return fields.delta,
             Protocol::Other => 6,
             Protocol::Tcp | Protocol::Udp => {
-                fields.change(transport, |_| self.quoted.source.port);
-                fields.change(transport + 2, |_| self.quoted.destination.port);
+                fields.change(transport, |_| self.quoted.source().port);
+                fields.change(transport + 2, |_| self.quoted.destination().port);
                 if self.protocol == Protocol::Tcp { 16 } else { 6 }
             }
             Protocol::Icmp => {
-                fields.change(transport + 4, |_| self.quoted.source.port);
+                fields.change(transport + 4, |_| self.quoted.source().port);
                 2
             }
         };

@@ -124,7 +124,7 @@ impl Engine {
     #[inline(always)]
     pub(crate) fn identify(&mut self, packet: &mut Packet<'_>, brief: &Brief, decision: &Decision) {
         let Decision { rewrite, fit, .. } = decision;
-        if (brief.flow.addresses >> 32) as u32 == rewrite.source.address.to_bits() {
+        if brief.flow.addresses >> 32 == rewrite.addresses >> 32 {
             // Not translated: its source knows what it has used.
             return;
         }
@@ -136,7 +136,7 @@ impl Engine {
             segment => brief.total_len.saturating_sub(headers).div_ceil(segment),
         };
         let protocol = packet.data.get(9).copied().unwrap_or(0);
-        let id = self.new_id(rewrite.source.address, rewrite.destination.address, protocol, count);
+        let id = self.new_id(rewrite.source().address, rewrite.destination().address, protocol, count);
         write_id(packet.data, id);
     }
 
@@ -149,9 +149,9 @@ impl Engine {
         protocol: u8,
     ) -> Option<u16> {
         let rewrite = decision.rewrite;
-        let translated = (brief.flow.addresses >> 32) as u32 != rewrite.source.address.to_bits();
+        let translated = brief.flow.addresses >> 32 != rewrite.addresses >> 32;
         (self.config.rewrite_ip_id && realm == Realm::Inside && translated)
-            .then(|| self.new_id(rewrite.source.address, rewrite.destination.address, protocol, 1))
+            .then(|| self.new_id(rewrite.source().address, rewrite.destination().address, protocol, 1))
     }
 }
 

@@ -253,18 +253,17 @@ impl Session {
     #[inline(always)]
     pub(crate) fn rewrite(&self, realm: Realm) -> Rewrite {
         // From inside, external to remote; from outside, remote to internal.
-        let mut source = self.endpoint(EXTERNAL + realm as usize);
-        let mut destination = self.endpoint(REMOTE - REMOTE * realm as usize);
+        let (source, destination) = (EXTERNAL + realm as usize, REMOTE - REMOTE * realm as usize);
+        let mut ports = u32::from(self.ports[source]) << 16 | u32::from(self.ports[destination]);
         if self.protocol == Protocol::Icmp as u8 {
             // One identifier is both ports.
-            let identifier = self.ports[EXTERNAL - realm as usize];
-            (source.port, destination.port) = (identifier, identifier);
+            ports = u32::from(self.ports[EXTERNAL - realm as usize]) * 0x0001_0001;
         }
         // The way back is the reverse: every bit of the delta turned.
         let turn = (realm as u16).wrapping_neg();
         Rewrite {
-            source,
-            destination,
+            addresses: u64::from(self.addresses[source]) << 32 | u64::from(self.addresses[destination]),
+            ports,
             ip: Delta::from_raw(self.ip_delta ^ turn),
             transport: Delta::from_raw(self.transport_delta ^ turn),
             shift: self.shift,

@@ -85,6 +85,13 @@ impl Table {
         }
     }
 
+    /// What else it may be, where [`Self::guess`] has named one: the same tag means little.
+    #[inline(always)]
+    pub(crate) fn other_guesses(&self, hash: u64, step: usize) -> impl Iterator<Item = u32> {
+        let bucket = &self.buckets[self.way(hash, step)];
+        matches(&bucket.tags, tag(hash)).skip(1).map(|slot| bucket.indices[slot])
+    }
+
     /// The entry of `hash` whose index `is_it`.
     #[inline(always)]
     pub(crate) fn find(&self, hash: u64, mut is_it: impl FnMut(u32) -> bool) -> Option<u32> {
