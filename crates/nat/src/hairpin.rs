@@ -102,9 +102,7 @@ impl Engine {
         if let Some(mapping) = self.find_mapping(key) {
             return Use::Existing(mapping);
         }
-        let (address, lines) = (self.subscriber_of(key.internal.address), self.subscribers.lines());
-        let found =
-            || self.hosts.find(self.key.address(address), |index| lines[index as usize].address == address);
+        let found = || self.find_subscriber(self.subscriber_of(key.internal.address));
         Use::New { key, subscriber: subscriber.or_else(found), port }
     }
 

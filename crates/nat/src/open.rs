@@ -265,8 +265,7 @@ impl Engine {
         let (limits, tick) = (&self.config.limits, self.tick);
         let address = self.subscriber_of(internal.address);
         let hash = self.key.address(address);
-        let lines = self.subscribers.lines();
-        let subscriber = self.hosts.find(hash, |index| lines[index as usize].address == address);
+        let subscriber = self.find_subscriber(address);
         if let Some(index) = subscriber {
             let line = self.subscribers.get(index);
             line.may_open(protocol, true, sessions, limits, tick)?;

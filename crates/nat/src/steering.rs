@@ -37,7 +37,7 @@ impl Steering {
         };
         let mut fixed: Vec<_> = config.statics.iter().filter_map(shard_of).collect();
         fixed.sort_unstable();
-        let subscriber_mask = u32::MAX.checked_shl(32 - u32::from(config.subscriber_prefix)).unwrap_or(0);
+        let subscriber_mask = config.subscriber_mask();
         Self { ranges, count, fixed, subscriber_mask, deterministic: Deterministic::new(config) }
     }
 
