@@ -124,6 +124,15 @@ fn segment(conn: &mut Conn, own: usize, numbers: &Numbers, silence: u64) {
         conn[own].lost |= beyond > 0;
         return;
     }
+    // RFC 5961 5: the receiver looks at nothing that acknowledges what it never sent, or what was acknowledged
+    // more than a window ago.
+    if let Some(sent) = peer.end {
+        let una = conn[own].acked.unwrap_or(sent);
+        let Some(ack) = numbers.ack else { return };
+        if ahead(ack, sent) > 0 || -ahead(ack, una) > conn[own].window() {
+            return;
+        }
+    }
     conn[own].lost = false;
     // RFC 7323 5.3 R3: newer, and not to the right of what its receiver acknowledged last.
     if let (Some(new), Some(old), Some(acked)) = (numbers.tsval, conn[own].tsval, peer.acked)
