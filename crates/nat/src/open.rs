@@ -301,7 +301,7 @@ impl Engine {
         let of = Ipv4Addr::from_bits(subscriber);
         let hash = match self.pool.pooling(external) {
             Pooling::Paired => return external,
-            Pooling::PairedSoft if self.pool.has_port(external, protocol, subscriber) => return external,
+            Pooling::PairedSoft if self.pool.has_port(external, protocol) => return external,
             Pooling::PairedSoft => self.key.address(subscriber),
             Pooling::Arbitrary => self.key.mapping(MappingKey::independent(protocol, internal)),
         };

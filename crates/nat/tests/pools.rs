@@ -200,6 +200,70 @@ fn the_shared_remainder_serves_who_has_no_block_left() {
     world.refuses(Inside, udp("100.64.0.3:900", S), Reason::PortsExhausted);
 }
 
+// covers: N5, B10
+#[test]
+fn a_subscriber_whose_blocks_rest_has_no_more_of_them_elsewhere() {
+    for last in 1..9 {
+        let mut config = config_with(&["192.0.2.1", "192.0.2.2"], 4_000..=4_015);
+        config.pools[0].blocks = blocks(4, 1, SharedPorts::None);
+        let mut world = World::new(&config);
+        let host = format!("100.64.0.{last}:0");
+        world.inside(udp(port(host.as_str(), 100), S)).out();
+        for n in 1..4 {
+            world.inside(udp(port(host.as_str(), 100 + n), S)).out();
+        }
+        world.wait_secs(301);
+        assert_eq!(world.sessions(), 0);
+        world.refuses(Inside, udp(port(host.as_str(), 200), S), Reason::LimitBlocks);
+        world.wait_secs(120);
+        world.inside(udp(port(host.as_str(), 200), S)).out();
+    }
+}
+
+// covers: N5, B10
+#[test]
+fn blocks_that_everybody_has_are_counted_out_and_in() {
+    let mut config = config_with(&["192.0.2.1", "192.0.2.2", "192.0.2.3"], 4_000..=4_009);
+    config.pools[0].blocks = blocks(4, 1, SharedPorts::Last(1));
+    config.ports.hold = Duration::ZERO;
+    let mut world = World::new(&config);
+    let host = |n: u16| Endpoint::new(addr(&format!("100.64.0.{n}")), 9);
+    // Two blocks and two ports of everybody's at each address.
+    for n in 1..=6 {
+        assert!(world.inside(udp(host(n), S)).out().port < 4_008, "{n}");
+    }
+    for n in 7..=12 {
+        assert!(world.inside(udp(host(n), S)).out().port >= 4_008, "{n}");
+    }
+    world.refuses(Inside, udp(host(13), S), Reason::PortsExhausted);
+    // Queries are in no block, and TCP has the remainder for itself; then a block comes back.
+    world.inside(ping(host(13), S)).out();
+    world.inside(tcp(host(14), S).syn()).out();
+    for n in 2..=14 {
+        world.inside(ping(host(n), S)).out();
+    }
+    world.wait_secs(301);
+    assert_eq!(world.sessions(), 0);
+    for n in 21..=26 {
+        assert!(world.inside(udp(host(n), S)).out().port < 4_008, "{n}");
+    }
+}
+
+// covers: N14, N9
+#[test]
+fn a_port_that_rests_for_one_of_both_protocols_counts_for_neither() {
+    for last in 2..12 {
+        let mut config = config_with(&["192.0.2.1", "192.0.2.2"], 4_001..=4_001);
+        config.mapping.protocol_independent = true;
+        let mut world = World::new(&config);
+        let first = world.inside(udp(A, S)).out();
+        world.wait_secs(301);
+        assert_eq!(world.sessions(), 0, "it rests");
+        let second = world.inside(tcp(format!("100.64.0.{last}:4001").as_str(), S).syn()).out();
+        assert_ne!(first, second, "{last}");
+    }
+}
+
 fn deterministic() -> Config {
     let mut config = config_with(&["192.0.2.1", "192.0.2.2"], 1_024..=65_535);
     config.pools[0].subscribers = vec!["100.64.0.0/28".parse().expect("a prefix")];

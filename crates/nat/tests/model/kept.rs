@@ -240,7 +240,7 @@ impl Model {
         if let Err(Refusal::Limit(limit)) = self.may_open(address, true, protocol, 0) {
             return Err(limit);
         }
-        let free = |external: &Ipv4Addr| self.seems_free(protocol, *external);
+        let free = |external: &Ipv4Addr| self.has_free(protocol, *external);
         if !known && !self.addresses().iter().any(free) {
             return Err(Limit::PortsExhausted);
         }

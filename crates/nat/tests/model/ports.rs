@@ -20,11 +20,11 @@ impl Model {
         let home = self.subscribers.get(&subscriber)?.external;
         let stays = match self.pooling(home) {
             Pooling::Paired => true,
-            Pooling::PairedSoft => self.seems_free(protocol, home),
+            Pooling::PairedSoft => self.has_free(protocol, home),
             Pooling::Arbitrary => false,
         };
         // With nothing free anywhere it is refused where it is at home.
-        let none = || !self.addresses().into_iter().any(|address| self.seems_free(protocol, address));
+        let none = || !self.addresses().into_iter().any(|address| self.has_free(protocol, address));
         (stays || none()).then_some(home)
     }
 

@@ -101,7 +101,7 @@ impl Model {
         let free = |external| self.has_available(protocol, external, remote.address);
         // RFC 4787 REQ-2, RFC 7857 4: all of a subscriber's mappings have one external address.
         let paired = self.home_of(protocol, address);
-        let any = || self.addresses().into_iter().any(|address| self.seems_free(protocol, address));
+        let any = || self.addresses().into_iter().any(|address| self.has_free(protocol, address));
         if paired.is_none() && !any() && !self.config.mapping.port_overlap {
             return Err(Refusal::Limit(Limit::PortsExhausted));
         }
@@ -123,7 +123,7 @@ impl Model {
         let ours: Vec<_> = self.addresses().into_iter().filter(|address| self.is_ours(*address)).collect();
         let overlap = self.config.mapping.port_overlap;
         let none_here =
-            |address: &Ipv4Addr| (self.seems_free(protocol, *address) || overlap) && !free(*address);
+            |address: &Ipv4Addr| (self.has_free(protocol, *address) || overlap) && !free(*address);
         let says_so = [Reason::PortsExhausted, Reason::TimeWaitSyn].map(Some).contains(&self.refused)
             || told.is_some_and(|id| !self.is_available(protocol, id.external, remote.address));
         let believed =
@@ -185,19 +185,9 @@ impl Model {
     /// Ports that are taken or held, of both protocols where they have their ports together.
     pub(crate) fn used(&self, protocol: Protocol, address: Ipv4Addr) -> BTreeSet<u16> {
         let both = |of: Protocol| of == protocol || self.go_together(of, protocol);
-        self.used_by(address, both, both)
-    }
-
-    fn used_by(
-        &self,
-        address: Ipv4Addr,
-        mapped_by: impl Fn(Protocol) -> bool,
-        held_by: impl Fn(Protocol) -> bool,
-    ) -> BTreeSet<u16> {
         let mapped = self.mappings.iter().map(|id| (id.protocol, id.external));
         let held = self.held.iter().filter(|(until, ..)| *until > self.tick).map(|&(_, of, at)| (of, at));
-        let mapped = mapped.filter(|(of, _)| mapped_by(*of));
-        let all = mapped.chain(held.filter(|(of, _)| held_by(*of)));
+        let all = mapped.chain(held).filter(|(of, _)| both(*of));
         all.filter(|(_, at)| at.address == address).map(|(_, at)| at.port).collect()
     }
 
@@ -206,12 +196,9 @@ impl Model {
         self.config.mapping.protocol_independent && ![one, other].contains(&Protocol::Icmp)
     }
 
-    /// Whether `address` looks as if it had a free port, to whom only looks at `protocol`.
-    pub(crate) fn seems_free(&self, protocol: Protocol, address: Ipv4Addr) -> bool {
-        let Some(ports) = self.ports(protocol, address) else { return false };
-        let used =
-            self.used_by(address, |of| of == protocol || self.go_together(of, protocol), |of| of == protocol);
-        ports.len() > used.iter().filter(|port| ports.contains(port)).count()
+    /// Whether `address` has a free port.
+    pub(crate) fn has_free(&self, protocol: Protocol, address: Ipv4Addr) -> bool {
+        self.free_ports(protocol, address, 0..=u16::MAX) > 0
     }
 
     /// The external endpoint that is kept for `internal` because the other protocol has it.
