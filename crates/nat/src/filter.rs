@@ -201,11 +201,17 @@ impl Engine {
 
     /// The limits of what the outside may open (N10).
     pub(crate) fn check_inbound_limits(&self, mapping: &Mapping, of: &Subscriber) -> Result<(), Limit> {
+        self.check_inbound_counts(mapping, of)?;
+        of.may_be_reached(&self.config.limits, self.tick)
+    }
+
+    /// Of those what does not depend on time.
+    pub(crate) fn check_inbound_counts(&self, mapping: &Mapping, of: &Subscriber) -> Result<(), Limit> {
         let most = self.config.limits.inbound_sessions_per_mapping;
         if most != 0 && u32::from(mapping.inbound) >= most {
             return Err(Limit::InboundPerMapping);
         }
-        of.may_be_reached(&self.config.limits, self.tick)
+        of.has_inbound_room(&self.config.limits)
     }
 
     /// Where mappings depend on the remote, a subscriber's endpoint may have a session with that remote over

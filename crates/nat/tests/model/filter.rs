@@ -134,16 +134,22 @@ impl Model {
 
     /// The limits of what the outside may open.
     pub(crate) fn may_be_reached(&self, mapping: MappingId) -> Result<(), Refusal> {
+        self.has_inbound_room(mapping)?;
+        self.of_subscriber_may_be_reached(mapping.internal.address)
+    }
+
+    /// Whether the outside may have opened one more session over `mapping`.
+    pub(crate) fn has_inbound_room(&self, mapping: MappingId) -> Result<(), Refusal> {
         let most = self.config.limits.inbound_sessions_per_mapping as usize;
         let inbound = |id: &SessionId| id.opened_from == OpenedFrom::Outside;
         let has = self.sessions.iter().filter(|s| inbound(&s.id) && s.id.mapping == mapping).count();
         if most > 0 && has >= most {
             return Err(Refusal::Limit(Limit::InboundPerMapping));
         }
-        self.of_subscriber_may_be_reached(mapping.internal.address)
+        self.of_subscriber_has_inbound_room(mapping.internal.address)
     }
 
-    fn of_subscriber_may_be_reached(&self, address: Ipv4Addr) -> Result<(), Refusal> {
+    fn of_subscriber_has_inbound_room(&self, address: Ipv4Addr) -> Result<(), Refusal> {
         let limits = &self.config.limits;
         let is_his =
             |id: &SessionId| id.opened_from == OpenedFrom::Outside && id.mapping.internal.address == address;
@@ -153,6 +159,12 @@ impl Model {
         {
             return Err(Refusal::Limit(Limit::InboundPerSubscriber));
         }
+        Ok(())
+    }
+
+    fn of_subscriber_may_be_reached(&self, address: Ipv4Addr) -> Result<(), Refusal> {
+        self.of_subscriber_has_inbound_room(address)?;
+        let limits = &self.config.limits;
         if limits.inbound_rate_per_subscriber > 0 && self.inbound_credit(address) < 10 {
             return Err(Refusal::Limit(Limit::InboundRate));
         }
