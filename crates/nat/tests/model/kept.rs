@@ -166,7 +166,7 @@ impl Model {
             return Ok(Err(limit.into()));
         }
         // The address: the subscriber's own, or the one that the engine took.
-        let paired = self.home_of(protocol, internal.address);
+        let paired = self.home_of(protocol, self.whose(internal));
         let wanted = (1..count).take_while(|more| {
             let port = internal.port + more;
             self.independent(protocol, Endpoint { port, ..internal }).is_none()
@@ -181,7 +181,7 @@ impl Model {
             let exhausted = together.is_none()
                 && match paired {
                     Some(address) => none(address),
-                    None => self.addresses().into_iter().any(none),
+                    None => self.homes(self.whose(internal)).into_iter().any(none),
                 };
             let full = self.mappings.len() >= self.config.limits.mappings as usize;
             let expected = match answer {
@@ -194,6 +194,10 @@ impl Model {
         };
         if paired.is_some_and(|address| address != given.external.address) {
             return Err(format!("{request:?} has {given:?}, which is not its address"));
+        }
+        let homes = self.homes(self.whose(internal));
+        if paired.is_none() && together.is_none() && !homes.contains(&given.external.address) {
+            return Err(format!("{request:?} has {given:?} of another's pool"));
         }
         let best = self.best_run(protocol, given.external.address, request, wanted);
         let run = if together.is_some() { 1 } else { best };
@@ -232,7 +236,7 @@ impl Model {
 
     /// The limits of one more port.
     fn may_have_port(&self, protocol: Protocol, internal: Endpoint) -> Result<(), Limit> {
-        let address = internal.address;
+        let address = self.whose(internal);
         let known = self.subscribers.contains_key(&address);
         if !known && self.subscribers.len() >= self.config.limits.subscribers as usize {
             return Err(Limit::Subscribers);
@@ -241,7 +245,7 @@ impl Model {
             return Err(limit);
         }
         let free = |external: &Ipv4Addr| self.has_free(protocol, *external);
-        if !known && !self.addresses().iter().any(free) {
+        if !known && !self.homes(address).iter().any(free) {
             return Err(Limit::PortsExhausted);
         }
         Ok(())

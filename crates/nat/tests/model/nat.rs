@@ -5,6 +5,7 @@
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::net::Ipv4Addr;
 
+use hairpin_nat::config::Pool;
 use hairpin_nat::event::{EventKind, Limit, MappingId, OpenedFrom, SessionId};
 use hairpin_nat::{Checksum, Config, Counters, Endpoint, Event, Offload, Protocol, Realm, Reason, Verdict};
 use rules::Instant;
@@ -288,7 +289,7 @@ impl Model {
     // --- what changes ---
 
     pub(crate) fn open(&mut self, id: SessionId) {
-        let (mapping, address) = (id.mapping, id.mapping.internal.address);
+        let (mapping, address) = (id.mapping, self.whose(id.mapping.internal));
         if !self.mappings.contains(&mapping) {
             let legal = match self.choices.iter().position(|choice| *choice == mapping) {
                 Some(at) => {
@@ -329,7 +330,7 @@ impl Model {
     }
 
     pub(crate) fn make_mapping(&mut self, mapping: MappingId) {
-        let address = mapping.internal.address;
+        let address = self.whose(mapping.internal);
         self.mappings.push(mapping);
         let inbound_credit = (self.inbound_credit(address), self.tick);
         let credit = (self.credit(address), self.tick);
@@ -341,7 +342,7 @@ impl Model {
             reported: BTreeMap::new(),
         });
         self.event(self.tick, EventKind::MappingCreated(mapping));
-        self.move_home(mapping.internal.address, mapping.external.address);
+        self.move_home(address, mapping.external.address);
     }
 
     /// A packet from `realm` passes: it moves its session's state and timer.
@@ -441,6 +442,24 @@ impl Model {
 
     pub(crate) fn mapping_at(&self, protocol: Protocol, external: Endpoint) -> Option<MappingId> {
         self.mappings.iter().copied().find(|id| id.protocol == protocol && id.external == external)
+    }
+
+    /// The subscriber that an internal endpoint belongs to: by the first address of its prefix.
+    pub(crate) fn whose(&self, internal: Endpoint) -> Ipv4Addr {
+        let others = 32 - u32::from(self.config.subscriber_prefix);
+        Ipv4Addr::from((u64::from(internal.address.to_bits()) >> others << others) as u32)
+    }
+
+    /// The addresses of the pools that a subscriber may use: those that name it, else those that name nobody.
+    pub(crate) fn homes(&self, subscriber: Ipv4Addr) -> Vec<Ipv4Addr> {
+        let names = |pool: &&Pool| pool.subscribers.iter().any(|net| net.contains(&subscriber));
+        let named: Vec<&Pool> = self.config.pools.iter().filter(names).collect();
+        let nobodys = self.config.pools.iter().filter(|pool| pool.subscribers.is_empty()).collect();
+        let pools = if named.is_empty() { nobodys } else { named };
+        let has = |address: &Ipv4Addr| {
+            pools.iter().any(|pool| pool.addresses.iter().any(|range| range.contains(address)))
+        };
+        self.addresses().into_iter().filter(has).collect()
     }
 
     /// All external addresses, in the order of the configuration.

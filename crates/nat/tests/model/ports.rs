@@ -24,7 +24,7 @@ impl Model {
             Pooling::Arbitrary => false,
         };
         // With nothing free anywhere it is refused where it is at home.
-        let none = || !self.addresses().into_iter().any(|address| self.has_free(protocol, address));
+        let none = || !self.homes(subscriber).into_iter().any(|address| self.has_free(protocol, address));
         (stays || none()).then_some(home)
     }
 

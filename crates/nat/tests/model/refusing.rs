@@ -87,7 +87,7 @@ impl Model {
         remote: Endpoint,
     ) -> Result<MappingId, Refusal> {
         self.given = None;
-        let address = internal.address;
+        let address = self.whose(internal);
         if let Some(id) = self.mapping_for(protocol, internal, remote) {
             self.may_open(address, false, protocol, 1)?;
             return Ok(id);
@@ -101,8 +101,10 @@ impl Model {
         let free = |external| self.has_available(protocol, external, remote.address);
         // RFC 4787 REQ-2, RFC 7857 4: all of a subscriber's mappings have one external address.
         let paired = self.home_of(protocol, address);
-        let any = || self.addresses().into_iter().any(|address| self.has_free(protocol, address));
-        if paired.is_none() && !any() && !self.config.mapping.port_overlap {
+        let ours: Vec<_> = self.homes(address).into_iter().filter(|home| self.is_ours(*home)).collect();
+        let any = || ours.iter().any(|home| self.has_free(protocol, *home));
+        let shared = self.config.mapping.port_overlap && !ours.is_empty();
+        if paired.is_none() && !any() && !shared {
             return Err(Refusal::Limit(Limit::PortsExhausted));
         }
         if self.mappings.len() >= self.config.limits.mappings as usize {
@@ -120,7 +122,6 @@ impl Model {
         let told = self.choices.iter().find(is_it).filter(|_| self.refused.is_none()).copied();
         // It may have looked at an address that has none which is free for both protocols, or for this
         // remote; and taken that of a session in TIME-WAIT.
-        let ours: Vec<_> = self.addresses().into_iter().filter(|address| self.is_ours(*address)).collect();
         let overlap = self.config.mapping.port_overlap;
         let none_here =
             |address: &Ipv4Addr| (self.has_free(protocol, *address) || overlap) && !free(*address);
@@ -133,7 +134,7 @@ impl Model {
         }
         Ok(told.unwrap_or_else(|| {
             // Unless something else refuses the packet behind this, it was refused for no reason.
-            let some = self.addresses().into_iter().find(|address| free(*address));
+            let some = ours.iter().copied().find(|home| free(*home));
             let external = paired.or(some).unwrap_or(Ipv4Addr::UNSPECIFIED);
             MappingId { protocol, internal, external: Endpoint::new(external, 0), remote: depends_on }
         }))
@@ -146,9 +147,13 @@ impl Model {
     /// Whether the engine was free to choose this external endpoint.
     pub(crate) fn check_choice(&self, id: MappingId) -> Result<(), String> {
         let MappingId { protocol, internal, external, .. } = id;
-        let paired = self.home_of(protocol, internal.address);
+        let subscriber = self.whose(internal);
+        let paired = self.home_of(protocol, subscriber);
         if let Some(address) = paired.filter(|address| *address != external.address) {
             return Err(format!("{external} for {internal}, which is paired with {address}"));
+        }
+        if paired.is_none() && !self.homes(subscriber).contains(&external.address) {
+            return Err(format!("{external} for {internal}, whose pool is another"));
         }
         let own = Endpoint::new(external.address, internal.port);
         if let Some(remote) = id.remote.filter(|_| self.config.mapping.port_overlap) {
@@ -247,7 +252,7 @@ impl Model {
         sessions: u64,
     ) -> Result<(), Refusal> {
         let limits = &self.config.limits;
-        let of = |id: &MappingId| id.internal.address == address;
+        let of = |id: &MappingId| self.whose(id.internal) == address;
         let ports = self.mappings.iter().filter(|id| of(id) && id.protocol == protocol).count();
         let own = limits.ports_by_protocol.get(protocol as usize).copied().flatten();
         let most = limits.ports_per_subscriber.min(own.unwrap_or(u32::MAX));

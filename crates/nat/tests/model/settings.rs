@@ -226,6 +226,7 @@ struct Edge {
     unsolicited_syns: Option<u32>,
     icmp_errors_to: [bool; 2],
     bypass: Option<u8>,
+    subscriber_prefix: u8,
     port_timeout: Option<Duration>,
 }
 
@@ -235,8 +236,10 @@ fn edge() -> impl Strategy<Value = Edge> {
     // One of the remotes.
     let bypass = proptest::option::weighted(0.3, 1u8..=3);
     let port_timeout = proptest::option::of(time(&[10_000, 1_000, 150_000]));
-    (any::<bool>(), syns, errors, bypass, port_timeout).prop_map(
-        |(rewrite_ip_id, unsolicited_syns, icmp_errors_to, bypass, port_timeout)| Edge {
+    let subscriber_prefix = prop_oneof![4 => Just(32u8), 1 => Just(31), 1 => Just(30)];
+    (any::<bool>(), syns, errors, bypass, port_timeout, subscriber_prefix).prop_map(
+        |(rewrite_ip_id, unsolicited_syns, icmp_errors_to, bypass, port_timeout, subscriber_prefix)| Edge {
+            subscriber_prefix,
             rewrite_ip_id,
             unsolicited_syns,
             icmp_errors_to,
@@ -248,6 +251,7 @@ fn edge() -> impl Strategy<Value = Edge> {
 
 impl Edge {
     fn apply(&self, config: &mut Config) {
+        config.subscriber_prefix = self.subscriber_prefix;
         config.rewrite_ip_id = self.rewrite_ip_id;
         config.unsolicited_syns = self.unsolicited_syns;
         config.icmp_errors_to = self.icmp_errors_to;

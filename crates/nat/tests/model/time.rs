@@ -111,8 +111,9 @@ impl Model {
         if given && protocol != Protocol::Tcp && hold > 0 && room && !needless {
             self.held.push((tick + hold + 1, protocol, id.external));
         }
-        if !self.mappings.iter().any(|other| other.internal.address == id.internal.address) {
-            self.subscribers.remove(&id.internal.address);
+        let subscriber = self.whose(id.internal);
+        if !self.mappings.iter().any(|other| self.whose(other.internal) == subscriber) {
+            self.subscribers.remove(&subscriber);
         }
     }
 

@@ -72,7 +72,7 @@ impl Model {
                 let hairpin = owner.is_some();
                 let shift = if hairpin { (0, 0) } else { self.plan_shift(mapping.external, remote, victim)? };
                 if let Some(victim) = victim {
-                    self.vacate(victim, internal.address);
+                    self.vacate(victim, self.whose(internal));
                 }
                 self.open(own);
                 self.counters.sessions_shifted += u64::from(shift != (0, 0));
@@ -104,15 +104,16 @@ impl Model {
         };
         if news.contains(&other) && !same_session(own, other) {
             check_opens(parsed)?;
-            let already =
-                news.iter().filter(|new| new.mapping.internal.address == other.mapping.internal.address);
+            let already = news
+                .iter()
+                .filter(|new| self.whose(new.mapping.internal) == self.whose(other.mapping.internal));
             let already = already.count() as u64;
             if !self.is_told(mapping) {
                 // By the endpoint that it drew it may have met a session that was there already.
                 return Err(self.believed());
             }
             self.admit(other.mapping, other.remote)?;
-            self.may_open(other.mapping.internal.address, false, protocol, already)?;
+            self.may_open(self.whose(other.mapping.internal), false, protocol, already)?;
             self.may_be_reached(other.mapping)?;
             self.check_tuple(other)?;
         }
@@ -201,10 +202,11 @@ impl Model {
         let told = self.is_told(mapping);
         let free = |address| self.free_ports(Protocol::Icmp, address, 0..=u16::MAX) > 0;
         !told
-            && match self.home_of(Protocol::Icmp, mapping.internal.address) {
+            && match self.home_of(Protocol::Icmp, self.whose(mapping.internal)) {
                 Some(home) => home != remote.address,
                 None => {
-                    self.addresses().into_iter().any(|address| address != remote.address && free(address))
+                    let homes = self.homes(self.whose(mapping.internal));
+                    homes.into_iter().any(|address| address != remote.address && free(address))
                 }
             }
     }
