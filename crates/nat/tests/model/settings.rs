@@ -33,16 +33,23 @@ fn pools() -> impl Strategy<Value = Vec<Pool>> {
         &[1_020..=1_027, 5_000..=5_002, 1_024..=65_535, 1..=1_030, 1_022..=1_025];
     use Pooling::{Arbitrary, Paired, PairedSoft};
     let pooling = prop_oneof![3 => Just(Paired), 1 => Just(PairedSoft), 1 => Just(Arbitrary)];
-    (1u32..=3, select(ports), any::<bool>(), pooling).prop_map(|(count, ports, split, pooling)| {
-        let at = |n: u32| Ipv4Addr::from(EXTERNAL.to_bits() + n);
-        let mut pools = vec![Pool::new(vec![at(0)..=at(count - 1)], ports)];
-        if split && count > 1 {
-            pools[0].addresses = vec![at(0)..=at(count - 2)];
-            pools.push(Pool::new(vec![at(count - 1)..=at(count - 1)], 2_000..=2_003));
-        }
-        pools.iter_mut().for_each(|pool| pool.pooling = pooling);
-        pools
-    })
+    // Which pool names subscribers, if one does: both of two, and of one everybody else has none.
+    let named = prop_oneof![3 => Just(None), 2 => (0usize..2).prop_map(Some)];
+    (1u32..=3, select(ports), any::<bool>(), pooling, named).prop_map(
+        |(count, ports, split, pooling, named)| {
+            let at = |n: u32| Ipv4Addr::from(EXTERNAL.to_bits() + n);
+            let mut pools = vec![Pool::new(vec![at(0)..=at(count - 1)], ports)];
+            if split && count > 1 {
+                pools[0].addresses = vec![at(0)..=at(count - 2)];
+                pools.push(Pool::new(vec![at(count - 1)..=at(count - 1)], 2_000..=2_003));
+            }
+            pools.iter_mut().for_each(|pool| pool.pooling = pooling);
+            if let Some(pool) = named.and_then(|named| pools.get_mut(named)) {
+                pool.subscribers = vec![ipnet::Ipv4Net::new_assert(Ipv4Addr::new(10, 0, 0, 4), 30)];
+            }
+            pools
+        },
+    )
 }
 
 fn ports() -> impl Strategy<Value = PortSelection> {
@@ -212,6 +219,10 @@ pub(crate) fn config() -> impl Strategy<Value = Config> {
             config.icmp_errors_per_second = errors;
             config.shard = Shard { index, count };
             edge.apply(&mut config);
+            if config.validate().is_err() {
+                // A pool with subscribers of its own has fewer addresses than there are shards.
+                config.shard = Shard { index: 0, count: 1 };
+            }
             config.statics = statics;
             settle_statics(&mut config);
             config
