@@ -100,11 +100,16 @@ impl Model {
         self.is_free(protocol, external) || shared
     }
 
-    /// Whether `address` has a port like that.
-    pub(crate) fn has_available(&self, protocol: Protocol, address: Ipv4Addr, remote: Ipv4Addr) -> bool {
+    /// Whether `address` has a port like that for subscriber `of`.
+    pub(crate) fn has_available(
+        &self,
+        protocol: Protocol,
+        (of, address): (Ipv4Addr, Ipv4Addr),
+        remote: Ipv4Addr,
+    ) -> bool {
         let mut ends = self.mappings.iter().map(|id| id.external).filter(|end| end.address == address);
-        self.free_ports(protocol, address, 0..=u16::MAX) > 0
-            || ends.any(|end| self.is_available(protocol, end, remote))
+        self.has_free(protocol, (of, address))
+            || self.config.mapping.port_overlap && ends.any(|end| self.is_available(protocol, end, remote))
     }
 
     /// Whether a stranger may use `mapping`.

@@ -222,7 +222,9 @@ impl Model {
             if self.may_have_port(protocol, internal).is_err() || full {
                 break;
             }
-            if together.is_none() && !self.is_free(protocol, external) {
+            let ports = self.ports_for(self.whose(internal), protocol, external.address);
+            let theirs = ports.is_some_and(|ports| ports.contains(&external.port));
+            if together.is_none() && !(theirs && self.is_free(protocol, external)) {
                 return Err(format!("{given:?}, but {external} is not free"));
             }
             let id = MappingId { protocol, internal, external, remote: None };
@@ -244,7 +246,7 @@ impl Model {
         if let Err(Refusal::Limit(limit)) = self.may_open(address, true, protocol, 0) {
             return Err(limit);
         }
-        let free = |external: &Ipv4Addr| self.has_free(protocol, *external);
+        let free = |external: &Ipv4Addr| self.has_free(protocol, (address, *external));
         if !known && !self.homes(address).iter().any(free) {
             return Err(Limit::PortsExhausted);
         }
@@ -254,12 +256,15 @@ impl Model {
     /// The port that a set begins at if all of it is free there.
     fn preferred(&self, given: Endpoint, request: &Request, count: u16) -> Option<u16> {
         let preserved = self.config.ports.preserve.then_some(request.internal.port);
+        let ports = self.ports_for(self.whose(request.internal), request.protocol, given.address);
+        let theirs = |port: u16| ports.as_ref().is_some_and(|ports| ports.contains(&port));
         let whole = |port: &u16| {
             let all = u32::from(*port)..u32::from(*port) + u32::from(count);
             fits(request, *port)
                 && all.into_iter().all(|port| {
-                    u16::try_from(port)
-                        .is_ok_and(|port| self.is_free(request.protocol, Endpoint { port, ..given }))
+                    u16::try_from(port).is_ok_and(|port| {
+                        theirs(port) && self.is_free(request.protocol, Endpoint { port, ..given })
+                    })
                 })
         };
         request.suggested.into_iter().chain(preserved).find(whole)
@@ -267,7 +272,8 @@ impl Model {
 
     /// How many ports in a row there are for a request, `count` being enough.
     fn best_run(&self, protocol: Protocol, address: Ipv4Addr, request: &Request, count: u16) -> u16 {
-        let Some(ports) = self.ports(protocol, address) else { return 0 };
+        let subscriber = self.whose(request.internal);
+        let Some(ports) = self.ports_for(subscriber, protocol, address) else { return 0 };
         let used = self.used(protocol, address);
         let mut best = 0;
         let mut run = 0;

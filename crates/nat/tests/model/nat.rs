@@ -452,6 +452,9 @@ impl Model {
 
     /// The addresses of the pools that a subscriber may use: those that name it, else those that name nobody.
     pub(crate) fn homes(&self, subscriber: Ipv4Addr) -> Vec<Ipv4Addr> {
+        if let Some((home, _)) = self.computed(subscriber) {
+            return vec![home];
+        }
         let names = |pool: &&Pool| pool.subscribers.iter().any(|net| net.contains(&subscriber));
         let named: Vec<&Pool> = self.config.pools.iter().filter(names).collect();
         let nobodys = self.config.pools.iter().filter(|pool| pool.subscribers.is_empty()).collect();

@@ -98,11 +98,11 @@ impl Model {
             return Err(Refusal::Limit(Limit::Subscribers));
         }
         self.may_open(address, true, protocol, 1)?;
-        let free = |external| self.has_available(protocol, external, remote.address);
+        let free = |external| self.has_available(protocol, (address, external), remote.address);
         // RFC 4787 REQ-2, RFC 7857 4: all of a subscriber's mappings have one external address.
         let paired = self.home_of(protocol, address);
         let ours: Vec<_> = self.homes(address).into_iter().filter(|home| self.is_ours(*home)).collect();
-        let any = || ours.iter().any(|home| self.has_free(protocol, *home));
+        let any = || ours.iter().any(|home| self.has_free(protocol, (address, *home)));
         let shared = self.config.mapping.port_overlap && !ours.is_empty();
         if paired.is_none() && !any() && !shared {
             return Err(Refusal::Limit(Limit::PortsExhausted));
@@ -124,7 +124,7 @@ impl Model {
         // remote; and taken that of a session in TIME-WAIT.
         let overlap = self.config.mapping.port_overlap;
         let none_here =
-            |address: &Ipv4Addr| (self.has_free(protocol, *address) || overlap) && !free(*address);
+            |home: &Ipv4Addr| (self.has_free(protocol, (address, *home)) || overlap) && !free(*home);
         let says_so = [Reason::PortsExhausted, Reason::TimeWaitSyn].map(Some).contains(&self.refused)
             || told.is_some_and(|id| !self.is_available(protocol, id.external, remote.address));
         let believed =
@@ -158,7 +158,7 @@ impl Model {
         let own = Endpoint::new(external.address, internal.port);
         if let Some(remote) = id.remote.filter(|_| self.config.mapping.port_overlap) {
             let may_own = self.config.ports.preserve && self.is_available(protocol, own, remote.address);
-            let some_free = self.free_ports(protocol, external.address, 0..=u16::MAX) > 0;
+            let some_free = self.has_free(protocol, (subscriber, external.address));
             if may_own && external == own {
                 return Ok(());
             }
@@ -172,7 +172,13 @@ impl Model {
         if !self.is_free(protocol, external) {
             return Err(format!("{protocol} {external} for {internal}: taken, held, or no port of the pool"));
         }
-        if self.config.ports.preserve && self.is_free(protocol, own) && external != own {
+        let ports = self.ports_for(subscriber, protocol, external.address);
+        let may_have = |port: &u16| ports.as_ref().is_some_and(|ports| ports.contains(port));
+        if !may_have(&external.port) {
+            return Err(format!("{protocol} {external} for {internal}: another subscriber's by arithmetic"));
+        }
+        let own_is_free = self.is_free(protocol, own) && may_have(&own.port);
+        if self.config.ports.preserve && own_is_free && external != own {
             return Err(format!("{protocol} {external} for {internal}: its own port is free"));
         }
         self.check_kind(protocol, internal, external)
@@ -201,9 +207,9 @@ impl Model {
         self.config.mapping.protocol_independent && ![one, other].contains(&Protocol::Icmp)
     }
 
-    /// Whether `address` has a free port.
-    pub(crate) fn has_free(&self, protocol: Protocol, address: Ipv4Addr) -> bool {
-        self.free_ports(protocol, address, 0..=u16::MAX) > 0
+    /// Whether `address` has a free port for subscriber `of`.
+    pub(crate) fn has_free(&self, protocol: Protocol, (of, address): (Ipv4Addr, Ipv4Addr)) -> bool {
+        self.free_ports(protocol, (of, address), 0..=u16::MAX) > 0
     }
 
     /// The external endpoint that is kept for `internal` because the other protocol has it.
@@ -230,16 +236,19 @@ impl Model {
             && !self.used(protocol, external.address).contains(&external.port)
     }
 
-    /// How many ports of `address` in `range` are free.
+    /// How many ports of `address` in `range` are free for subscriber `of`.
     pub(crate) fn free_ports(
         &self,
         protocol: Protocol,
-        address: Ipv4Addr,
+        (of, address): (Ipv4Addr, Ipv4Addr),
         range: RangeInclusive<u16>,
     ) -> usize {
-        let Some(ports) = self.ports(protocol, address) else { return 0 };
+        let Some(ports) = self.ports_for(of, protocol, address) else { return 0 };
         let (first, last) = (*ports.start().max(range.start()), *ports.end().min(range.end()));
         let range = first..=last;
+        if range.is_empty() {
+            return 0;
+        }
         range.len() - self.used(protocol, address).iter().filter(|port| range.contains(port)).count()
     }
 

@@ -5,8 +5,8 @@ use std::ops::RangeInclusive;
 use std::time::Duration;
 
 use hairpin_nat::config::{
-    Behaviour, Filtering, Fragments, Gateway, Limits, MappingBehaviour, Mtu, Pool, Pooling, PortSelection,
-    RstPolicy, Shard, StaticMapping, TcpChecks, TcpTimeouts, TimeWaitPolicy, Udp,
+    Behaviour, Blocks, Filtering, Fragments, Gateway, Limits, MappingBehaviour, Mtu, Pool, Pooling,
+    PortSelection, RstPolicy, Shard, SharedPorts, StaticMapping, TcpChecks, TcpTimeouts, TimeWaitPolicy, Udp,
 };
 use hairpin_nat::{Config, Endpoint, Protocol};
 use proptest::collection::vec;
@@ -173,6 +173,20 @@ fn settle_statics(config: &mut Config) {
     }
 }
 
+/// Makes the pool that names subscribers a deterministic one, if it may be.
+fn settle_blocks(config: &mut Config, blocks: Option<(u16, u16)>) {
+    let Some((size, max_per_subscriber)) = blocks else { return };
+    let mut other = config.clone();
+    for pool in other.pools.iter_mut().filter(|pool| !pool.subscribers.is_empty()) {
+        pool.pooling = Pooling::Paired;
+        pool.blocks =
+            Some(Blocks { size, max_per_subscriber, shared: SharedPorts::None, deterministic: true });
+    }
+    if other.validate().is_ok() {
+        *config = other;
+    }
+}
+
 /// The settings of one case.
 pub(crate) fn config() -> impl Strategy<Value = Config> {
     let mtu = || select(&[1_500u16, 576, 700][..]);
@@ -188,7 +202,8 @@ pub(crate) fn config() -> impl Strategy<Value = Config> {
         errors,
         shard,
     );
-    let outside = (behaviour(), filtering(), edge(), statics(), shared());
+    let blocks = proptest::option::of(select(&[(1u16, 1u16), (1, 2), (2, 1), (3, 1), (100, 2)][..]));
+    let outside = (behaviour(), filtering(), edge(), (statics(), blocks), shared());
     (pools(), ports(), (tcp(), checks()), limits(), fragments(), rest, outside).prop_map(
         |(
             pools,
@@ -197,7 +212,7 @@ pub(crate) fn config() -> impl Strategy<Value = Config> {
             limits,
             fragments,
             (udp, icmp_timeout, inside, outside, mss_clamp, errors, shard),
-            (behaviour, filtering, edge, statics, (together, port_overlap)),
+            (behaviour, filtering, edge, (statics, blocks), (together, port_overlap)),
         )| {
             let prefix = ipnet::Ipv4Net::new_assert(Ipv4Addr::new(10, 0, 0, 0), 24);
             let mut config = Config::new(vec![prefix], pools);
@@ -223,6 +238,7 @@ pub(crate) fn config() -> impl Strategy<Value = Config> {
                 // A pool with subscribers of its own has fewer addresses than there are shards.
                 config.shard = Shard { index: 0, count: 1 };
             }
+            settle_blocks(&mut config, blocks);
             config.statics = statics;
             settle_statics(&mut config);
             config

@@ -119,7 +119,9 @@ impl Model {
     ) -> Result<(MappingId, SessionId), Refusal> {
         let refusal = Refusal::Limit(Limit::PortsExhausted);
         let full = self.mappings.len() >= self.config.limits.mappings as usize;
-        let may = self.config.tcp_checks.monotonic_rewrite && !self.config.mapping.protocol_independent;
+        let blocks = self.config.pools.iter().any(|pool| pool.blocks.is_some());
+        let checks = &self.config.tcp_checks;
+        let may = checks.monotonic_rewrite && !self.config.mapping.protocol_independent && !blocks;
         if !may || protocol != Protocol::Tcp || full {
             return Err(refusal);
         }

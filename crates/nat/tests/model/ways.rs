@@ -200,12 +200,13 @@ impl Model {
     /// `remote`. To its own address it cannot miss.
     pub(crate) fn may_miss(&self, mapping: MappingId, remote: Endpoint) -> bool {
         let told = self.is_told(mapping);
-        let free = |address| self.free_ports(Protocol::Icmp, address, 0..=u16::MAX) > 0;
+        let of = self.whose(mapping.internal);
+        let free = |address| self.has_free(Protocol::Icmp, (of, address));
         !told
-            && match self.home_of(Protocol::Icmp, self.whose(mapping.internal)) {
+            && match self.home_of(Protocol::Icmp, of) {
                 Some(home) => home != remote.address,
                 None => {
-                    let homes = self.homes(self.whose(mapping.internal));
+                    let homes = self.homes(of);
                     homes.into_iter().any(|address| address != remote.address && free(address))
                 }
             }
