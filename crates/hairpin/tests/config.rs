@@ -103,6 +103,20 @@ fn what_the_file_says_arrives() {
     assert_eq!(office.engine.pools[0].ports, 16_384..=65_535);
 }
 
+// covers: O1, B6
+#[test]
+fn protocols_without_ports_have_a_time_of_their_own() {
+    let text = "[inside]\nprefixes = [\"10.0.0.0/8\"]\n[[pool]]\naddresses = [\"192.0.2.1\"]\n";
+    let timeout = |more: &str| {
+        let loaded = config::parse("x", &format!("{text}{more}")).expect("it loads");
+        loaded.settings.engine.other_timeout.as_secs()
+    };
+    assert_eq!(timeout(""), 300);
+    assert_eq!(timeout("[other]\ntimeout = \"90s\"\n"), 90);
+    let faults = config::parse("x", &format!("{text}[other]\ntimeout = \"500ms\"\n")).expect_err("too short");
+    assert!(faults.faults()[0].message.contains("500ms"), "{faults:?}");
+}
+
 // covers: O1
 #[test]
 fn the_page_is_current() {

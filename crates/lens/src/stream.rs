@@ -1,5 +1,6 @@
 //! One direction of a flow: where its text stands, what its receiver acknowledged, and its assemblies.
 
+use rules::acceptability::{Acceptability, Edge, Window, acceptability};
 use rules::paws::{self, PawsVerdict, TsRecent};
 use wire::SeqNumber;
 use wire::tcp::Flags;
@@ -123,7 +124,7 @@ impl Stream {
         if incoming.octets.is_empty() && incoming.urgent.is_none() && !segment.has(Flags::FIN) {
             return;
         }
-        if !self.is_acceptable(&incoming) {
+        if !self.is_acceptable(&incoming, segment.has(Flags::FIN)) {
             self.outside_window += 1;
             return;
         }
@@ -164,12 +165,15 @@ impl Stream {
         self.assemblies.extend(twins);
     }
 
-    /// Whether the receiver looks at the segment at all: it does not lie wholly left of what was
-    /// acknowledged, nor wholly right of the window (RFC 9293 3.10.7.4; what is not known forbids nothing).
-    fn is_acceptable(&self, incoming: &Incoming<'_>) -> bool {
-        let left = self.acked.unwrap_or_else(|| self.next());
-        let beyond = self.right_edge.is_some_and(|edge| incoming.offset > edge as i64);
-        incoming.end() >= left.min(self.next()) as i64 && !beyond
+    /// Whether the receiver looks at a segment with `fin` at all: as the default of the rules has it, from
+    /// before what was acknowledged (what is not known forbids nothing).
+    fn is_acceptable(&self, incoming: &Incoming<'_>, fin: bool) -> bool {
+        let left = self.acked.map_or(self.next(), |acked| acked.min(self.next()));
+        let wnd = self.right_edge.map_or(1 << 30, |edge| edge.saturating_sub(left).min(1 << 30) as u32);
+        let window = Window { nxt: SeqNumber(left as u32), wnd };
+        let len = incoming.octets.len() as u32 + u32::from(fin);
+        let seq = SeqNumber(incoming.offset as u32);
+        acceptability(seq, len, window, Edge::Seqval) != Acceptability::Unacceptable
     }
 
     fn is_old(&self, segment: &Segment<'_>) -> bool {

@@ -8,6 +8,7 @@
 //! progress. Text that was sent before (a timer's doing) neither ends a war nor belongs to it.
 
 use rules::Instant;
+use rules::acceptability::{Acceptability, Edge, Window, acceptability};
 use serde::Serialize;
 use wire::SeqNumber;
 use wire::tcp::Flags;
@@ -122,11 +123,18 @@ impl Detector {
 }
 
 impl Standing {
-    /// Whether the other side takes the segment for unacceptable by the old test.
+    /// Whether the other side takes the segment for unacceptable by the old test. A window that was not seen
+    /// is as large as a window can be.
     fn refuses(&self, segment: &Segment<'_>) -> bool {
-        // At the edge nothing is acceptable, but for what stands at RCV.NXT itself (a closed window).
-        let beyond = self.edge.is_some_and(|edge| !segment.seq.before(edge));
-        self.acked.is_some_and(|acked| segment.seq.before(acked) || beyond && segment.seq != acked)
+        let Some(nxt) = self.acked else { return false };
+        let wnd = match self.edge {
+            Some(edge) if edge.before(nxt) => 0,
+            Some(edge) => edge.distance_from(nxt),
+            None => 1 << 30,
+        };
+        let syn_fin = u32::from(segment.has(Flags::SYN)) + u32::from(segment.has(Flags::FIN));
+        let len = segment.text.len() as u32 + syn_fin;
+        acceptability(segment.seq, len, Window { nxt, wnd }, Edge::Rfc793) == Acceptability::Unacceptable
     }
 
     /// Whether the segment brings and acknowledges nothing new.

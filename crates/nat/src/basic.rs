@@ -177,16 +177,7 @@ impl Engine {
         if !self.basic.is(port.address) {
             return None;
         }
-        let filtering = &self.config.filtering;
-        let (behaviour, ports) = match port.protocol {
-            Protocol::Tcp => (filtering.tcp, &filtering.tcp_ports[..]),
-            Protocol::Udp => (filtering.udp, &filtering.udp_ports[..]),
-            Protocol::Icmp => (filtering.udp, &[][..]),
-            Protocol::Other => (Behaviour::EndpointIndependent, &[][..]),
-        };
-        let excepted = ports.iter().any(|range| range.contains(&port.port));
-        let open =
-            if behaviour == Behaviour::EndpointIndependent { ports.is_empty() || excepted } else { excepted };
+        let open = self.filter_for(port.protocol, port.port) == Behaviour::EndpointIndependent;
         let owner = self.basic.owner(port.address)?;
         open.then(|| Endpoint::new(owner, port.port))
     }

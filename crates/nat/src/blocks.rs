@@ -20,6 +20,8 @@ pub(crate) struct Blocks {
     shared: Option<RangeInclusive<u16>>,
     /// Of each block: whose it is, and how many of its ports are taken or rest.
     blocks: Vec<(Option<u32>, u32)>,
+    /// Blocks that nobody has.
+    free: u16,
     /// The blocks of each subscriber.
     of: BTreeMap<u32, Vec<u16>>,
 }
@@ -36,7 +38,8 @@ impl Blocks {
     /// What those of one address take at most.
     pub(crate) fn octets(config: &config::Blocks, ports: &RangeInclusive<u16>) -> u64 {
         let count = (ports.len() / usize::from(config.size.max(1))) as u64;
-        count * (size_of::<(Option<u32>, u32)>() + 2 * size_of::<(u32, Vec<u16>)>() + 16) as u64
+        let by_subscriber = size_of::<(u32, Vec<u16>)>() + size_of::<(u32, (u32, u32))>();
+        count * (size_of::<(Option<u32>, u32)>() + 2 * by_subscriber + 16) as u64
     }
 
     pub(crate) fn new(config: &config::Blocks, ports: &RangeInclusive<u16>) -> Self {
@@ -55,6 +58,7 @@ impl Blocks {
             ports: *ports.start()..=(behind.saturating_sub(1)) as u16,
             shared,
             blocks: vec![(None, 0); count],
+            free: count as u16,
             of: BTreeMap::new(),
         }
     }
@@ -99,6 +103,16 @@ impl Blocks {
         self.range(block.into())
     }
 
+    /// Blocks that nobody has.
+    pub(crate) fn free(&self) -> u16 {
+        self.free
+    }
+
+    /// Whether `port` belongs to no block and may be had by everybody.
+    pub(crate) fn is_shared(&self, port: u16) -> bool {
+        self.shared.as_ref().is_some_and(|shared| shared.contains(&port))
+    }
+
     /// The ports that belong to no block.
     pub(crate) fn shared(&self) -> Option<RangeInclusive<u16>> {
         self.shared.clone()
@@ -113,6 +127,7 @@ impl Blocks {
             return None;
         }
         *owner = Some(subscriber);
+        self.free -= 1;
         self.of.entry(subscriber).or_default().push(block as u16);
         Some(Change { subscriber, given: true, ports: self.range(block) })
     }
@@ -123,6 +138,7 @@ impl Blocks {
         let (owner, ports) = &mut self.blocks[block];
         *ports = ports.saturating_sub(1);
         let subscriber = if *ports == 0 { owner.take()? } else { return None };
+        self.free += 1;
         if let Some(of) = self.of.get_mut(&subscriber) {
             of.retain(|&other| usize::from(other) != block);
             if of.is_empty() {

@@ -253,6 +253,11 @@ impl Config {
         crate::engine::memory_bound(self)
     }
 
+    /// The bits of an internal address that say which subscriber it is (`subscriber_prefix`).
+    pub fn subscriber_mask(&self) -> u32 {
+        u32::MAX.checked_shl(32 - u32::from(self.subscriber_prefix.min(32))).unwrap_or(0)
+    }
+
     /// External addresses, all pools together.
     pub fn external_addresses(&self) -> u64 {
         self.pools.iter().map(Pool::size).sum()

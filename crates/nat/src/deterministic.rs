@@ -44,7 +44,7 @@ impl Deterministic {
                 first: *pool.ports.start(),
                 width,
                 each,
-                shift: 32 - u32::from(config.subscriber_prefix.min(32)),
+                shift: 32 - u32::from(config.subscriber_prefix.clamp(1, 32)),
             })
         });
         Self { pools: pools.collect() }
@@ -53,6 +53,11 @@ impl Deterministic {
     /// The external address and the ports of a subscriber.
     pub fn of_subscriber(&self, subscriber: Ipv4Addr) -> Option<(Ipv4Addr, RangeInclusive<u16>)> {
         self.pools.iter().find_map(|share| share.forward(subscriber))
+    }
+
+    /// Whether `address` is of such a pool.
+    pub(crate) fn has(&self, address: Ipv4Addr) -> bool {
+        self.pools.iter().any(|share| share.addresses.iter().any(|range| range.contains(&address)))
     }
 
     /// The subscriber that has a port of an external address; the first address of its prefix.
@@ -72,7 +77,7 @@ impl Share {
                 let slot = (number % u64::from(self.each)) as u32;
                 let first = u32::from(self.first) + slot * self.width;
                 for range in &self.addresses {
-                    let size = u64::from(range.end().to_bits() - range.start().to_bits()) + 1;
+                    let size = size(range);
                     if address < size {
                         let external = Ipv4Addr::from_bits(range.start().to_bits() + address as u32);
                         return Some((external, first as u16..=(first + self.width - 1) as u16));
@@ -91,7 +96,7 @@ impl Share {
         let range = self.addresses.iter().find(|range| {
             let found = range.contains(&address);
             if !found {
-                before += u64::from(range.end().to_bits() - range.start().to_bits()) + 1;
+                before += size(range);
             }
             found
         })?;
@@ -113,4 +118,9 @@ impl Share {
     fn count(&self, net: &Ipv4Net) -> u64 {
         (1_u64 << (32 - u32::from(net.prefix_len()))) >> self.shift
     }
+}
+
+/// Addresses of `range`; of one that runs backwards one, and the configuration is refused.
+fn size(range: &RangeInclusive<Ipv4Addr>) -> u64 {
+    u64::from(range.end().to_bits().saturating_sub(range.start().to_bits())) + 1
 }

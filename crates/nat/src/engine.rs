@@ -113,7 +113,7 @@ impl Engine {
         let pool = Pool::new(config, ticks(config.ports.hold)).map_err(out_of_memory("pool"))?;
         let mut engine = Self {
             inside: Prefixes::new(&config.inside),
-            subscriber_mask: u32::MAX.checked_shl(32 - u32::from(config.subscriber_prefix)).unwrap_or(0),
+            subscriber_mask: config.subscriber_mask(),
             bypass: Prefixes::new(&config.bypass),
             timers: timers(config),
             report_interval: ticks(limits.report_interval),
@@ -209,6 +209,12 @@ impl Engine {
     /// The subscriber that an internal address belongs to: of a prefix, its first address (B5).
     pub(crate) fn subscriber_of(&self, address: core::net::Ipv4Addr) -> u32 {
         address.to_bits() & self.subscriber_mask
+    }
+
+    /// The subscriber whose address, as [`Self::subscriber_of`] has it, is `address`.
+    pub(crate) fn find_subscriber(&self, address: u32) -> Option<u32> {
+        let lines = self.subscribers.lines();
+        self.hosts.find(self.key.address(address), |index| lines[index as usize].address == address)
     }
 
     /// Tells of the blocks that were given or have come back.

@@ -109,6 +109,7 @@ impl Engine {
             // One port for both protocols is a promise, the rest are wishes. It is where the other's is, and the
             // subscriber may have moved on since (soft pooling).
             Some(port) => (port.address, Some(Run { first: port.port, count: 1 })),
+            None if self.basic.is(address) => (address, self.run_of_whole(request)),
             None => (address, self.plan_run(address, request)),
         };
         let outcome = run.ok_or(Limit::PortsExhausted).and_then(|run| self.create_run(address, run, request));
@@ -155,15 +156,17 @@ impl Engine {
         released
     }
 
+    /// Of an address that is translated whole, ports are what they are inside.
+    fn run_of_whole(&self, request: &Request) -> Option<Run> {
+        let first = request.internal.port;
+        let fits = wanted(request).is_none_or(|odd| odd == (first % 2 == 1));
+        fits.then(|| Run { first, count: self.unmapped(request) })
+    }
+
     /// Where the ports of a set will be: at the suggested one, at the internal one, or drawn.
     fn plan_run(&mut self, address: u32, request: &Request) -> Option<Run> {
         let Request { protocol, internal, .. } = *request;
-        let odd = match request.parity {
-            Parity::Any => None,
-            Parity::Even => Some(false),
-            Parity::Odd => Some(true),
-            Parity::Preserved => Some(internal.port % 2 == 1),
-        };
+        let odd = wanted(request);
         let count = self.unmapped(request);
         let flow = [u64::from(internal.address.to_bits()) << 16 | u64::from(internal.port), protocol as u64];
         let subscriber = self.subscriber_of(internal.address);
@@ -279,5 +282,15 @@ impl Engine {
         self.kept.remove(index);
         self.mappings.get_mut(index).set_ordinary();
         self.delete_unused_mapping(index, tick);
+    }
+}
+
+/// Whether the first external port must be odd; `None`: it does not matter.
+fn wanted(request: &Request) -> Option<bool> {
+    match request.parity {
+        Parity::Any => None,
+        Parity::Even => Some(false),
+        Parity::Odd => Some(true),
+        Parity::Preserved => Some(request.internal.port % 2 == 1),
     }
 }

@@ -142,7 +142,7 @@ impl Engine {
     /// Whether `remote`, who has no session with `mapping`, may open one.
     pub(crate) fn admit(&self, mapping: u32, remote: Endpoint) -> Result<(), Reason> {
         let line = self.mappings.get(mapping);
-        let admitted = match self.filter_of(line) {
+        let admitted = match self.filter_for(line.protocol(), line.internal().port) {
             _ if line.is_open() => true,
             Behaviour::EndpointIndependent => true,
             Behaviour::AddressDependent => {
@@ -154,18 +154,18 @@ impl Engine {
         if admitted || self.expected.admits(mapping, remote) { Ok(()) } else { Err(Reason::Filtered) }
     }
 
-    /// What the filter of a mapping depends on: by protocol, and by application (N10). Queries have no
+    /// What the filter of an internal port depends on: by protocol, and by application (N10). Queries have no
     /// ports to be reached at; their filter is UDP's.
-    fn filter_of(&self, mapping: &Mapping) -> Behaviour {
+    pub(crate) fn filter_for(&self, protocol: Protocol, port: u16) -> Behaviour {
         let filtering = &self.config.filtering;
-        let (behaviour, ports) = match mapping.protocol() {
+        let (behaviour, ports) = match protocol {
             Protocol::Tcp => (filtering.tcp, &filtering.tcp_ports),
             Protocol::Udp => (filtering.udp, &filtering.udp_ports),
             Protocol::Icmp => return filtering.udp,
             // Of an address that is translated whole (B6).
             Protocol::Other => return Behaviour::EndpointIndependent,
         };
-        let named = ports.iter().any(|range| range.contains(&mapping.internal().port));
+        let named = ports.iter().any(|range| range.contains(&port));
         match behaviour {
             Behaviour::EndpointIndependent if ports.is_empty() || named => behaviour,
             Behaviour::EndpointIndependent => Behaviour::AddressAndPortDependent,
@@ -201,11 +201,17 @@ impl Engine {
 
     /// The limits of what the outside may open (N10).
     pub(crate) fn check_inbound_limits(&self, mapping: &Mapping, of: &Subscriber) -> Result<(), Limit> {
+        self.check_inbound_counts(mapping, of)?;
+        of.may_be_reached(&self.config.limits, self.tick)
+    }
+
+    /// Of those what does not depend on time.
+    pub(crate) fn check_inbound_counts(&self, mapping: &Mapping, of: &Subscriber) -> Result<(), Limit> {
         let most = self.config.limits.inbound_sessions_per_mapping;
         if most != 0 && u32::from(mapping.inbound) >= most {
             return Err(Limit::InboundPerMapping);
         }
-        of.may_be_reached(&self.config.limits, self.tick)
+        of.has_inbound_room(&self.config.limits)
     }
 
     /// Where mappings depend on the remote, a subscriber's endpoint may have a session with that remote over

@@ -58,7 +58,7 @@ impl Engine {
             return Ok(self.join(index, partner, brief, fit));
         };
         // Of somebody who speaks to another endpoint of its own, both sessions count.
-        let own = addressee.address == internal.address;
+        let own = self.subscriber_of(addressee.address) == self.subscriber_of(internal.address);
         let remote = Endpoint { port: remote_port(protocol, external), ..external };
         let place = self.plan_receiver(protocol, (target, addressee), remote, 1 + u32::from(own))?;
         let inbound = self.new_session(protocol, addressee, place, remote, OpenedFrom::Outside, true);
@@ -102,9 +102,7 @@ impl Engine {
         if let Some(mapping) = self.find_mapping(key) {
             return Use::Existing(mapping);
         }
-        let (address, lines) = (self.subscriber_of(key.internal.address), self.subscribers.lines());
-        let found =
-            || self.hosts.find(self.key.address(address), |index| lines[index as usize].address == address);
+        let found = || self.find_subscriber(self.subscriber_of(key.internal.address));
         Use::New { key, subscriber: subscriber.or_else(found), port }
     }
 

@@ -187,10 +187,7 @@ impl Engine {
                 None => return,
             },
         };
-        let bits = self.subscriber_of(address);
-        let lines = self.subscribers.lines();
-        let index = self.hosts.find(self.key.address(bits), |index| lines[index as usize].address == bits);
-        let due = match index {
+        let due = match self.find_subscriber(self.subscriber_of(address)) {
             Some(index) => self.subscribers.get_mut(index).report(limit, self.report_interval, self.tick),
             None => report(&mut self.reported[limit as usize], self.report_interval, self.tick),
         };

@@ -20,6 +20,9 @@ use crate::session::{NewSession, PORT_TIMERS};
 use crate::subscriber::Subscriber;
 use crate::{Endpoint, Packet, Protocol, Realm, Reason};
 
+#[cfg(test)]
+mod tests;
+
 /// The mapping that a new session will use.
 #[derive(Clone, Copy, Debug)]
 pub(crate) enum Use {
@@ -265,8 +268,7 @@ impl Engine {
         let (limits, tick) = (&self.config.limits, self.tick);
         let address = self.subscriber_of(internal.address);
         let hash = self.key.address(address);
-        let lines = self.subscribers.lines();
-        let subscriber = self.hosts.find(hash, |index| lines[index as usize].address == address);
+        let subscriber = self.find_subscriber(address);
         if let Some(index) = subscriber {
             let line = self.subscribers.get(index);
             line.may_open(protocol, true, sessions, limits, tick)?;
@@ -302,7 +304,7 @@ impl Engine {
         let of = Ipv4Addr::from_bits(subscriber);
         let hash = match self.pool.pooling(external) {
             Pooling::Paired => return external,
-            Pooling::PairedSoft if self.pool.has_port(external, protocol, subscriber) => return external,
+            Pooling::PairedSoft if self.pool.has_port(external, protocol) => return external,
             Pooling::PairedSoft => self.key.address(subscriber),
             Pooling::Arbitrary => self.key.mapping(MappingKey::independent(protocol, internal)),
         };
@@ -424,37 +426,61 @@ impl Engine {
         session.ok_or(Refusal::Limit(Limit::Sessions))
     }
 
-    pub(crate) fn create_mapping(
-        &mut self,
-        key: MappingKey,
-        subscriber: Option<u32>,
-        port: Port,
-    ) -> Option<u32> {
+    /// `None`: there was no place, and nothing stays behind. Each was asked for, but two mappings at once may
+    /// want the last one of a bucket.
+    pub(crate) fn create_mapping(&mut self, key: MappingKey, known: Option<u32>, port: Port) -> Option<u32> {
         let MappingKey { protocol, internal, .. } = key;
         let address = self.subscriber_of(internal.address);
-        let subscriber = match subscriber {
-            Some(index) => {
-                if self.pool.pooling(port.address) == Pooling::PairedSoft {
-                    self.subscribers.get_mut(index).external = port.address;
-                }
-                index
-            }
-            None => {
-                let line = Subscriber::new(address, port.address, &self.config.limits, self.tick);
-                let index = self.subscribers.insert(line)?;
-                self.hosts.insert(self.key.address(address), index).ok()?;
-                self.basic.claim(port.address, address);
-                index
-            }
+        let subscriber = match known {
+            Some(index) => index,
+            None => self.create_subscriber(address, port.address)?,
         };
         let id =
             MappingId { protocol, internal, external: self.pool.endpoint(port), remote: key.depends_on() };
-        let index = self.mappings.insert(Mapping::new(key, id.external, subscriber, port.address))?;
-        self.endpoints.insert(self.key.mapping(key), index).ok()?;
-        self.take_port(port, index);
+        let line = Mapping::new(key, id.external, subscriber, port.address);
+        let Some(index) = self.file_mapping(line, port) else {
+            if known.is_none() {
+                self.hosts.remove(self.key.address(address), subscriber);
+                self.subscribers.remove(subscriber);
+            }
+            return None;
+        };
+        match known {
+            Some(_) if self.pool.pooling(port.address) == Pooling::PairedSoft => {
+                self.subscribers.get_mut(subscriber).external = port.address;
+            }
+            Some(_) => {}
+            None => self.basic.claim(port.address, address),
+        }
         self.tell_blocks(self.tick);
         self.subscribers.get_mut(subscriber).take_port(protocol);
         self.output.event(self.tick, EventKind::MappingCreated(id));
+        Some(index)
+    }
+
+    fn create_subscriber(&mut self, address: u32, external: u32) -> Option<u32> {
+        let line = Subscriber::new(address, external, &self.config.limits, self.tick);
+        let index = self.subscribers.insert(line)?;
+        if self.hosts.insert(self.key.address(address), index).is_err() {
+            self.subscribers.remove(index);
+            return None;
+        }
+        Some(index)
+    }
+
+    /// Puts a mapping where it is found, from inside and from outside.
+    fn file_mapping(&mut self, line: Mapping, port: Port) -> Option<u32> {
+        let hash = self.key.mapping(line.key());
+        let index = self.mappings.insert(line)?;
+        if self.endpoints.insert(hash, index).is_err() {
+            self.mappings.remove(index);
+            return None;
+        }
+        if !self.take_port(port, index) {
+            self.endpoints.remove(hash, index);
+            self.mappings.remove(index);
+            return None;
+        }
         Some(index)
     }
 

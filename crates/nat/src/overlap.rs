@@ -34,6 +34,12 @@ impl Shares {
     pub(crate) fn are_on(&self) -> bool {
         self.0.is_some()
     }
+
+    /// Leaves room for one bucket.
+    #[cfg(test)]
+    pub(crate) fn shrink(&mut self) {
+        self.0 = Table::new(0).ok();
+    }
 }
 
 impl Engine {
@@ -91,17 +97,18 @@ impl Engine {
         chosen.map(|port| Port { address, protocol, port })
     }
 
-    /// Mapping `index` takes `port`: alone, or with others.
-    pub(crate) fn take_port(&mut self, port: Port, index: u32) {
+    /// Mapping `index` takes `port`: alone, or with others. `false`: it could not be found there.
+    pub(crate) fn take_port(&mut self, port: Port, index: u32) -> bool {
         if self.basic.is(port.address) {
-            return;
+            return true;
         }
         let mapping = *self.mappings.get(index);
         match self.share_of(&mapping) {
             Some(hash) => {
-                if let Some(table) = &mut self.shares.0 {
-                    // There was a place for it.
-                    let _ = table.insert(hash, index);
+                if let Some(table) = &mut self.shares.0
+                    && table.insert(hash, index).is_err()
+                {
+                    return false;
                 }
                 self.pool.share(port);
             }
@@ -110,6 +117,7 @@ impl Engine {
                 self.pool.take(port, index, subscriber);
             }
         }
+        true
     }
 
     /// Mapping `index`, which is `mapping`, gives its port back.

@@ -4,7 +4,7 @@
 //! a free one is found a word at a time, and an entry that names its mapping, so that a packet from
 //! outside finds it without a search.
 
-use std::collections::VecDeque;
+use std::collections::{BTreeMap, VecDeque};
 
 use core::net::Ipv4Addr;
 use core::ops::RangeInclusive;
@@ -17,6 +17,8 @@ use crate::{Endpoint, Protocol};
 
 mod groups;
 mod search;
+#[cfg(test)]
+mod tests;
 
 use groups::Group;
 pub(crate) use search::Run;
@@ -29,6 +31,10 @@ const SUMMARY: usize = WORDS / 64;
 
 /// In an owner: several mappings have the port, and the rest of the word says how many.
 const SHARED: u32 = 1 << 31;
+
+/// Held ports that one call lets go at most; and that the end of one mapping does, which is more than it adds.
+const RELEASES: usize = 4_096;
+const FEW: usize = 64;
 
 /// How many held ports ahead the bit of one to be let go is asked for.
 const AHEAD: usize = 8;
@@ -44,6 +50,8 @@ pub(crate) struct Pool {
     deterministic: Deterministic,
     preserve_parity: bool,
     preserve_range: bool,
+    /// Where a subscriber has blocks, and how many: while any port of them rests, too.
+    homes: BTreeMap<u32, (u32, u32)>,
     /// Blocks that were given or have come back since somebody asked.
     changes: Vec<(u32, Change)>,
     /// 1 + mapping index by address, protocol, port; 0: none; [`SHARED`]: several.
@@ -69,7 +77,10 @@ pub(crate) struct Ranges(
 struct External {
     address: Ipv4Addr,
     ports: RangeInclusive<u16>,
+    /// By protocol, as in `spare`.
     free: [u32; 3],
+    /// Of those what is in no block.
+    spare: [u32; 3],
     group: u16,
     /// Of a Basic pool.
     whole: bool,
@@ -146,8 +157,9 @@ impl Pool {
             }
             group.addresses.push(number);
             for protocol in Protocol::ALL {
-                group.free[protocol as usize] += u64::from(external.free[protocol as usize]);
+                group.spare[protocol as usize] += u64::from(external.spare[protocol as usize]);
             }
+            group.blocks += external.blocks.as_ref().map_or(0, |blocks| u64::from(blocks.free()));
         }
         let spaces = addresses.len() * Protocol::ALL.len();
         Ok(Self {
@@ -157,6 +169,7 @@ impl Pool {
             deterministic: Deterministic::new(config),
             preserve_parity: config.ports.preserve_parity,
             preserve_range: config.ports.preserve_range,
+            homes: BTreeMap::new(),
             changes: Vec::new(),
             addresses,
             owners: Arena::hot(spaces * PORTS)?,
@@ -267,7 +280,25 @@ impl Pool {
             && port.protocol != Protocol::Icmp
             && let Some(change) = change(blocks)
         {
+            self.note_block(port.address, &change);
             self.changes.push((port.address, change));
+        }
+    }
+
+    /// Who has blocks comes back to their address, and a block is somebody's or is there for anybody.
+    fn note_block(&mut self, address: u32, change: &Change) {
+        let group = &mut self.groups[usize::from(self.addresses[address as usize].group)];
+        if change.given {
+            group.blocks -= 1;
+            self.homes.entry(change.subscriber).or_insert((address, 0)).1 += 1;
+            return;
+        }
+        group.blocks += 1;
+        if let Some((_, count)) = self.homes.get_mut(&change.subscriber) {
+            *count -= 1;
+            if *count == 0 {
+                self.homes.remove(&change.subscriber);
+            }
         }
     }
 
@@ -289,7 +320,10 @@ impl Pool {
         if external.range(port.protocol).contains(&port.port) {
             // Others were never to be given out; a static mapping may have one all the same.
             external.free[port.protocol as usize] -= 1;
-            self.groups[usize::from(external.group)].free[port.protocol as usize] -= 1;
+            if external.is_spare(port) {
+                external.spare[port.protocol as usize] -= 1;
+                self.groups[usize::from(external.group)].spare[port.protocol as usize] -= 1;
+            }
         }
     }
 
@@ -297,41 +331,49 @@ impl Pool {
     /// port was held by the state machine (RFC 6888 REQ-8a).
     pub(crate) fn give(&mut self, port: Port, now: u32) {
         // Expiry may run late: what was held until then is free by then.
-        self.release(now);
+        self.let_go(now, FEW);
         let entry = self.entry(port);
         self.owners[entry] = 0;
-        match self.twin(port) {
-            // It stays with the internal endpoint as long as either protocol has it.
-            Some(twin) if self.mapping(twin).is_some() => {}
-            Some(twin) => [port, twin].into_iter().for_each(|port| self.let_rest(port, now)),
-            None => self.let_rest(port, now),
+        // It stays with the internal endpoint as long as either protocol has it.
+        if self.twin(port).is_none_or(|twin| self.mapping(twin).is_none()) {
+            self.let_rest(port, now);
         }
     }
 
-    /// Nobody has `port` any more.
+    /// Nobody has `port` any more. Where TCP and UDP have it together, it rests for both.
     fn let_rest(&mut self, port: Port, now: u32) {
-        let held =
-            port.protocol != Protocol::Tcp && self.hold.ticks > 0 && self.hold.queue.len() < self.hold.max;
+        let rests = port.protocol != Protocol::Tcp || self.together;
+        let held = rests && self.hold.ticks > 0 && self.hold.queue.len() < self.hold.max;
         // Where only those may come who were written to, nobody comes by mistake (RFC 6888 REQ-8c).
         let held = held && !self.hold.needless;
         if held {
             self.hold.queue.push_back((now.saturating_add(self.hold.ticks).saturating_add(1), port));
         } else {
-            self.set_free(port);
+            self.set_both_free(port);
         }
     }
 
-    /// Lets go of the ports that were held long enough at `now`.
+    /// Lets go of ports that were held long enough at `now`: so many that no call takes long. What is left
+    /// is let go by the next.
     pub(crate) fn release(&mut self, now: u32) {
-        while let Some(&(until, port)) = self.hold.queue.front() {
-            if until > now {
-                break;
-            }
+        self.let_go(now, RELEASES);
+    }
+
+    fn let_go(&mut self, now: u32, most: usize) {
+        for _ in 0..most {
+            let Some(&(_, port)) = self.hold.queue.front().filter(|&&(until, _)| until <= now) else { break };
             self.hold.queue.pop_front();
             if let Some(&(_, ahead)) = self.hold.queue.get(AHEAD) {
                 prefetch(&self.taken, self.entry(ahead) / 64);
             }
-            self.set_free(port);
+            self.set_both_free(port);
+        }
+    }
+
+    fn set_both_free(&mut self, port: Port) {
+        self.set_free(port);
+        if let Some(twin) = self.twin(port) {
+            self.set_free(twin);
         }
     }
 
@@ -342,7 +384,10 @@ impl Pool {
         let external = &mut self.addresses[port.address as usize];
         if external.range(port.protocol).contains(&port.port) {
             external.free[port.protocol as usize] += 1;
-            self.groups[usize::from(external.group)].free[port.protocol as usize] += 1;
+            if external.is_spare(port) {
+                external.spare[port.protocol as usize] += 1;
+                self.groups[usize::from(external.group)].spare[port.protocol as usize] += 1;
+            }
         }
         self.change(port, |blocks| blocks.vacate(port.port));
     }
@@ -443,6 +488,7 @@ impl External {
             address,
             ports: pool.ports.clone(),
             free: [0; 3],
+            spare: [0; 3],
             group,
             whole: pool.kind == PoolKind::Basic,
             pooling,
@@ -454,9 +500,25 @@ impl External {
             return external;
         }
         for protocol in Protocol::ALL {
-            external.free[protocol as usize] = external.range(protocol).len() as u32;
+            let range = external.range(protocol);
+            external.free[protocol as usize] = range.len() as u32;
+            let spare = match &external.blocks {
+                Some(blocks) if protocol != Protocol::Icmp => {
+                    blocks.shared().map_or(0, |shared| shared.len() as u32)
+                }
+                _ => range.len() as u32,
+            };
+            external.spare[protocol as usize] = spare;
         }
         external
+    }
+
+    /// Whether `port`, which may be given out, is in no block.
+    fn is_spare(&self, port: Port) -> bool {
+        match &self.blocks {
+            Some(blocks) if port.protocol != Protocol::Icmp => blocks.is_shared(port.port),
+            _ => true,
+        }
     }
 
     /// What may be given out: the configured ports, or any query identifier.

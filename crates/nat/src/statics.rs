@@ -25,9 +25,9 @@ impl Engine {
             let Some(Owner::Here(address)) = self.pool.owner(external.address) else { continue };
             let key = MappingKey::independent(protocol, internal);
             let bits = self.subscriber_of(internal.address);
-            let (hash, lines) = (self.key.address(bits), self.subscribers.lines());
-            let subscriber = self.hosts.find(hash, |index| lines[index as usize].address == bits);
-            let room = self.endpoints.has_room(self.key.mapping(key)) && self.hosts.has_room(hash);
+            let subscriber = self.find_subscriber(bits);
+            let room =
+                self.endpoints.has_room(self.key.mapping(key)) && self.hosts.has_room(self.key.address(bits));
             let port = Port { address, protocol, port: external.port };
             let made = if room { self.create_mapping(key, subscriber, port) } else { None };
             let mapping = made.ok_or_else(|| ConfigError {

@@ -28,24 +28,25 @@ impl Steering {
     /// Steering for all shards of `config`, whichever shard that is for.
     pub fn new(config: &Config) -> Self {
         let (ranges, count) = (Ranges::new(config), u32::from(config.shard.count).max(1));
+        let subscriber_mask = config.subscriber_mask();
         let shard_of = |mapping: &StaticMapping| {
             let (internal, external) = match *mapping {
                 StaticMapping::Port { internal, external, .. } => (internal.address, external.address),
                 StaticMapping::Address { internal, external } => (internal, external),
             };
-            Some((internal.to_bits(), (ranges.number(external)? % count) as u16))
+            Some((internal.to_bits() & subscriber_mask, (ranges.number(external)? % count) as u16))
         };
         let mut fixed: Vec<_> = config.statics.iter().filter_map(shard_of).collect();
         fixed.sort_unstable();
-        let subscriber_mask = u32::MAX.checked_shl(32 - u32::from(config.subscriber_prefix)).unwrap_or(0);
         Self { ranges, count, fixed, subscriber_mask, deterministic: Deterministic::new(config) }
     }
 
     /// The shard of a packet from inside, by its source.
     #[inline]
     pub fn inside(&self, source: Ipv4Addr) -> u16 {
+        let subscriber = source.to_bits() & self.subscriber_mask;
         if !self.fixed.is_empty()
-            && let Ok(place) = self.fixed.binary_search_by_key(&source.to_bits(), |&(internal, _)| internal)
+            && let Ok(place) = self.fixed.binary_search_by_key(&subscriber, |&(fixed, _)| fixed)
         {
             return self.fixed[place].1;
         }
@@ -53,7 +54,7 @@ impl Steering {
             return self.outside(external);
         }
         // Multiplicative hashing: the high bits depend on every bit of the address.
-        let hash = u64::from((source.to_bits() & self.subscriber_mask).wrapping_mul(0x9e37_79b9));
+        let hash = u64::from(subscriber.wrapping_mul(0x9e37_79b9));
         ((hash * u64::from(self.count)) >> 32) as u16
     }
 

@@ -98,15 +98,18 @@ impl Subscriber {
 
     /// Whether the outside may open one more session to it (N10).
     pub(crate) fn may_be_reached(&self, limits: &Limits, now: u32) -> Result<(), Limit> {
-        let most = limits.inbound_sessions_per_subscriber;
-        if most != 0 && self.inbound >= most {
-            return Err(Limit::InboundPerSubscriber);
-        }
+        self.has_inbound_room(limits)?;
         let rate = limits.inbound_rate_per_subscriber;
         if rate != 0 && earned(self.inbound_credit, self.inbound_credited, now, rate) < TICKS_PER_SECOND {
             return Err(Limit::InboundRate);
         }
         Ok(())
+    }
+
+    /// Whether it may have one more session that the outside has opened.
+    pub(crate) fn has_inbound_room(&self, limits: &Limits) -> Result<(), Limit> {
+        let most = limits.inbound_sessions_per_subscriber;
+        if most != 0 && self.inbound >= most { Err(Limit::InboundPerSubscriber) } else { Ok(()) }
     }
 
     /// The outside has opened a session to it.

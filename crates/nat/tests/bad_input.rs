@@ -166,3 +166,69 @@ fn an_address_that_is_translated_whole_is_no_way_around_the_checks() {
     let short = icmp_error(ROUTER, external(), 3, 2, &raw(external(), ROUTER, 47, &[0; 7]).octets());
     world.refuses(Outside, short, Reason::QuoteUnknown);
 }
+
+// covers: N3, B2, B7
+#[test]
+fn options_malformed_at_every_octet_move_nothing_that_they_should_not() {
+    const SYN: [u8; 20] = [2, 4, 5, 180, 4, 2, 8, 10, 0, 0, 1, 244, 0, 0, 0, 0, 1, 3, 3, 7];
+    const DATA: [u8; 24] = [1, 1, 8, 10, 0, 0, 1, 245, 0, 0, 2, 188, 1, 1, 5, 10, 0, 0, 3, 233, 0, 0, 3, 240];
+    let world = || {
+        let mut world = World::with(|config| {
+            config.mss_clamp = Some(1_000);
+            config.tcp_checks.paws = true;
+            config.tcp_checks.time_wait = nat::config::TimeWaitPolicy::Rfc6191;
+            config.tcp_checks.monotonic_rewrite = true;
+            config.tcp_checks.resend_last_ack = true;
+            config.tcp_checks.rst = nat::config::RstPolicy::Delete;
+        });
+        world.inside(tcp(A, S).syn().timestamps(500, 0)).out();
+        world.outside(tcp(S, XA).syn_ack().timestamps(700, 500)).inward();
+        world.inside(tcp(A, S).timestamps(500, 700)).out();
+        world
+    };
+    for (good, syn) in [(&SYN[..], true), (&DATA[..], false)] {
+        for at in 0..good.len() {
+            let mut world = world();
+            for value in (0..=255u8).step_by(if at % 4 == 0 { 1 } else { 5 }) {
+                let mut options = good.to_vec();
+                options[at] = value;
+                let segment = |from: &str, to: &str| {
+                    let segment = tcp(from, to).tcp_options(&options).len(5);
+                    if syn { segment.syn().seq(999) } else { segment }
+                };
+                let before = world.snapshot();
+                for realm in [Inside, Outside] {
+                    let outcome = match realm {
+                        Inside => world.inside(segment(A, S)),
+                        Outside => world.outside(segment(S, XA)),
+                    };
+                    // What has a length that cannot be is refused, and a timestamp that is older.
+                    let refused = match outcome.verdict {
+                        Verdict::Drop(reason) => Some(reason),
+                        _ => None,
+                    };
+                    let may = match refused {
+                        Some(Reason::Malformed(_)) => true,
+                        Some(reason) => reason == Reason::OldDuplicate && !syn,
+                        None => outcome.verdict == Verdict::Forward(realm.other()),
+                    };
+                    assert!(may, "{at} {value}: {outcome:?}");
+                    if refused.is_none() {
+                        assert_sound(&outcome.after);
+                        assert_eq!(outcome.after.len(), outcome.before.len());
+                        assert_eq!(outcome.after[60..], outcome.before[60..], "{at} {value}");
+                    }
+                }
+                let after = world.snapshot();
+                assert_eq!(
+                    (after.mappings, after.sessions),
+                    (before.mappings, before.sessions),
+                    "{at} {value}"
+                );
+            }
+            // It is as it was: a RST elsewhere ends nothing.
+            world.outside(tcp(S, XA).rst().seq(60_000)).inward();
+            assert_eq!(world.sessions(), 1, "{at}");
+        }
+    }
+}

@@ -8,7 +8,7 @@ use std::net::Ipv4Addr;
 use std::time::Duration;
 
 use common::*;
-use nat::config::{Behaviour, PoolKind, StaticMapping};
+use nat::config::{Behaviour, PoolKind, Pooling, StaticMapping};
 use nat::event::Limit;
 use nat::{Config, Protocol, Reason};
 
@@ -296,4 +296,78 @@ fn whole_addresses_have_no_blocks_and_one_partner_each() {
             .push(nat::config::Pool::new(vec![addr("198.51.100.1")..=addr("198.51.100.1")], 1024..=65_535));
     };
     assert_eq!(problems(two), ["pool[0].subscribers"]);
+}
+
+/// A's addresses are whole; everybody else has one address and these ports.
+fn beside(ports: std::ops::RangeInclusive<u16>) -> Config {
+    let mut config = basic();
+    config.pools[0].subscribers = vec!["100.64.0.1/32".parse().expect("a prefix")];
+    config.pools.push(nat::config::Pool::new(vec![addr("198.51.100.1")..=addr("198.51.100.1")], ports));
+    config
+}
+
+// covers: B6, N9
+#[test]
+fn protocols_without_ports_ask_no_pool_for_one() {
+    for pooling in [Pooling::Paired, Pooling::PairedSoft, Pooling::Arbitrary] {
+        for with_static in [false, true] {
+            let mut config = beside(1_024..=65_535);
+            config.pools.iter_mut().for_each(|pool| pool.pooling = pooling);
+            if with_static {
+                let (internal, external) = ("100.64.0.1:80".end(), "198.51.100.1:80".end());
+                config.statics = vec![StaticMapping::Port { protocol: Protocol::Tcp, internal, external }];
+            }
+            assert_eq!(config.validate(), Ok(()));
+            let mut world = World::new(&config);
+            world.inside(udp(A, S)).out();
+            for protocol in [47, 50, 132] {
+                for _ in 0..2 {
+                    let outcome = world.inside(other(protocol, A, S));
+                    // Whoever has an address with ports already has none to itself.
+                    let passes = matches!(outcome.verdict, nat::Verdict::Forward(Outside));
+                    assert_eq!(passes, !with_static, "{pooling:?} {protocol}");
+                }
+            }
+            world.inside(udp(port(A, 9), S)).out();
+            world.refuses(Inside, other(47, B, S), Reason::Protocol);
+        }
+    }
+}
+
+// covers: N4, B5
+#[test]
+fn a_port_in_time_wait_is_taken_from_ones_own_pools_alone() {
+    let mut config = beside(4_001..=4_001);
+    config.tcp_checks.time_wait = nat::config::TimeWaitPolicy::Rfc6191;
+    config.tcp_checks.monotonic_rewrite = true;
+    config.pools.push(nat::config::Pool {
+        subscribers: vec!["100.64.1.0/24".parse().expect("a prefix")],
+        ..nat::config::Pool::new(vec![addr("198.51.100.2")..=addr("198.51.100.2")], 4_001..=4_001)
+    });
+    let mut world = World::new(&config);
+    // Connections in TIME-WAIT at a whole address and at another pool's; and at everybody's, one that lives.
+    for client in [A, "100.64.1.1:4001"] {
+        world.establish(client, S);
+        world.close(client, S);
+    }
+    world.inside(tcp(B, S).syn()).expect_out(tcp("198.51.100.1:4001", S).syn());
+    world.refuses(Inside, tcp("100.64.0.9:4001", S).syn(), Reason::PortsExhausted);
+    // Whose pool it is gets it.
+    let syn = |from: Endpoint| tcp(from, T).syn().seq(7);
+    world.inside(syn("100.64.1.2:4001".end())).expect_out(syn("198.51.100.2:4001".end()));
+}
+
+// covers: N8, B5
+#[test]
+fn no_whole_address_is_drawn_for_a_shared_port() {
+    let mut config = beside(4_001..=4_001);
+    config.mapping.behaviour = Behaviour::AddressDependent;
+    config.mapping.port_overlap = true;
+    let mut world = World::new(&config);
+    for n in 2..30 {
+        let (host, remote) = (format!("100.64.0.{n}:4001"), format!("203.0.113.{n}:80"));
+        let external = world.inside(udp(host.as_str(), remote.as_str())).out();
+        assert_eq!(external, "198.51.100.1:4001".end(), "{n}");
+    }
+    world.inside(udp(A, S)).expect_out(udp(YA, S));
 }

@@ -36,6 +36,27 @@ fn deleted(events: &[Event]) -> Vec<Instant> {
     events.iter().filter(is_end).map(|event| event.at).collect()
 }
 
+// covers: B5, N15
+#[test]
+fn of_a_whole_address_a_set_has_the_ports_that_it_has_inside() {
+    let mut config = config_with(&["192.0.2.1", "192.0.2.2"], 1_024..=65_535);
+    config.pools[0].kind = nat::config::PoolKind::Basic;
+    let mut world = World::new(&config);
+    let odd = Request { parity: Parity::Odd, count: 3, suggested: Some(9), ..request("100.64.0.1:80") };
+    assert_eq!(world.engine.allocate(&odd, world.now), Err(Unallocated::Limit(Limit::PortsExhausted)));
+    for parity in [Parity::Any, Parity::Even, Parity::Preserved] {
+        let given = allocate(&mut world, Request { parity, open: true, ..odd });
+        assert_eq!((given.external, given.count), ("192.0.2.1:80".end(), 3));
+    }
+    for n in 80..83 {
+        let (external, internal) = (port("192.0.2.1:0", n), port("100.64.0.1:0", n));
+        world.outside(udp(S, external)).expect_in(udp(S, internal));
+        world.inside(udp(internal, T)).expect_out(udp(external, T));
+    }
+    world.wait_secs(400);
+    assert_eq!(world.engine.mappings().count(), 0);
+}
+
 // covers: B5
 #[test]
 fn it_is_kept_to_the_tick_and_told() {

@@ -101,6 +101,30 @@ fn each_of_the_four_names_the_external_endpoint_whatever_its_length() {
 
 // covers: B8
 #[test]
+fn a_command_in_a_super_segment_is_named_anew_and_the_rest_goes_with_it() {
+    for (address, gso_size) in [("192.0.2.1", 12), ("192.0.2.10", 12), ("192.0.2.100", 1_000)] {
+        let mut world = world_at(address, |_| {});
+        let x = world.establish(A, F);
+        let offload = Offload { gso_size, ..partial() };
+        let said = [PORT, &b"LIST\r\n"[..]].concat();
+        let heard = format!("PORT {},19,137\r\nLIST\r\n", address.replace('.', ","));
+        let outcome = world.inside(tcp(A, F).payload(&said).offload(offload));
+        assert_carried(&outcome, tcp(x, F).payload(heard.as_bytes()).offload(offload));
+        assert_eq!(outcome.offload, offload);
+        assert_eq!(world.counters().ftp_rewritten, 1);
+        // All of it again, one of its segments again, and what follows.
+        let again = world.inside(tcp(A, F).payload(&said).offload(offload));
+        assert_eq!(carried(&again), carried(&outcome));
+        let (end, outer_end) = (1_000 + said.len() as u32, 1_000 + heard.len() as u32);
+        let list = |from, seq| tcp(from, F).seq(seq).payload(b"LIST\r\n");
+        world.inside(list(A.end(), end - 6)).expect_out(list(x, outer_end - 6));
+        world.inside(tcp(A, F).seq(end).len(9)).expect_out(tcp(x, F).seq(outer_end).len(9));
+        world.outside(tcp(F, x).acks(outer_end)).expect_in(tcp(F, A).acks(end));
+    }
+}
+
+// covers: B8
+#[test]
 fn acknowledgments_and_sack_edges_are_exact_at_the_place() {
     let (mut world, x) = control();
     world.inside(tcp(A, F).payload(PORT)).expect_held();

@@ -49,6 +49,73 @@ fn a_prefix_is_one_subscriber() {
     world.inside(udp("100.64.0.8:1", S)).out();
 }
 
+// covers: B5, B10, N19
+#[test]
+fn hosts_of_one_subscriber_who_meet_outside_count_twice() {
+    for (most, refused) in [(2, true), (3, false)] {
+        let mut world = World::with(|config| {
+            config.subscriber_prefix = 29;
+            config.limits.sessions_per_subscriber = most;
+        });
+        world.inside(udp(A, S)).out();
+        if refused {
+            world.refuses(Inside, udp(B, XA), Reason::LimitSubscriberSessions);
+        } else {
+            world.inside(udp(B, XA)).inward();
+        }
+    }
+}
+
+// covers: B5, B10
+#[test]
+fn every_worker_has_some_of_each_pool() {
+    let range = |first: &str, last: &str| vec![addr(first)..=addr(last)];
+    let named = |first: &str, last: &str| Pool {
+        subscribers: vec!["100.64.0.0/24".parse().expect("a prefix")],
+        ..Pool::new(range(first, last), 1_024..=65_535)
+    };
+    let all = |first: &str, last: &str| Pool::new(range(first, last), 1_024..=65_535);
+    let inside = vec!["100.64.0.0/10".parse().expect("a prefix")];
+    let wrong = |pools: &[Pool], workers: u16| {
+        let mut config = Config::new(inside.clone(), pools.to_vec());
+        config.shard.count = workers;
+        config.validate().err().map(|error| error.setting)
+    };
+    let few = [all("192.0.2.1", "192.0.2.4"), named("198.51.100.1", "198.51.100.2")];
+    assert_eq!(wrong(&few, 2), None);
+    assert_eq!(wrong(&few, 3).as_deref(), Some("live.workers"));
+    // The addresses of everybody's pools come to the same worker: it is their places that count.
+    let apart =
+        [all("192.0.2.1", "192.0.2.1"), named("198.51.100.1", "198.51.100.3"), all("192.0.2.9", "192.0.2.9")];
+    assert_eq!(wrong(&apart, 2).as_deref(), Some("live.workers"));
+    assert_eq!(wrong(&[apart[0].clone(), apart[2].clone(), apart[1].clone()], 2), None);
+    // Where the address follows from the subscriber's, so does the worker.
+    let mut computed = deterministic();
+    computed.pools[0].addresses = range("192.0.2.1", "192.0.2.2");
+    computed.pools.push(all("192.0.2.8", "192.0.2.16"));
+    computed.shard.count = 3;
+    assert_eq!(computed.validate(), Ok(()));
+}
+
+// covers: B5, B9
+#[test]
+fn every_host_of_a_subscriber_is_steered_to_one_shard() {
+    let mut config = config_with(&["192.0.2.1", "192.0.2.2", "192.0.2.3"], 1_024..=65_535);
+    (config.subscriber_prefix, config.shard.count) = (29, 3);
+    for external in ["192.0.2.1:80", "192.0.2.2:80", "192.0.2.3:80"] {
+        config.statics = vec![nat::config::StaticMapping::Port {
+            protocol: nat::Protocol::Tcp,
+            internal: "100.64.0.3:80".end(),
+            external: external.end(),
+        }];
+        let steering = Steering::new(&config);
+        for n in 0..8 {
+            let host = addr(&format!("100.64.0.{n}"));
+            assert_eq!(steering.inside(host), steering.outside(external.end().address), "{host}");
+        }
+    }
+}
+
 // covers: N9, B1.4787-2
 #[test]
 fn a_full_address_refuses_or_makes_room_elsewhere_as_it_is_told_to() {
@@ -131,6 +198,70 @@ fn the_shared_remainder_serves_who_has_no_block_left() {
         assert!(world.inside(udp(port("100.64.0.3:0", 100 + n), S)).out().port >= 4_016);
     }
     world.refuses(Inside, udp("100.64.0.3:900", S), Reason::PortsExhausted);
+}
+
+// covers: N5, B10
+#[test]
+fn a_subscriber_whose_blocks_rest_has_no_more_of_them_elsewhere() {
+    for last in 1..9 {
+        let mut config = config_with(&["192.0.2.1", "192.0.2.2"], 4_000..=4_015);
+        config.pools[0].blocks = blocks(4, 1, SharedPorts::None);
+        let mut world = World::new(&config);
+        let host = format!("100.64.0.{last}:0");
+        world.inside(udp(port(host.as_str(), 100), S)).out();
+        for n in 1..4 {
+            world.inside(udp(port(host.as_str(), 100 + n), S)).out();
+        }
+        world.wait_secs(301);
+        assert_eq!(world.sessions(), 0);
+        world.refuses(Inside, udp(port(host.as_str(), 200), S), Reason::LimitBlocks);
+        world.wait_secs(120);
+        world.inside(udp(port(host.as_str(), 200), S)).out();
+    }
+}
+
+// covers: N5, B10
+#[test]
+fn blocks_that_everybody_has_are_counted_out_and_in() {
+    let mut config = config_with(&["192.0.2.1", "192.0.2.2", "192.0.2.3"], 4_000..=4_009);
+    config.pools[0].blocks = blocks(4, 1, SharedPorts::Last(1));
+    config.ports.hold = Duration::ZERO;
+    let mut world = World::new(&config);
+    let host = |n: u16| Endpoint::new(addr(&format!("100.64.0.{n}")), 9);
+    // Two blocks and two ports of everybody's at each address.
+    for n in 1..=6 {
+        assert!(world.inside(udp(host(n), S)).out().port < 4_008, "{n}");
+    }
+    for n in 7..=12 {
+        assert!(world.inside(udp(host(n), S)).out().port >= 4_008, "{n}");
+    }
+    world.refuses(Inside, udp(host(13), S), Reason::PortsExhausted);
+    // Queries are in no block, and TCP has the remainder for itself; then a block comes back.
+    world.inside(ping(host(13), S)).out();
+    world.inside(tcp(host(14), S).syn()).out();
+    for n in 2..=14 {
+        world.inside(ping(host(n), S)).out();
+    }
+    world.wait_secs(301);
+    assert_eq!(world.sessions(), 0);
+    for n in 21..=26 {
+        assert!(world.inside(udp(host(n), S)).out().port < 4_008, "{n}");
+    }
+}
+
+// covers: N14, N9
+#[test]
+fn a_port_that_rests_for_one_of_both_protocols_counts_for_neither() {
+    for last in 2..12 {
+        let mut config = config_with(&["192.0.2.1", "192.0.2.2"], 4_001..=4_001);
+        config.mapping.protocol_independent = true;
+        let mut world = World::new(&config);
+        let first = world.inside(udp(A, S)).out();
+        world.wait_secs(301);
+        assert_eq!(world.sessions(), 0, "it rests");
+        let second = world.inside(tcp(format!("100.64.0.{last}:4001").as_str(), S).syn()).out();
+        assert_ne!(first, second, "{last}");
+    }
 }
 
 fn deterministic() -> Config {
@@ -267,7 +398,20 @@ fn ports_under_dependent_filtering_need_no_rest() {
 #[test]
 fn what_cannot_be_is_refused_by_name() {
     type Change = fn(&mut Config);
-    let cases: [(&str, Change); 8] = [
+    let cases: [(&str, Change); 11] = [
+        ("pool[0].pooling", |config| {
+            config.pools[0].blocks = blocks(8, 1, SharedPorts::None);
+            config.pools[0].pooling = Pooling::PairedSoft;
+        }),
+        ("pool[0].pooling", |config| {
+            *config = deterministic();
+            config.pools[0].pooling = Pooling::Arbitrary;
+        }),
+        ("pool[0].subscribers[1]", |config| {
+            let nets = ["100.64.0.0/29", "100.64.0.8/30"];
+            config.pools[0].subscribers = nets.map(|net| net.parse().expect("a prefix")).to_vec();
+            config.subscriber_prefix = 29;
+        }),
         ("pool[0].block_size", |config| config.pools[0].blocks = blocks(0, 1, SharedPorts::None)),
         ("pool[0].block_size", |config| config.pools[0].blocks = blocks(65_535, 1, SharedPorts::None)),
         ("pool[0].max_blocks", |config| config.pools[0].blocks = blocks(8, 0, SharedPorts::None)),

@@ -139,9 +139,47 @@ fn what_cannot_be_mapped_is_told_with_its_place() {
     assert_eq!(wrong(&[good, port(tcp, "100.64.0.2:8080", WWW)]), ["static[1]"]);
     assert_eq!(wrong(&[good, port(tcp, SERVER, "192.0.2.1:81")]), ["static[1]"]);
     assert_eq!(wrong(&[good, port(tcp, "100.64.0.1:22", "192.0.2.2:22")]), ["static[1]"]);
-    let mut config = config();
+    // Two hosts of one subscriber as well.
+    let two = [good, port(tcp, "100.64.0.2:22", "192.0.2.2:22")];
+    assert_eq!(wrong(&two), [""; 0]);
+    let mut config = config_with(&["192.0.2.1", "192.0.2.2"], 1_024..=65_535);
+    (config.statics, config.subscriber_prefix) = (two.to_vec(), 24);
+    assert_eq!(config.validate().expect_err("one subscriber").setting, "static[1]");
+    let mut config = self::config();
     config.statics = vec![good, port(tcp, "100.64.0.2:22", "192.0.2.1:22")];
     (config.limits.mappings, config.limits.subscribers) = (1, 1);
     let settings: Vec<_> = config.problems().into_iter().map(|problem| problem.error.setting).collect();
     assert_eq!(settings, ["limits.mappings", "limits.subscribers"]);
+}
+
+// covers: B5, B9, O1
+#[test]
+fn beside_computed_ports_a_static_one_is_where_they_are() {
+    use nat::config::{Blocks, Pool, SharedPorts};
+    let mut config = config_with(&["192.0.2.1", "192.0.2.2"], 1_024..=65_535);
+    let blocks =
+        Blocks { size: 4_032, max_per_subscriber: 2, shared: SharedPorts::None, deterministic: true };
+    config.pools[0].blocks = Some(blocks);
+    config.pools[0].subscribers = vec!["100.64.0.0/28".parse().expect("a prefix")];
+    config.pools.push(Pool::new(vec![addr("198.51.100.1")..=addr("198.51.100.1")], 1_024..=65_535));
+    let wrong = |internal: &str, external: &str| {
+        let mut config = config.clone();
+        config.statics = vec![port(Protocol::Tcp, internal, external)];
+        config.validate().err().map(|error| (error.setting, error.problem))
+    };
+    // The first eight are at the first address: 100.64.0.1 has 9,088 to 17,151 of it.
+    for good in ["192.0.2.1:80", "192.0.2.1:9088", "192.0.2.1:17151"] {
+        assert_eq!(wrong(SERVER, good), None, "{good}");
+    }
+    for bad in ["192.0.2.2:80", "192.0.2.1:9087", "192.0.2.1:17152", "198.51.100.1:80"] {
+        assert_eq!(wrong(SERVER, bad).expect(bad).0, "static[0].external", "{bad}");
+    }
+    let stranger = "100.64.0.16:80";
+    assert_eq!(wrong(stranger, "198.51.100.1:80"), None);
+    assert_eq!(wrong(stranger, "192.0.2.1:80").expect("a stranger").0, "static[0].external");
+    // A pool that runs backwards has its own complaint and no other harm.
+    let mut config = config.clone();
+    config.pools[0].addresses = vec![addr("192.0.2.2")..=addr("192.0.2.1")];
+    config.statics = vec![port(Protocol::Tcp, SERVER, "192.0.2.1:80")];
+    assert_eq!(config.validate().expect_err("backwards").setting, "pool[0].addresses[0]");
 }

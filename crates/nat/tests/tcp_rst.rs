@@ -160,6 +160,32 @@ fn nobody_moves_the_connection_to_where_a_forged_rst_would_be_exact() {
     assert_eq!(world.sessions(), 1);
 }
 
+// covers: N7, T2
+#[test]
+fn text_of_one_who_guesses_the_window_alone_moves_nothing() {
+    for policy in [RstPolicy::Hold, RstPolicy::Delete] {
+        let mut world = established(policy);
+        let blind = |to| tcp(S, to).seq(1_200).len(100);
+        for ack in [1_001, 9_000, 1_000 + (1 << 31), 1_000u32.wrapping_sub(65_537)] {
+            world.outside(blind(XA).acks(ack)).expect_in(blind(A).acks(ack));
+            rst(&mut world, Outside, 1_300);
+        }
+        // Without the ACK flag nobody looks at it; with the FIN it still passes, for the host to judge.
+        let no_ack = |to| blind(to).flags(Flags::FIN);
+        world.outside(no_ack(XA)).expect_in(no_ack(A));
+        rst(&mut world, Outside, 1_301);
+        assert_eq!(world.sessions(), 1, "{policy:?}");
+        assert!(!ends_within(&mut world, 7_000), "{policy:?}");
+        // What acknowledges no more than was sent, and not what is long ago, moves it.
+        for ack in [1_000, 1_000u32.wrapping_sub(65_536)] {
+            let mut world = established(RstPolicy::Delete);
+            world.outside(blind(XA).acks(ack)).expect_in(blind(A).acks(ack));
+            rst(&mut world, Outside, 1_300);
+            assert_eq!(world.sessions(), 0, "{ack}");
+        }
+    }
+}
+
 // covers: N7
 #[test]
 fn in_time_wait_no_rst_ends_anything() {

@@ -99,6 +99,32 @@ fn a_session_that_began_anew_is_followed_from_its_syn() {
     assert_eq!(world.sessions(), 1, "the old connection's RST says nothing");
 }
 
+// covers: N3, N10
+#[test]
+fn who_begins_anew_from_outside_is_within_the_limits_of_the_outside() {
+    type Set = fn(&mut nat::Config);
+    let limits: [(Set, Reason); 2] = [
+        (|config| config.limits.inbound_sessions_per_mapping = 1, Reason::LimitInboundMapping),
+        (|config| config.limits.inbound_sessions_per_subscriber = 1, Reason::LimitInboundSubscriber),
+    ];
+    for (set, reason) in limits {
+        let mut world = World::with(|config| {
+            config.tcp_checks.time_wait = TimeWaitPolicy::Rfc6191;
+            set(config);
+        });
+        world.establish(A, S);
+        world.close(A, S);
+        world.outside(tcp(T, XA).syn()).inward();
+        // The one that there may be is there.
+        let syn = |to| tcp(S, to).syn().seq(5_000_000);
+        world.refuses(Outside, syn(XA.end()), reason);
+        world.wait_secs(239);
+        world.outside(tcp(T, XA).rst()).inward();
+        // From inside there is no such limit.
+        world.inside(tcp(A, S).syn().seq(5_000_000)).out();
+    }
+}
+
 // covers: N3
 #[test]
 fn a_syn_ack_ends_no_time_wait() {

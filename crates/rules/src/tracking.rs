@@ -6,8 +6,8 @@
 //!
 //! Two things are made explicit that the figure leaves in one box. When both FINs have passed, it
 //! matters who sent the last one: the acknowledgment of that one ends the closing phase and begins
-//! TIME-WAIT, which has a timer of its own (N2). And a SYN in TIME-WAIT or TRANS is the start of a
-//! new connection on the old tuple; only the SYNs of both sides re-open it (N3).
+//! TIME-WAIT, which has a timer of its own (N2). And a SYN in TIME-WAIT is the start of a new
+//! connection on the old tuple; only the SYNs of both sides re-open it (N3).
 
 use wire::tcp::Flags;
 
@@ -143,10 +143,11 @@ pub const TABLE: [[[Step; 4]; 2]; 11] = {
             [to(ClientReopen), to(TimeWait), stay(TimeWait), stay(TimeWait)],
             [to(ServerReopen), to(TimeWait), stay(TimeWait), stay(TimeWait)],
         ],
-        // Trans: whoever still sends data proves that the RST was not accepted.
+        // Trans: whoever still sends data proves that the RST was not accepted. A SYN proves nothing, and
+        // leads nowhere from where data would not lead back; a new connection's first ACK follows it.
         [
-            [to(Init), to(ClientFin), stay(Trans), to(Established)],
-            [to(ServerReopen), to(ServerFin), stay(Trans), to(Established)],
+            [to(Trans), to(ClientFin), stay(Trans), to(Established)],
+            [to(Trans), to(ServerFin), stay(Trans), to(Established)],
         ],
         // ClientReopen
         [
@@ -321,6 +322,22 @@ mod tests {
             assert_eq!(step(reopening, first, Syn).state, reopening, "one side alone does not");
             assert_eq!(step(reopening, first.other(), Other).state, reopening, "nor does an ACK");
             assert_eq!(step(reopening, first.other(), Syn).state, State::Established);
+        }
+    }
+
+    // covers: N1, N7
+    #[test]
+    fn a_syn_on_notice_leads_nowhere_and_data_back_to_established() {
+        for side in [Client, Server] {
+            for syns in [&[(side, Syn)][..], &[(side, Syn), (side.other(), Syn)]] {
+                let state = syns
+                    .iter()
+                    .fold(State::Trans, |state, &(side, segment)| step(state, side, segment).state);
+                assert_eq!(state, State::Trans);
+                for data in [Client, Server] {
+                    assert_eq!(step(state, data, Other), Step { state: State::Established, refresh: true });
+                }
+            }
         }
     }
 

@@ -394,7 +394,8 @@ mod tests {
     fn lists_of_tables_words_and_ports_arrive() {
         let text = "[filtering]\ntcp = \"address-dependent\"\ntcp_ports = [22, \"5000-5999\"]\n[udp]\nport_timeouts = \
              [\"53 10s\"]\n[[static]]\ninternal = \"10.0.0.2:8080\"\nexternal = \"192.0.2.1:80\"\nprotocol = \"tcp\"\n";
-        let engine = read("x", &format!("{FILE}block_size = 512\npooling = \"arbitrary\"\n{text}"))
+        let other = "[[pool]]\naddresses = [\"192.0.2.251\"]\npooling = \"arbitrary\"\n";
+        let engine = read("x", &format!("{FILE}block_size = 512\n{other}{text}"))
             .expect("a good file")
             .settings
             .engine;
@@ -403,7 +404,7 @@ mod tests {
         assert_eq!(engine.udp.port_timeouts, [(53, core::time::Duration::from_secs(10))]);
         let blocks = engine.pools[0].blocks.expect("it has blocks");
         assert_eq!((blocks.size, blocks.max_per_subscriber, blocks.deterministic), (512, 4, false));
-        assert_eq!(engine.pools[0].pooling, nat::config::Pooling::Arbitrary);
+        assert_eq!(engine.pools[1].pooling, nat::config::Pooling::Arbitrary);
         let endpoint = |address: [u8; 4], port| nat::Endpoint { address: address.into(), port };
         let expected = nat::config::StaticMapping::Port {
             protocol: nat::Protocol::Tcp,

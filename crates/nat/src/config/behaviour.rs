@@ -124,7 +124,8 @@ pub enum RstPolicy {
     /// The session has `tcp.transitory` left, and lives on if anything comes (RFC 7857 2.2).
     #[default]
     Hold,
-    /// The session ends, and with it its mapping if it was the first over it (update-01 2.3).
+    /// The session ends, and with it its mapping if no other uses it. Update-01 2.3 allows to end the mapping
+    /// with its first session; then a RST of one remote would end the sessions of all others.
     Delete,
 }
 

@@ -6,6 +6,7 @@
 use core::net::Ipv4Addr;
 use core::ops::RangeInclusive;
 use core::time::Duration;
+use std::collections::BTreeSet;
 
 use ipnet::Ipv4Net;
 use rules::address::NOT_UNICAST;
@@ -420,6 +421,8 @@ impl Findings {
         self.count("limits.subscribers", limits.subscribers, 1, MAX_ENTRIES);
         self.count("limits.ports_per_subscriber", limits.ports_per_subscriber, 1, 65_535);
         self.count("limits.sessions_per_subscriber", limits.sessions_per_subscriber, 1, MAX_ENTRIES);
+        // A mapping counts them in 16 bits.
+        self.count("limits.inbound_sessions_per_mapping", limits.inbound_sessions_per_mapping, 0, 65_535);
         self.count("icmp.errors_per_second", config.icmp_errors_per_second, 1, 1_000_000);
         if let Some(syns) = config.unsolicited_syns {
             self.count("tcp.unsolicited_syns", syns, 1, 1 << 20);
@@ -473,6 +476,45 @@ impl Findings {
                 "live.workers",
                 format!("{count} workers share {addresses} external address(es); each needs at least one of its own"),
                 format!("write {addresses} or less, or add addresses to a pool"),
+            );
+        } else if count > 1 {
+            self.shares(config);
+        }
+    }
+
+    /// Addresses go to workers in turn, subscribers by a hash: whoever uses a pool needs some of it at every
+    /// worker, unless its address follows from its own.
+    fn shares(&mut self, config: &Config) {
+        let is_computed = |pool: &Pool| pool.blocks.is_some_and(|blocks| blocks.deterministic);
+        let count = usize::from(config.shard.count);
+        let (mut next, mut everybodys) = (0, BTreeSet::new());
+        for (index, pool) in config.pools.iter().enumerate() {
+            let size = pool.size() as usize;
+            let first = next;
+            next += size;
+            if is_computed(pool) {
+                continue;
+            }
+            if pool.subscribers.is_empty() {
+                everybodys.extend((first..next).take(count).map(|number| number % count));
+            } else if size < count {
+                self.clash(
+                    "live.workers".into(),
+                    format!(
+                        "{count} workers share the {size} address(es) of a pool with subscribers of its own"
+                    ),
+                    "have no more workers than addresses in each such pool",
+                    format!("pool[{index}].addresses"),
+                    "the pool".into(),
+                );
+            }
+        }
+        if !everybodys.is_empty() && everybodys.len() < count {
+            let has = everybodys.len();
+            self.add(
+                "live.workers",
+                format!("of {count} workers only {has} have an address for subscribers that no pool names"),
+                "write fewer, put the pools without subscribers together, or add addresses to them",
             );
         }
     }
@@ -661,6 +703,16 @@ mod tests {
         assert_eq!(settings_of(&config), ["live.workers"]);
         config.shard.count = 0;
         assert_eq!(settings_of(&config), ["live.workers"]);
+    }
+
+    // covers: O1, N10
+    #[test]
+    fn a_mapping_counts_no_more_sessions_than_it_can() {
+        let mut config = good();
+        config.limits.inbound_sessions_per_mapping = 65_535;
+        assert_eq!(config.validate(), Ok(()));
+        config.limits.inbound_sessions_per_mapping = 65_536;
+        assert_eq!(settings_of(&config), ["limits.inbound_sessions_per_mapping"]);
     }
 
     // covers: O1, B7

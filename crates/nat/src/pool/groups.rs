@@ -17,8 +17,10 @@ pub(super) struct Group {
     subscribers: Vec<Ipv4Net>,
     /// Of this shard.
     pub(super) addresses: Vec<u32>,
-    /// Free ports of all its addresses, by protocol.
-    pub(super) free: [u64; 3],
+    /// Free ports of all its addresses that are in no block, by protocol.
+    pub(super) spare: [u64; 3],
+    /// Blocks of its addresses that nobody has.
+    pub(super) blocks: u64,
 }
 
 /// Where a port is looked for, in this order.
@@ -35,7 +37,8 @@ impl Group {
         let new = |subscribers: &[Ipv4Net]| Self {
             subscribers: subscribers.to_vec(),
             addresses: Vec::new(),
-            free: [0; 3],
+            spare: [0; 3],
+            blocks: 0,
         };
         let (mut groups, mut places) = (vec![new(&[])], Vec::new());
         for pool in &config.pools {
@@ -67,8 +70,13 @@ impl Pool {
                 super::Owner::Shard(_) => None,
             };
         }
+        if let Some(&(home, _)) = self.homes.get(&subscriber.to_bits()) {
+            // Blocks of its still rest there; so it never has more than it may, wherever.
+            return Some(home);
+        }
         let group = self.group_of(subscriber);
-        if group.free[protocol as usize] == 0 {
+        let blocks = if protocol == Protocol::Icmp { 0 } else { group.blocks };
+        if group.spare[protocol as usize] == 0 && blocks == 0 {
             // Whoever keeps asking when nothing is left does not make us look through all of them.
             return None;
         }
@@ -76,9 +84,10 @@ impl Pool {
         let draw = |half: u64| group.addresses[((half * count) >> 32) as usize];
         let (one, other) = (draw(hash >> 32), draw(hash & 0xffff_ffff));
         let free = |address: u32| {
-            let of = subscriber.to_bits();
-            let fits = !self.has_blocks(address) || self.has_port(address, protocol, of);
-            if fits { self.addresses[address as usize].free[protocol as usize] } else { 0 }
+            let external = &self.addresses[address as usize];
+            let has_block = external.blocks.as_ref().is_some_and(|blocks| blocks.free() > 0);
+            let free = if has_block { &external.free } else { &external.spare };
+            free[protocol as usize]
         };
         let better = if free(other) > free(one) { other } else { one };
         if free(better) > 0 {
@@ -109,20 +118,9 @@ impl Pool {
         external.blocks.is_some() || external.deterministic
     }
 
-    /// Whether `address` has a port for `subscriber`, if it may have a new block or has one.
-    pub(crate) fn has_port(&self, address: u32, protocol: Protocol, subscriber: u32) -> bool {
-        let external = &self.addresses[address as usize];
-        if external.free[protocol as usize] == 0 {
-            return false;
-        }
-        if protocol == Protocol::Icmp || !self.has_blocks(address) {
-            return true;
-        }
-        let scopes = self.scopes(address, protocol, subscriber, |count| {
-            external.blocks.as_ref().and_then(|blocks| (count > 0).then(|| blocks.free_from(0)).flatten())
-        });
-        let place = |port| Port { address, protocol, port };
-        scopes.0.iter().any(|range| self.free_from(place(*range.start()), range, ANY).is_some())
+    /// Whether `address` has a port that nobody has.
+    pub(crate) fn has_port(&self, address: u32, protocol: Protocol) -> bool {
+        self.addresses[address as usize].free[protocol as usize] > 0
     }
 
     /// Where ports of `address` for `subscriber` may be: `draw` picks one of so many blocks for a new one.

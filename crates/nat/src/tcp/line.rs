@@ -2,11 +2,12 @@
 //!
 //! Each side by its realm. What is written down has to be plausible, or anybody could move it to where
 //! a forged RST of theirs would be exact: a segment must lie within a window of what the other side has
-//! acknowledged, and an acknowledgment must be of something that was sent.
+//! acknowledged, and its acknowledgment must be of something that was sent, not long ago.
 
 use rules::Instant;
 use rules::middlebox::{Passed, is_old_duplicate};
 use rules::paws::{PawsVerdict, TsRecent, paws};
+use rules::rfc5961::ack_verdict;
 use wire::SeqNumber;
 use wire::tcp::Flags;
 use zerocopy::FromZeros;
@@ -71,7 +72,7 @@ impl Line {
             self.flags[own] |= LOST;
             return;
         }
-        if ahead < -window {
+        if ahead < -window || !self.may_acknowledge(own, other, seen, flags) {
             return;
         }
         if self.flags[own] & LOST != 0 {
@@ -114,6 +115,20 @@ impl Line {
         if flags.contains(Flags::ACK) {
             self.acknowledge(own, other, seen, false);
         }
+    }
+
+    /// Whether the receiver of a segment from `own` would look at it for its ACK (RFC 5961 section 5). Without
+    /// that, whoever guesses a place in the window alone has moved the end, and knows where a RST is exact.
+    /// While the receiver's own SYN was not seen there is nothing to ask.
+    #[inline(always)]
+    fn may_acknowledge(&self, own: usize, other: usize, seen: &Seen, flags: Flags) -> bool {
+        if self.flags[other] & SENT == 0 {
+            return true;
+        }
+        let sent = self.sides[other].end;
+        let una = if self.flags[own] & ACKED != 0 { self.sides[own].acked } else { sent };
+        let verdict = ack_verdict(seen.ack(), SeqNumber(una), SeqNumber(sent), self.window_of(own));
+        flags.contains(Flags::ACK) && verdict.is_acceptable()
     }
 
     #[inline(always)]

@@ -14,10 +14,11 @@ use rules::time_wait::{Ended, NewSyn, SynInTimeWait, time_wait_syn};
 use rules::tracking::{Segment, State, Timer};
 use wire::tcp::Flags;
 
+use crate::batch::Refusal;
 use crate::brief::Brief;
 use crate::config::{RstPolicy, TimeWaitPolicy};
 use crate::engine::Engine;
-use crate::event::{DeleteReason, EventKind};
+use crate::event::{DeleteReason, EventKind, OpenedFrom};
 use crate::timer::start_of;
 use crate::{Protocol, Realm, Reason};
 
@@ -34,7 +35,7 @@ const RARE: Flags = Flags(Flags::SYN.0 | Flags::RST.0);
 impl Engine {
     /// Whether a segment from `realm` may pass session `index`.
     #[inline(always)]
-    pub(crate) fn judge(&self, index: u32, realm: Realm, brief: &Brief) -> Result<(), Reason> {
+    pub(crate) fn judge(&self, index: u32, realm: Realm, brief: &Brief) -> Result<(), Refusal> {
         // The setting first: whether it is TCP is what nobody can foretell.
         if !self.judges || !brief.is_tcp {
             return Ok(());
@@ -42,22 +43,26 @@ impl Engine {
         self.judge_segment(index, realm, brief)
     }
 
-    fn judge_segment(&self, index: u32, realm: Realm, brief: &Brief) -> Result<(), Reason> {
+    fn judge_segment(&self, index: u32, realm: Realm, brief: &Brief) -> Result<(), Refusal> {
         let session = &self.sessions.lines()[index as usize];
         let line = &session.line;
         let checks = &self.config.tcp_checks;
         if brief.flags.contains(Flags::SYN) {
             let asks = checks.time_wait == TimeWaitPolicy::Rfc6191 && session.state() == State::TimeWait;
-            return if asks && !ends_time_wait(line, realm, brief) {
-                Err(Reason::TimeWaitSyn)
-            } else {
-                Ok(())
-            };
+            if asks && !ends_time_wait(line, realm, brief) {
+                return Err(Reason::TimeWaitSyn.into());
+            }
+            if asks && realm == Realm::Outside && session.opened_from() == OpenedFrom::Inside {
+                // From now on it is one that the outside has opened (N10).
+                let mapping = self.mappings.get(session.mapping);
+                self.check_inbound_counts(mapping, self.subscribers.get(session.subscriber))?;
+            }
+            return Ok(());
         }
         let last = start_of(session.last_seen);
         let seen = self.restored(session.shift(), realm, &brief.seen);
         if checks.paws && line.is_old(realm, &seen, brief.flags, last, self.now) {
-            return Err(Reason::OldDuplicate);
+            return Err(Reason::OldDuplicate.into());
         }
         Ok(())
     }

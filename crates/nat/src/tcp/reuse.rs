@@ -99,9 +99,7 @@ impl Engine {
             return Err(refusal);
         }
         let address = self.subscriber_of(internal.address);
-        let lines = self.subscribers.lines();
-        let subscriber =
-            self.hosts.find(self.key.address(address), |index| lines[index as usize].address == address);
+        let subscriber = self.find_subscriber(address);
         let victim = match subscriber {
             Some(index) => self.longest_resting(self.subscribers.get(index).external),
             None => {

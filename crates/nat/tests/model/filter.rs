@@ -46,7 +46,7 @@ impl Model {
         if let Some(mapping) = self.reached_by(protocol, external, remote.address) {
             if is_new {
                 self.admit(mapping, remote)?;
-                self.may_open(mapping.internal.address, false, protocol, 1)?;
+                self.may_open(self.whose(mapping.internal), false, protocol, 1)?;
                 self.may_be_reached(mapping)?;
             }
             return Ok(mapping);
@@ -67,8 +67,8 @@ impl Model {
         if self.mapping_for(protocol, twin.internal, remote).is_some() || !free {
             return Err(Reason::NoMapping.into());
         }
-        self.may_open(twin.internal.address, true, protocol, 1)?;
-        self.of_subscriber_may_be_reached(twin.internal.address)?;
+        self.may_open(self.whose(twin.internal), true, protocol, 1)?;
+        self.of_subscriber_may_be_reached(self.whose(twin.internal))?;
         if self.mappings.len() >= self.config.limits.mappings as usize {
             return Err(Refusal::Limit(Limit::Mappings));
         }
@@ -100,11 +100,16 @@ impl Model {
         self.is_free(protocol, external) || shared
     }
 
-    /// Whether `address` has a port like that.
-    pub(crate) fn has_available(&self, protocol: Protocol, address: Ipv4Addr, remote: Ipv4Addr) -> bool {
+    /// Whether `address` has a port like that for subscriber `of`.
+    pub(crate) fn has_available(
+        &self,
+        protocol: Protocol,
+        (of, address): (Ipv4Addr, Ipv4Addr),
+        remote: Ipv4Addr,
+    ) -> bool {
         let mut ends = self.mappings.iter().map(|id| id.external).filter(|end| end.address == address);
-        self.free_ports(protocol, address, 0..=u16::MAX) > 0
-            || ends.any(|end| self.is_available(protocol, end, remote))
+        self.has_free(protocol, (of, address))
+            || self.config.mapping.port_overlap && ends.any(|end| self.is_available(protocol, end, remote))
     }
 
     /// Whether a stranger may use `mapping`.
@@ -134,25 +139,38 @@ impl Model {
 
     /// The limits of what the outside may open.
     pub(crate) fn may_be_reached(&self, mapping: MappingId) -> Result<(), Refusal> {
+        self.has_inbound_room(mapping)?;
+        self.of_subscriber_may_be_reached(self.whose(mapping.internal))
+    }
+
+    /// Whether the outside may have opened one more session over `mapping`.
+    pub(crate) fn has_inbound_room(&self, mapping: MappingId) -> Result<(), Refusal> {
         let most = self.config.limits.inbound_sessions_per_mapping as usize;
         let inbound = |id: &SessionId| id.opened_from == OpenedFrom::Outside;
         let has = self.sessions.iter().filter(|s| inbound(&s.id) && s.id.mapping == mapping).count();
         if most > 0 && has >= most {
             return Err(Refusal::Limit(Limit::InboundPerMapping));
         }
-        self.of_subscriber_may_be_reached(mapping.internal.address)
+        self.of_subscriber_has_inbound_room(self.whose(mapping.internal))
     }
 
-    fn of_subscriber_may_be_reached(&self, address: Ipv4Addr) -> Result<(), Refusal> {
+    fn of_subscriber_has_inbound_room(&self, address: Ipv4Addr) -> Result<(), Refusal> {
         let limits = &self.config.limits;
-        let is_his =
-            |id: &SessionId| id.opened_from == OpenedFrom::Outside && id.mapping.internal.address == address;
+        let is_his = |id: &SessionId| {
+            id.opened_from == OpenedFrom::Outside && self.whose(id.mapping.internal) == address
+        };
         let has = self.sessions.iter().filter(|session| is_his(&session.id)).count();
         if limits.inbound_sessions_per_subscriber > 0
             && has >= limits.inbound_sessions_per_subscriber as usize
         {
             return Err(Refusal::Limit(Limit::InboundPerSubscriber));
         }
+        Ok(())
+    }
+
+    fn of_subscriber_may_be_reached(&self, address: Ipv4Addr) -> Result<(), Refusal> {
+        self.of_subscriber_has_inbound_room(address)?;
+        let limits = &self.config.limits;
         if limits.inbound_rate_per_subscriber > 0 && self.inbound_credit(address) < 10 {
             return Err(Refusal::Limit(Limit::InboundRate));
         }

@@ -136,7 +136,8 @@ impl Model {
             mapping.internal.address
         };
         let interval = ticks(self.config.limits.report_interval);
-        let memory = match self.subscribers.get_mut(&subscriber) {
+        let of = self.whose(Endpoint::new(subscriber, 0));
+        let memory = match self.subscribers.get_mut(&of) {
             Some(subscriber) => &mut subscriber.reported,
             None => &mut self.reported,
         };

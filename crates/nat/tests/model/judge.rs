@@ -9,7 +9,7 @@ use hairpin_nat::{Realm, Reason};
 use wire::tcp::{Flags, Tcp, TcpOption};
 use wire::{Fragment, Packet as Parsed, Transport};
 
-use crate::nat::{Model, ticks};
+use crate::nat::{Model, Refusal, ticks};
 use crate::tcp::Phase;
 
 /// The numbers of a whole segment.
@@ -124,6 +124,15 @@ fn segment(conn: &mut Conn, own: usize, numbers: &Numbers, silence: u64) {
         conn[own].lost |= beyond > 0;
         return;
     }
+    // RFC 5961 5: the receiver looks at nothing that acknowledges what it never sent, or what was acknowledged
+    // more than a window ago.
+    if let Some(sent) = peer.end {
+        let una = conn[own].acked.unwrap_or(sent);
+        let Some(ack) = numbers.ack else { return };
+        if ahead(ack, sent) > 0 || -ahead(ack, una) > conn[own].window() {
+            return;
+        }
+    }
     conn[own].lost = false;
     // RFC 7323 5.3 R3: newer, and not to the right of what its receiver acknowledged last.
     if let (Some(new), Some(old), Some(acked)) = (numbers.tsval, conn[own].tsval, peer.acked)
@@ -188,23 +197,27 @@ fn is_exact(conn: &Conn, own: usize, phase: Phase, numbers: &Numbers) -> bool {
 
 impl Model {
     /// Whether a segment from `realm` may pass session `id`, if there is one.
-    pub(crate) fn judge(&self, id: SessionId, realm: Realm) -> Result<(), Reason> {
+    pub(crate) fn judge(&self, id: SessionId, realm: Realm) -> Result<(), Refusal> {
         let (Some(index), Some(numbers)) = (self.session(id), self.numbers) else { return Ok(()) };
         let (session, checks) = (&self.sessions[index], &self.config.tcp_checks);
         let own = realm as usize;
         let numbers = numbers.restored(session.shift, realm);
-        if numbers.flags.contains(Flags::SYN)
+        let reopens = numbers.flags.contains(Flags::SYN)
             && session.phase == Some(Phase::TimeWait)
-            && checks.time_wait == TimeWaitPolicy::Rfc6191
+            && checks.time_wait == TimeWaitPolicy::Rfc6191;
+        if reopens
             && session.conn[own]
                 .end
                 .is_some_and(|end| !ends_time_wait(end, session.conn[own].tsval, &numbers))
         {
-            return Err(Reason::TimeWaitSyn);
+            return Err(Reason::TimeWaitSyn.into());
+        }
+        if reopens && realm == Realm::Outside && session.id.opened_from == OpenedFrom::Inside {
+            self.has_inbound_room(session.id.mapping)?;
         }
         let silence = self.silence(index);
         if checks.paws && is_old(&session.conn, own, &numbers, silence) {
-            return Err(Reason::OldDuplicate);
+            return Err(Reason::OldDuplicate.into());
         }
         Ok(())
     }

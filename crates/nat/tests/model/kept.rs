@@ -166,7 +166,7 @@ impl Model {
             return Ok(Err(limit.into()));
         }
         // The address: the subscriber's own, or the one that the engine took.
-        let paired = self.home_of(protocol, internal.address);
+        let paired = self.home_of(protocol, self.whose(internal));
         let wanted = (1..count).take_while(|more| {
             let port = internal.port + more;
             self.independent(protocol, Endpoint { port, ..internal }).is_none()
@@ -181,7 +181,7 @@ impl Model {
             let exhausted = together.is_none()
                 && match paired {
                     Some(address) => none(address),
-                    None => self.addresses().into_iter().any(none),
+                    None => self.homes(self.whose(internal)).into_iter().any(none),
                 };
             let full = self.mappings.len() >= self.config.limits.mappings as usize;
             let expected = match answer {
@@ -194,6 +194,10 @@ impl Model {
         };
         if paired.is_some_and(|address| address != given.external.address) {
             return Err(format!("{request:?} has {given:?}, which is not its address"));
+        }
+        let homes = self.homes(self.whose(internal));
+        if paired.is_none() && together.is_none() && !homes.contains(&given.external.address) {
+            return Err(format!("{request:?} has {given:?} of another's pool"));
         }
         let best = self.best_run(protocol, given.external.address, request, wanted);
         let run = if together.is_some() { 1 } else { best };
@@ -218,7 +222,9 @@ impl Model {
             if self.may_have_port(protocol, internal).is_err() || full {
                 break;
             }
-            if together.is_none() && !self.is_free(protocol, external) {
+            let ports = self.ports_for(self.whose(internal), protocol, external.address);
+            let theirs = ports.is_some_and(|ports| ports.contains(&external.port));
+            if together.is_none() && !(theirs && self.is_free(protocol, external)) {
                 return Err(format!("{given:?}, but {external} is not free"));
             }
             let id = MappingId { protocol, internal, external, remote: None };
@@ -232,7 +238,7 @@ impl Model {
 
     /// The limits of one more port.
     fn may_have_port(&self, protocol: Protocol, internal: Endpoint) -> Result<(), Limit> {
-        let address = internal.address;
+        let address = self.whose(internal);
         let known = self.subscribers.contains_key(&address);
         if !known && self.subscribers.len() >= self.config.limits.subscribers as usize {
             return Err(Limit::Subscribers);
@@ -240,8 +246,8 @@ impl Model {
         if let Err(Refusal::Limit(limit)) = self.may_open(address, true, protocol, 0) {
             return Err(limit);
         }
-        let free = |external: &Ipv4Addr| self.seems_free(protocol, *external);
-        if !known && !self.addresses().iter().any(free) {
+        let free = |external: &Ipv4Addr| self.has_free(protocol, (address, *external));
+        if !known && !self.homes(address).iter().any(free) {
             return Err(Limit::PortsExhausted);
         }
         Ok(())
@@ -250,12 +256,15 @@ impl Model {
     /// The port that a set begins at if all of it is free there.
     fn preferred(&self, given: Endpoint, request: &Request, count: u16) -> Option<u16> {
         let preserved = self.config.ports.preserve.then_some(request.internal.port);
+        let ports = self.ports_for(self.whose(request.internal), request.protocol, given.address);
+        let theirs = |port: u16| ports.as_ref().is_some_and(|ports| ports.contains(&port));
         let whole = |port: &u16| {
             let all = u32::from(*port)..u32::from(*port) + u32::from(count);
             fits(request, *port)
                 && all.into_iter().all(|port| {
-                    u16::try_from(port)
-                        .is_ok_and(|port| self.is_free(request.protocol, Endpoint { port, ..given }))
+                    u16::try_from(port).is_ok_and(|port| {
+                        theirs(port) && self.is_free(request.protocol, Endpoint { port, ..given })
+                    })
                 })
         };
         request.suggested.into_iter().chain(preserved).find(whole)
@@ -263,7 +272,8 @@ impl Model {
 
     /// How many ports in a row there are for a request, `count` being enough.
     fn best_run(&self, protocol: Protocol, address: Ipv4Addr, request: &Request, count: u16) -> u16 {
-        let Some(ports) = self.ports(protocol, address) else { return 0 };
+        let subscriber = self.whose(request.internal);
+        let Some(ports) = self.ports_for(subscriber, protocol, address) else { return 0 };
         let used = self.used(protocol, address);
         let mut best = 0;
         let mut run = 0;

@@ -19,8 +19,10 @@ mod ports;
 mod refusing;
 mod settings;
 mod tcp;
+mod time;
 mod tombs;
 mod traffic;
+mod ways;
 mod world;
 
 use std::collections::BTreeMap;

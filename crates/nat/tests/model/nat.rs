@@ -5,8 +5,8 @@
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::net::Ipv4Addr;
 
-use hairpin_nat::config::Behaviour;
-use hairpin_nat::event::{DeleteReason, EventKind, Limit, MappingId, OpenedFrom, SessionId};
+use hairpin_nat::config::Pool;
+use hairpin_nat::event::{EventKind, Limit, MappingId, OpenedFrom, SessionId};
 use hairpin_nat::{Checksum, Config, Counters, Endpoint, Event, Offload, Protocol, Realm, Reason, Verdict};
 use rules::Instant;
 use wire::tcp::Flags;
@@ -16,11 +16,11 @@ use crate::edge::{Syn, UsedId, set_id};
 use crate::fragments::Datagrams;
 use crate::judge::{Conn, Numbers};
 use crate::octets::{self, Ends};
-use crate::tcp::{Phase, Timer};
+use crate::tcp::Phase;
 use crate::tombs::{Change, Tomb};
 
 /// Nanoseconds of a tick.
-const TICK: u64 = 100_000_000;
+pub(crate) const TICK: u64 = 100_000_000;
 
 #[derive(Debug)]
 pub(crate) struct Model {
@@ -214,126 +214,6 @@ impl Model {
         model
     }
 
-    // --- time ---
-
-    /// Everything that is over by `now` ends, in the order in which it was due.
-    pub(crate) fn advance(&mut self, now: Instant) {
-        self.now = self.now.max(now);
-        self.tick = self.now.as_nanos() / TICK;
-        loop {
-            let session = self.next_deadline().filter(|&(tick, _)| tick <= self.tick);
-            let kept = self.next_kept_deadline().filter(|&(tick, _)| tick <= self.tick);
-            match (session, kept) {
-                (Some((tick, index)), None) => self.time_out(index, tick),
-                (Some((tick, index)), Some((kept, _))) if tick < kept => self.time_out(index, tick),
-                (_, Some((tick, id))) => self.let_go(id, tick),
-                (None, None) => break,
-            }
-        }
-        self.expire_fragments();
-        self.answer_syns();
-    }
-
-    /// When the next session times out, and which. Those of one tick may end in any order, but
-    /// where not all of their ports can be held it matters: then they end as they did in the engine.
-    pub(crate) fn next_deadline(&self) -> Option<(u64, usize)> {
-        let turn =
-            |session: &Session| self.ended.iter().position(|id| *id == session.id).unwrap_or(usize::MAX);
-        let all = self.sessions.iter().enumerate();
-        let (tick, _, index) =
-            all.map(|(index, session)| (self.deadline(session), turn(session), index)).min()?;
-        Some((tick, index))
-    }
-
-    /// The deadline that is number `pick` in time, beginning anew behind the last.
-    pub(crate) fn deadline_number(&self, pick: u8) -> Option<u64> {
-        let mut all: Vec<_> = self.sessions.iter().map(|session| self.deadline(session)).collect();
-        all.extend(self.next_fragment_deadline());
-        all.extend(self.next_answer());
-        all.extend(self.kept.values().flatten());
-        all.extend(self.held.iter().map(|(until, ..)| *until).filter(|until| *until > self.tick));
-        all.sort_unstable();
-        all.get(usize::from(pick) % all.len().max(1)).copied()
-    }
-
-    /// Never early: a packet may have come late in its tick.
-    pub(crate) fn deadline(&self, session: &Session) -> u64 {
-        let tcp = &self.config.tcp;
-        let timeout = match (session.phase.map(Phase::timer), session.id.mapping.protocol) {
-            (Some(Timer::Opening), _) => tcp.opening,
-            (Some(Timer::Established), _) => tcp.established,
-            (Some(Timer::Closing), _) => tcp.closing,
-            (Some(Timer::TimeWait), _) => tcp.time_wait,
-            (Some(Timer::Transitory), _) => tcp.transitory,
-            (None, Protocol::Icmp) => self.config.icmp_timeout,
-            (None, _) => self.udp_timeout(session),
-        };
-        session.last_seen + ticks(timeout) + 1
-    }
-
-    pub(crate) fn time_out(&mut self, index: usize, tick: u64) {
-        let session = &mut self.sessions[index];
-        if let Some(next) = session.phase.and_then(Phase::timed_out) {
-            session.phase = Some(next);
-            session.last_seen = tick;
-            // How long they were silent is no longer known.
-            session.conn.iter_mut().for_each(|side| side.tsval = None);
-            return;
-        }
-        self.delete_session(index, tick, DeleteReason::Idle);
-    }
-
-    pub(crate) fn delete_session(&mut self, index: usize, tick: u64, reason: DeleteReason) {
-        self.bury(index, tick, reason);
-        let id = self.sessions.remove(index).id;
-        self.reused += u64::from(reason == DeleteReason::Reused);
-        self.event(tick, EventKind::SessionDeleted(id, reason));
-        // RFC 7857 11: a mapping ends with its last session.
-        self.delete_unused_mapping(id.mapping, tick);
-    }
-
-    pub(crate) fn delete_unused_mapping(&mut self, id: MappingId, tick: u64) {
-        let used = self.sessions.iter().any(|other| other.id.mapping == id);
-        if !used && !self.kept.contains_key(&id) {
-            self.delete_mapping(id, tick);
-        }
-    }
-
-    pub(crate) fn delete_mapping(&mut self, id: MappingId, tick: u64) {
-        self.mappings.retain(|other| *other != id);
-        self.event(tick, EventKind::MappingDeleted(id));
-        // RFC 6888 REQ-8: not for somebody else at once. TCP's state machine has held the port already.
-        let hold = ticks(self.config.ports.hold);
-        self.held.retain(|&(until, ..)| until > tick);
-        let other = if id.protocol == Protocol::Tcp { Protocol::Udp } else { Protocol::Tcp };
-        let together = self.go_together(id.protocol, other);
-        // What both have together rests when neither has it.
-        let protocol = if together { Protocol::Udp } else { id.protocol };
-        let shared = self.mapping_at(id.protocol, id.external).is_some();
-        let given = !shared && (!together || self.mapping_at(other, id.external).is_none());
-        let room = self.held.len() < self.config.ports.hold_max as usize;
-        // RFC 6888 REQ-8c: where strangers have no business there is nothing to wait for.
-        let filtering = &self.config.filtering;
-        let needless = filtering.udp == Behaviour::AddressAndPortDependent && filtering.udp_ports.is_empty();
-        if given && protocol != Protocol::Tcp && hold > 0 && room && !needless {
-            self.held.push((tick + hold + 1, protocol, id.external));
-        }
-        if !self.mappings.iter().any(|other| other.internal.address == id.internal.address) {
-            self.subscribers.remove(&id.internal.address);
-        }
-    }
-
-    pub(crate) fn event(&mut self, tick: u64, kind: EventKind) {
-        match kind {
-            EventKind::MappingCreated(_) => self.counters.mappings_created += 1,
-            EventKind::MappingDeleted(_) => self.counters.mappings_deleted += 1,
-            EventKind::SessionCreated(_) => self.counters.sessions_created += 1,
-            EventKind::SessionDeleted(..) => self.counters.sessions_deleted += 1,
-            EventKind::LimitHit { .. } | EventKind::BlockAllocated(_) | EventKind::BlockReleased(_) => {}
-        }
-        self.events.push(Event { at: Instant::from_nanos(tick * TICK), kind });
-    }
-
     // --- a packet ---
 
     /// What becomes of a packet; it is translated in place.
@@ -406,227 +286,10 @@ impl Model {
         }
     }
 
-    /// Whether and where a packet with ports may go; makes the session that it opens.
-    pub(crate) fn decide(
-        &mut self,
-        parsed: &Parsed,
-        data: &[u8],
-        offload: Offload,
-        from: Arrival,
-    ) -> Result<Passage, Refusal> {
-        if let Transport::Tcp { flags, .. } = parsed.transport
-            && is_illegal(flags)
-        {
-            return Err(Reason::TcpFlags.into());
-        }
-        let (protocol, source, destination) = ends_of(parsed, from.realm()).ok_or(Reason::Protocol)?;
-        match from {
-            Arrival::Inside => self.outbound(parsed, offload, protocol, source, destination),
-            _ => self.inbound(parsed, data, offload, from, (protocol, source, destination)),
-        }
-    }
-
-    pub(crate) fn outbound(
-        &mut self,
-        parsed: &Parsed,
-        offload: Offload,
-        protocol: Protocol,
-        internal: Endpoint,
-        remote: Endpoint,
-    ) -> Result<Passage, Refusal> {
-        let session = self.find(|id| {
-            id.mapping.protocol == protocol && id.mapping.internal == internal && id.remote == remote
-        });
-        if session.is_none() {
-            self.check_addresses(parsed, Arrival::Inside, internal, remote)?;
-            check_opens(parsed)?;
-        }
-        let owner = self.owner(remote.address);
-        let route = match owner {
-            None => Route::To(Realm::Outside),
-            Some(shard) if shard == self.config.shard.index => Route::To(Realm::Inside),
-            Some(shard) => Route::Shard(shard),
-        };
-        self.fit(parsed, offload, Arrival::Inside, route.realm())?;
-        let hairpin = route == Route::To(Realm::Inside);
-        if hairpin && session.is_none() && protocol != Protocol::Icmp {
-            self.mapping_at(protocol, remote).ok_or(Reason::NoMapping)?;
-        }
-        let (mapping, victim) = match session {
-            Some(index) => (self.sessions[index].id.mapping, None),
-            None => match self.plan_mapping(protocol, internal, remote) {
-                Err(Refusal::Limit(Limit::PortsExhausted)) if owner.is_none() => {
-                    let (mapping, victim) = self.plan_reuse(protocol, internal, self.masked(remote))?;
-                    (mapping, Some(victim))
-                }
-                other => (other?, None),
-            },
-        };
-        let own = SessionId { mapping, remote, opened_from: OpenedFrom::Inside };
-        let Some(other) = hairpin.then(|| self.other_side(mapping, remote)) else {
-            self.judge(own, Realm::Inside)?;
-            if session.is_none() {
-                self.check_room(1)?;
-                let hairpin = owner.is_some();
-                let shift = if hairpin { (0, 0) } else { self.plan_shift(mapping.external, remote, victim)? };
-                if let Some(victim) = victim {
-                    self.vacate(victim, internal.address);
-                }
-                self.open(own);
-                self.counters.sessions_shifted += u64::from(shift != (0, 0));
-                if let Some(index) = self.session(own) {
-                    self.sessions[index].shift = shift;
-                }
-            }
-            self.touch(own, Realm::Inside, parsed);
-            let change = self.change(own, Realm::Inside);
-            let ends = Ends { source: Some(mapping.external), destination: None };
-            return Ok(Passage { route, ends, change, id: None });
-        };
-        if protocol == Protocol::Icmp && session.is_none() && self.may_miss(mapping, remote) {
-            return Err(self.believed());
-        }
-        if self.config.mapping.port_overlap && session.is_none() && !self.is_told(mapping) {
-            // It may have drawn the very port that it writes to.
-            return Err(self.believed());
-        }
-        // RFC 4787 REQ-9: out by the sender's session, in by the receiver's, all at once.
-        let other = other?;
-        self.judge(own, Realm::Inside)?;
-        self.judge(other, Realm::Outside)?;
-        let both_new = [session.is_none().then_some(own), self.session(other).is_none().then_some(other)];
-        let news: Vec<_> = if same_session(own, other) {
-            both_new[0].into_iter().collect()
-        } else {
-            both_new.into_iter().flatten().collect()
-        };
-        if news.contains(&other) && !same_session(own, other) {
-            check_opens(parsed)?;
-            let already =
-                news.iter().filter(|new| new.mapping.internal.address == other.mapping.internal.address);
-            let already = already.count() as u64;
-            if !self.is_told(mapping) {
-                // By the endpoint that it drew it may have met a session that was there already.
-                return Err(self.believed());
-            }
-            self.admit(other.mapping, other.remote)?;
-            self.may_open(other.mapping.internal.address, false, protocol, already)?;
-            self.may_be_reached(other.mapping)?;
-            self.check_tuple(other)?;
-        }
-        self.check_room(news.len())?;
-        news.into_iter().for_each(|new| self.open(new));
-        self.touch(own, Realm::Inside, parsed);
-        self.touch(other, Realm::Outside, parsed);
-        let ends = Ends { source: Some(mapping.external), destination: Some(other.mapping.internal) };
-        Ok(Passage { route, ends, change: None, id: None })
-    }
-
-    pub(crate) fn inbound(
-        &mut self,
-        parsed: &Parsed,
-        data: &[u8],
-        offload: Offload,
-        from: Arrival,
-        (protocol, remote, external): (Protocol, Endpoint, Endpoint),
-    ) -> Result<Passage, Refusal> {
-        let session = self.find(|id| {
-            id.mapping.protocol == protocol && id.mapping.external == external && id.remote == remote
-        });
-        if session.is_none() {
-            self.check_addresses(parsed, from, remote, external)?;
-            if let Err(reason) = check_opens(parsed) {
-                if from == Arrival::Outside {
-                    self.answer_fin(remote, external);
-                }
-                return Err(reason.into());
-            }
-        } else if from == Arrival::Outside && self.owner(remote.address).is_some() {
-            return Err(Reason::SpoofedInside.into());
-        }
-        self.check_own(external.address)?;
-        self.fit(parsed, offload, from, Realm::Inside)?;
-        let mapping = match self.plan_inbound(protocol, external, remote, session.is_none()) {
-            Ok(mapping) => mapping,
-            Err(refusal) => {
-                let unsolicited = matches!(refusal, Refusal::Reason(Reason::NoMapping | Reason::Filtered));
-                if from == Arrival::Outside && unsolicited {
-                    self.note_syn(parsed, data, remote, external);
-                }
-                return Err(refusal);
-            }
-        };
-        let id = SessionId { mapping, remote, opened_from: OpenedFrom::Outside };
-        if session.is_none() {
-            self.check_tuple(id)?;
-            self.check_room(1)?;
-            self.open(id);
-        }
-        self.judge(id, Realm::Outside)?;
-        self.touch(id, Realm::Outside, parsed);
-        let ends = Ends { source: None, destination: Some(mapping.internal) };
-        let change = self.change(id, Realm::Outside);
-        Ok(Passage { route: Route::To(Realm::Inside), ends, change, id: None })
-    }
-
-    /// Without the identifier that the engine drew, which of these refused the packet is its word.
-    pub(crate) fn believed(&self) -> Refusal {
-        use Limit::{
-            InboundPerMapping, InboundPerSubscriber, InboundRate, SessionRate, Sessions,
-            SessionsPerSubscriber,
-        };
-        let limits = [
-            Sessions,
-            SessionsPerSubscriber,
-            SessionRate,
-            InboundPerMapping,
-            InboundPerSubscriber,
-            InboundRate,
-        ];
-        let limit = limits.into_iter().find(|limit| Some(limit.reason()) == self.refused);
-        let filtered = self.refused.filter(|reason| *reason == Reason::Filtered);
-        limit.map_or(Refusal::Reason(filtered.unwrap_or(Reason::NoMapping)), Refusal::Limit)
-    }
-
-    /// Whether the external endpoint is the engine's: of a packet that it refused, its choice is not known.
-    pub(crate) fn is_told(&self, mapping: MappingId) -> bool {
-        self.mappings.contains(&mapping) || self.refused.is_none()
-    }
-
-    /// A query whose identifier the engine drew and did not tell, because nobody has that one at
-    /// `remote`. To its own address it cannot miss.
-    pub(crate) fn may_miss(&self, mapping: MappingId, remote: Endpoint) -> bool {
-        let told = self.is_told(mapping);
-        let free = |address| self.free_ports(Protocol::Icmp, address, 0..=u16::MAX) > 0;
-        !told
-            && match self.home_of(Protocol::Icmp, mapping.internal.address) {
-                Some(home) => home != remote.address,
-                None => {
-                    self.addresses().into_iter().any(|address| address != remote.address && free(address))
-                }
-            }
-    }
-
-    /// The session by which a hairpinned packet of `mapping` to `remote` comes in.
-    pub(crate) fn other_side(&self, mapping: MappingId, remote: Endpoint) -> Result<SessionId, Reason> {
-        let protocol = mapping.protocol;
-        // A query has one identifier, and once the source is translated it is the source's.
-        let port = if protocol == Protocol::Icmp { mapping.external.port } else { remote.port };
-        let target = Endpoint::new(remote.address, port);
-        if target == mapping.external {
-            return Ok(SessionId { mapping, remote, opened_from: OpenedFrom::Inside });
-        }
-        let from = mapping.external.address;
-        let target = self.reached_by(protocol, target, from).ok_or(Reason::NoMapping)?;
-        let port = if protocol == Protocol::Icmp { 0 } else { mapping.external.port };
-        let remote = Endpoint::new(mapping.external.address, port);
-        Ok(SessionId { mapping: target, remote, opened_from: OpenedFrom::Outside })
-    }
-
     // --- what changes ---
 
     pub(crate) fn open(&mut self, id: SessionId) {
-        let (mapping, address) = (id.mapping, id.mapping.internal.address);
+        let (mapping, address) = (id.mapping, self.whose(id.mapping.internal));
         if !self.mappings.contains(&mapping) {
             let legal = match self.choices.iter().position(|choice| *choice == mapping) {
                 Some(at) => {
@@ -667,7 +330,7 @@ impl Model {
     }
 
     pub(crate) fn make_mapping(&mut self, mapping: MappingId) {
-        let address = mapping.internal.address;
+        let address = self.whose(mapping.internal);
         self.mappings.push(mapping);
         let inbound_credit = (self.inbound_credit(address), self.tick);
         let credit = (self.credit(address), self.tick);
@@ -679,7 +342,7 @@ impl Model {
             reported: BTreeMap::new(),
         });
         self.event(self.tick, EventKind::MappingCreated(mapping));
-        self.move_home(mapping.internal.address, mapping.external.address);
+        self.move_home(address, mapping.external.address);
     }
 
     /// A packet from `realm` passes: it moves its session's state and timer.
@@ -781,6 +444,27 @@ impl Model {
         self.mappings.iter().copied().find(|id| id.protocol == protocol && id.external == external)
     }
 
+    /// The subscriber that an internal endpoint belongs to: by the first address of its prefix.
+    pub(crate) fn whose(&self, internal: Endpoint) -> Ipv4Addr {
+        let others = 32 - u32::from(self.config.subscriber_prefix);
+        Ipv4Addr::from((u64::from(internal.address.to_bits()) >> others << others) as u32)
+    }
+
+    /// The addresses of the pools that a subscriber may use: those that name it, else those that name nobody.
+    pub(crate) fn homes(&self, subscriber: Ipv4Addr) -> Vec<Ipv4Addr> {
+        if let Some((home, _)) = self.computed(subscriber) {
+            return vec![home];
+        }
+        let names = |pool: &&Pool| pool.subscribers.iter().any(|net| net.contains(&subscriber));
+        let named: Vec<&Pool> = self.config.pools.iter().filter(names).collect();
+        let nobodys = self.config.pools.iter().filter(|pool| pool.subscribers.is_empty()).collect();
+        let pools = if named.is_empty() { nobodys } else { named };
+        let has = |address: &Ipv4Addr| {
+            pools.iter().any(|pool| pool.addresses.iter().any(|range| range.contains(address)))
+        };
+        self.addresses().into_iter().filter(has).collect()
+    }
+
     /// All external addresses, in the order of the configuration.
     pub(crate) fn addresses(&self) -> Vec<Ipv4Addr> {
         let ranges = self.config.pools.iter().flat_map(|pool| &pool.addresses);
@@ -819,7 +503,7 @@ pub(crate) fn check_opens(parsed: &Parsed) -> Result<(), Reason> {
 }
 
 /// A SYN with a FIN or a RST, or none of those that every segment has one of.
-fn is_illegal(flags: Flags) -> bool {
+pub(crate) fn is_illegal(flags: Flags) -> bool {
     let some = flags.intersects(Flags::SYN | Flags::FIN | Flags::RST | Flags::ACK);
     !some || flags.contains(Flags::SYN) && flags.intersects(Flags::FIN | Flags::RST)
 }

@@ -3,7 +3,7 @@
 use std::net::Ipv4Addr;
 use std::ops::RangeInclusive;
 
-use hairpin_nat::config::Pooling;
+use hairpin_nat::config::{Pool, Pooling};
 use hairpin_nat::{Endpoint, Protocol};
 
 use crate::nat::Model;
@@ -17,15 +17,56 @@ impl Model {
 
     /// The one address that a subscriber's next port must be of, if there is one (RFC 7857 4).
     pub(crate) fn home_of(&self, protocol: Protocol, subscriber: Ipv4Addr) -> Option<Ipv4Addr> {
-        let home = self.subscribers.get(&subscriber)?.external;
+        let Some(home) = self.subscribers.get(&subscriber).map(|subscriber| subscriber.external) else {
+            let (home, _) = self.computed(subscriber)?;
+            return (self.owner(home) == Some(self.config.shard.index)).then_some(home);
+        };
         let stays = match self.pooling(home) {
             Pooling::Paired => true,
-            Pooling::PairedSoft => self.seems_free(protocol, home),
+            Pooling::PairedSoft => self.has_free(protocol, (subscriber, home)),
             Pooling::Arbitrary => false,
         };
         // With nothing free anywhere it is refused where it is at home.
-        let none = || !self.addresses().into_iter().any(|address| self.seems_free(protocol, address));
+        let free = |home| self.has_free(protocol, (subscriber, home));
+        let none = || !self.homes(subscriber).into_iter().any(free);
         (stays || none()).then_some(home)
+    }
+
+    /// RFC 7422: the address and the ports of the subscribers of a deterministic pool, dealt out one after the
+    /// other in the order of the configuration.
+    pub(crate) fn computed(&self, subscriber: Ipv4Addr) -> Option<(Ipv4Addr, RangeInclusive<u16>)> {
+        let names = |pool: &&Pool| pool.subscribers.iter().any(|net| net.contains(&subscriber));
+        let pool = self.config.pools.iter().find(names)?;
+        let blocks = pool.blocks.filter(|blocks| blocks.deterministic)?;
+        let hosts = pool
+            .subscribers
+            .iter()
+            .flat_map(|net| (net.network().to_bits()..=net.broadcast().to_bits()).map(Ipv4Addr::from));
+        let mut subscribers: Vec<_> = hosts.map(|host| self.whose(Endpoint::new(host, 0))).collect();
+        subscribers.dedup();
+        let width = usize::from(blocks.size) * usize::from(blocks.max_per_subscriber);
+        let ports: Vec<u16> = pool.ports.clone().collect();
+        let ranges: Vec<_> = ports.chunks_exact(width).map(|chunk| chunk[0]..=chunk[width - 1]).collect();
+        let addresses = pool
+            .addresses
+            .iter()
+            .flat_map(|range| (range.start().to_bits()..=range.end().to_bits()).map(Ipv4Addr::from));
+        let slots = addresses.flat_map(|address| ranges.iter().map(move |range| (address, range.clone())));
+        subscribers.into_iter().zip(slots).find(|(of, _)| *of == subscriber).map(|(_, slot)| slot)
+    }
+
+    /// The ports of `address` that subscriber `of` may be given.
+    pub(crate) fn ports_for(
+        &self,
+        of: Ipv4Addr,
+        protocol: Protocol,
+        address: Ipv4Addr,
+    ) -> Option<RangeInclusive<u16>> {
+        let ports = self.ports(protocol, address)?;
+        match self.computed(of) {
+            Some((home, range)) if home == address && protocol != Protocol::Icmp => Some(range),
+            _ => Some(ports),
+        }
     }
 
     /// A soft subscriber moves to where its newest port is.
@@ -49,9 +90,10 @@ impl Model {
             return Ok(());
         }
         let settings = &self.config.ports;
+        let of = self.whose(internal);
         let same = if internal.port < 1024 { 0..=1023 } else { 1024..=u16::MAX };
         let of_same =
-            settings.preserve_range && self.free_ports(protocol, external.address, same.clone()) > 0;
+            settings.preserve_range && self.free_ports(protocol, (of, external.address), same.clone()) > 0;
         let kind = if of_same { same } else { 0..=u16::MAX };
         if !kind.contains(&external.port) {
             return Err(format!("{protocol} {external} for {internal}: one of the same range is free"));
@@ -59,7 +101,7 @@ impl Model {
         let parity = |port: u16| port % 2 == internal.port % 2;
         let could = || {
             let used = self.used(protocol, external.address);
-            let ports = self.ports(protocol, external.address).into_iter().flatten();
+            let ports = self.ports_for(of, protocol, external.address).into_iter().flatten();
             ports.filter(|port| kind.contains(port) && parity(*port)).any(|port| !used.contains(&port))
         };
         if settings.preserve_parity && !parity(external.port) && could() {

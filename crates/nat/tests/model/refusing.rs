@@ -87,7 +87,7 @@ impl Model {
         remote: Endpoint,
     ) -> Result<MappingId, Refusal> {
         self.given = None;
-        let address = internal.address;
+        let address = self.whose(internal);
         if let Some(id) = self.mapping_for(protocol, internal, remote) {
             self.may_open(address, false, protocol, 1)?;
             return Ok(id);
@@ -98,11 +98,13 @@ impl Model {
             return Err(Refusal::Limit(Limit::Subscribers));
         }
         self.may_open(address, true, protocol, 1)?;
-        let free = |external| self.has_available(protocol, external, remote.address);
+        let free = |external| self.has_available(protocol, (address, external), remote.address);
         // RFC 4787 REQ-2, RFC 7857 4: all of a subscriber's mappings have one external address.
         let paired = self.home_of(protocol, address);
-        let any = || self.addresses().into_iter().any(|address| self.seems_free(protocol, address));
-        if paired.is_none() && !any() && !self.config.mapping.port_overlap {
+        let ours: Vec<_> = self.homes(address).into_iter().filter(|home| self.is_ours(*home)).collect();
+        let any = || ours.iter().any(|home| self.has_free(protocol, (address, *home)));
+        let shared = self.config.mapping.port_overlap && !ours.is_empty();
+        if paired.is_none() && !any() && !shared {
             return Err(Refusal::Limit(Limit::PortsExhausted));
         }
         if self.mappings.len() >= self.config.limits.mappings as usize {
@@ -120,10 +122,9 @@ impl Model {
         let told = self.choices.iter().find(is_it).filter(|_| self.refused.is_none()).copied();
         // It may have looked at an address that has none which is free for both protocols, or for this
         // remote; and taken that of a session in TIME-WAIT.
-        let ours: Vec<_> = self.addresses().into_iter().filter(|address| self.is_ours(*address)).collect();
         let overlap = self.config.mapping.port_overlap;
         let none_here =
-            |address: &Ipv4Addr| (self.seems_free(protocol, *address) || overlap) && !free(*address);
+            |home: &Ipv4Addr| (self.has_free(protocol, (address, *home)) || overlap) && !free(*home);
         let says_so = [Reason::PortsExhausted, Reason::TimeWaitSyn].map(Some).contains(&self.refused)
             || told.is_some_and(|id| !self.is_available(protocol, id.external, remote.address));
         let believed =
@@ -133,7 +134,7 @@ impl Model {
         }
         Ok(told.unwrap_or_else(|| {
             // Unless something else refuses the packet behind this, it was refused for no reason.
-            let some = self.addresses().into_iter().find(|address| free(*address));
+            let some = ours.iter().copied().find(|home| free(*home));
             let external = paired.or(some).unwrap_or(Ipv4Addr::UNSPECIFIED);
             MappingId { protocol, internal, external: Endpoint::new(external, 0), remote: depends_on }
         }))
@@ -146,14 +147,18 @@ impl Model {
     /// Whether the engine was free to choose this external endpoint.
     pub(crate) fn check_choice(&self, id: MappingId) -> Result<(), String> {
         let MappingId { protocol, internal, external, .. } = id;
-        let paired = self.home_of(protocol, internal.address);
+        let subscriber = self.whose(internal);
+        let paired = self.home_of(protocol, subscriber);
         if let Some(address) = paired.filter(|address| *address != external.address) {
             return Err(format!("{external} for {internal}, which is paired with {address}"));
+        }
+        if paired.is_none() && !self.homes(subscriber).contains(&external.address) {
+            return Err(format!("{external} for {internal}, whose pool is another"));
         }
         let own = Endpoint::new(external.address, internal.port);
         if let Some(remote) = id.remote.filter(|_| self.config.mapping.port_overlap) {
             let may_own = self.config.ports.preserve && self.is_available(protocol, own, remote.address);
-            let some_free = self.free_ports(protocol, external.address, 0..=u16::MAX) > 0;
+            let some_free = self.has_free(protocol, (subscriber, external.address));
             if may_own && external == own {
                 return Ok(());
             }
@@ -167,7 +172,13 @@ impl Model {
         if !self.is_free(protocol, external) {
             return Err(format!("{protocol} {external} for {internal}: taken, held, or no port of the pool"));
         }
-        if self.config.ports.preserve && self.is_free(protocol, own) && external != own {
+        let ports = self.ports_for(subscriber, protocol, external.address);
+        let may_have = |port: &u16| ports.as_ref().is_some_and(|ports| ports.contains(port));
+        if !may_have(&external.port) {
+            return Err(format!("{protocol} {external} for {internal}: another subscriber's by arithmetic"));
+        }
+        let own_is_free = self.is_free(protocol, own) && may_have(&own.port);
+        if self.config.ports.preserve && own_is_free && external != own {
             return Err(format!("{protocol} {external} for {internal}: its own port is free"));
         }
         self.check_kind(protocol, internal, external)
@@ -185,19 +196,9 @@ impl Model {
     /// Ports that are taken or held, of both protocols where they have their ports together.
     pub(crate) fn used(&self, protocol: Protocol, address: Ipv4Addr) -> BTreeSet<u16> {
         let both = |of: Protocol| of == protocol || self.go_together(of, protocol);
-        self.used_by(address, both, both)
-    }
-
-    fn used_by(
-        &self,
-        address: Ipv4Addr,
-        mapped_by: impl Fn(Protocol) -> bool,
-        held_by: impl Fn(Protocol) -> bool,
-    ) -> BTreeSet<u16> {
         let mapped = self.mappings.iter().map(|id| (id.protocol, id.external));
         let held = self.held.iter().filter(|(until, ..)| *until > self.tick).map(|&(_, of, at)| (of, at));
-        let mapped = mapped.filter(|(of, _)| mapped_by(*of));
-        let all = mapped.chain(held.filter(|(of, _)| held_by(*of)));
+        let all = mapped.chain(held).filter(|(of, _)| both(*of));
         all.filter(|(_, at)| at.address == address).map(|(_, at)| at.port).collect()
     }
 
@@ -206,12 +207,9 @@ impl Model {
         self.config.mapping.protocol_independent && ![one, other].contains(&Protocol::Icmp)
     }
 
-    /// Whether `address` looks as if it had a free port, to whom only looks at `protocol`.
-    pub(crate) fn seems_free(&self, protocol: Protocol, address: Ipv4Addr) -> bool {
-        let Some(ports) = self.ports(protocol, address) else { return false };
-        let used =
-            self.used_by(address, |of| of == protocol || self.go_together(of, protocol), |of| of == protocol);
-        ports.len() > used.iter().filter(|port| ports.contains(port)).count()
+    /// Whether `address` has a free port for subscriber `of`.
+    pub(crate) fn has_free(&self, protocol: Protocol, (of, address): (Ipv4Addr, Ipv4Addr)) -> bool {
+        self.free_ports(protocol, (of, address), 0..=u16::MAX) > 0
     }
 
     /// The external endpoint that is kept for `internal` because the other protocol has it.
@@ -238,16 +236,19 @@ impl Model {
             && !self.used(protocol, external.address).contains(&external.port)
     }
 
-    /// How many ports of `address` in `range` are free.
+    /// How many ports of `address` in `range` are free for subscriber `of`.
     pub(crate) fn free_ports(
         &self,
         protocol: Protocol,
-        address: Ipv4Addr,
+        (of, address): (Ipv4Addr, Ipv4Addr),
         range: RangeInclusive<u16>,
     ) -> usize {
-        let Some(ports) = self.ports(protocol, address) else { return 0 };
+        let Some(ports) = self.ports_for(of, protocol, address) else { return 0 };
         let (first, last) = (*ports.start().max(range.start()), *ports.end().min(range.end()));
         let range = first..=last;
+        if range.is_empty() {
+            return 0;
+        }
         range.len() - self.used(protocol, address).iter().filter(|port| range.contains(port)).count()
     }
 
@@ -260,7 +261,7 @@ impl Model {
         sessions: u64,
     ) -> Result<(), Refusal> {
         let limits = &self.config.limits;
-        let of = |id: &MappingId| id.internal.address == address;
+        let of = |id: &MappingId| self.whose(id.internal) == address;
         let ports = self.mappings.iter().filter(|id| of(id) && id.protocol == protocol).count();
         let own = limits.ports_by_protocol.get(protocol as usize).copied().flatten();
         let most = limits.ports_per_subscriber.min(own.unwrap_or(u32::MAX));

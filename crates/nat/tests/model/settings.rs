@@ -5,8 +5,8 @@ use std::ops::RangeInclusive;
 use std::time::Duration;
 
 use hairpin_nat::config::{
-    Behaviour, Filtering, Fragments, Gateway, Limits, MappingBehaviour, Mtu, Pool, Pooling, PortSelection,
-    RstPolicy, Shard, StaticMapping, TcpChecks, TcpTimeouts, TimeWaitPolicy, Udp,
+    Behaviour, Blocks, Filtering, Fragments, Gateway, Limits, MappingBehaviour, Mtu, Pool, Pooling,
+    PortSelection, RstPolicy, Shard, SharedPorts, StaticMapping, TcpChecks, TcpTimeouts, TimeWaitPolicy, Udp,
 };
 use hairpin_nat::{Config, Endpoint, Protocol};
 use proptest::collection::vec;
@@ -33,16 +33,23 @@ fn pools() -> impl Strategy<Value = Vec<Pool>> {
         &[1_020..=1_027, 5_000..=5_002, 1_024..=65_535, 1..=1_030, 1_022..=1_025];
     use Pooling::{Arbitrary, Paired, PairedSoft};
     let pooling = prop_oneof![3 => Just(Paired), 1 => Just(PairedSoft), 1 => Just(Arbitrary)];
-    (1u32..=3, select(ports), any::<bool>(), pooling).prop_map(|(count, ports, split, pooling)| {
-        let at = |n: u32| Ipv4Addr::from(EXTERNAL.to_bits() + n);
-        let mut pools = vec![Pool::new(vec![at(0)..=at(count - 1)], ports)];
-        if split && count > 1 {
-            pools[0].addresses = vec![at(0)..=at(count - 2)];
-            pools.push(Pool::new(vec![at(count - 1)..=at(count - 1)], 2_000..=2_003));
-        }
-        pools.iter_mut().for_each(|pool| pool.pooling = pooling);
-        pools
-    })
+    // Which pool names subscribers, if one does: both of two, and of one everybody else has none.
+    let named = prop_oneof![3 => Just(None), 2 => (0usize..2).prop_map(Some)];
+    (1u32..=3, select(ports), any::<bool>(), pooling, named).prop_map(
+        |(count, ports, split, pooling, named)| {
+            let at = |n: u32| Ipv4Addr::from(EXTERNAL.to_bits() + n);
+            let mut pools = vec![Pool::new(vec![at(0)..=at(count - 1)], ports)];
+            if split && count > 1 {
+                pools[0].addresses = vec![at(0)..=at(count - 2)];
+                pools.push(Pool::new(vec![at(count - 1)..=at(count - 1)], 2_000..=2_003));
+            }
+            pools.iter_mut().for_each(|pool| pool.pooling = pooling);
+            if let Some(pool) = named.and_then(|named| pools.get_mut(named)) {
+                pool.subscribers = vec![ipnet::Ipv4Net::new_assert(Ipv4Addr::new(10, 0, 0, 4), 30)];
+            }
+            pools
+        },
+    )
 }
 
 fn ports() -> impl Strategy<Value = PortSelection> {
@@ -166,6 +173,20 @@ fn settle_statics(config: &mut Config) {
     }
 }
 
+/// Makes the pool that names subscribers a deterministic one, if it may be.
+fn settle_blocks(config: &mut Config, blocks: Option<(u16, u16)>) {
+    let Some((size, max_per_subscriber)) = blocks else { return };
+    let mut other = config.clone();
+    for pool in other.pools.iter_mut().filter(|pool| !pool.subscribers.is_empty()) {
+        pool.pooling = Pooling::Paired;
+        pool.blocks =
+            Some(Blocks { size, max_per_subscriber, shared: SharedPorts::None, deterministic: true });
+    }
+    if other.validate().is_ok() {
+        *config = other;
+    }
+}
+
 /// The settings of one case.
 pub(crate) fn config() -> impl Strategy<Value = Config> {
     let mtu = || select(&[1_500u16, 576, 700][..]);
@@ -181,7 +202,8 @@ pub(crate) fn config() -> impl Strategy<Value = Config> {
         errors,
         shard,
     );
-    let outside = (behaviour(), filtering(), edge(), statics(), shared());
+    let blocks = proptest::option::of(select(&[(1u16, 1u16), (1, 2), (2, 1), (3, 1), (100, 2)][..]));
+    let outside = (behaviour(), filtering(), edge(), (statics(), blocks), shared());
     (pools(), ports(), (tcp(), checks()), limits(), fragments(), rest, outside).prop_map(
         |(
             pools,
@@ -190,7 +212,7 @@ pub(crate) fn config() -> impl Strategy<Value = Config> {
             limits,
             fragments,
             (udp, icmp_timeout, inside, outside, mss_clamp, errors, shard),
-            (behaviour, filtering, edge, statics, (together, port_overlap)),
+            (behaviour, filtering, edge, (statics, blocks), (together, port_overlap)),
         )| {
             let prefix = ipnet::Ipv4Net::new_assert(Ipv4Addr::new(10, 0, 0, 0), 24);
             let mut config = Config::new(vec![prefix], pools);
@@ -212,6 +234,11 @@ pub(crate) fn config() -> impl Strategy<Value = Config> {
             config.icmp_errors_per_second = errors;
             config.shard = Shard { index, count };
             edge.apply(&mut config);
+            if config.validate().is_err() {
+                // A pool with subscribers of its own has fewer addresses than there are shards.
+                config.shard = Shard { index: 0, count: 1 };
+            }
+            settle_blocks(&mut config, blocks);
             config.statics = statics;
             settle_statics(&mut config);
             config
@@ -226,6 +253,7 @@ struct Edge {
     unsolicited_syns: Option<u32>,
     icmp_errors_to: [bool; 2],
     bypass: Option<u8>,
+    subscriber_prefix: u8,
     port_timeout: Option<Duration>,
 }
 
@@ -235,8 +263,10 @@ fn edge() -> impl Strategy<Value = Edge> {
     // One of the remotes.
     let bypass = proptest::option::weighted(0.3, 1u8..=3);
     let port_timeout = proptest::option::of(time(&[10_000, 1_000, 150_000]));
-    (any::<bool>(), syns, errors, bypass, port_timeout).prop_map(
-        |(rewrite_ip_id, unsolicited_syns, icmp_errors_to, bypass, port_timeout)| Edge {
+    let subscriber_prefix = prop_oneof![4 => Just(32u8), 1 => Just(31), 1 => Just(30)];
+    (any::<bool>(), syns, errors, bypass, port_timeout, subscriber_prefix).prop_map(
+        |(rewrite_ip_id, unsolicited_syns, icmp_errors_to, bypass, port_timeout, subscriber_prefix)| Edge {
+            subscriber_prefix,
             rewrite_ip_id,
             unsolicited_syns,
             icmp_errors_to,
@@ -248,6 +278,7 @@ fn edge() -> impl Strategy<Value = Edge> {
 
 impl Edge {
     fn apply(&self, config: &mut Config) {
+        config.subscriber_prefix = self.subscriber_prefix;
         config.rewrite_ip_id = self.rewrite_ip_id;
         config.unsolicited_syns = self.unsolicited_syns;
         config.icmp_errors_to = self.icmp_errors_to;

@@ -72,8 +72,7 @@ impl Phase {
             Self::TimeWait => fin.then_some(self),
 
             // Whoever goes on has not believed the reset.
-            Self::Trans if syn && client => Some(Self::Opening),
-            Self::Trans if syn => Some(Self::Reopening { by: client }),
+            Self::Trans if syn => Some(self),
             Self::Trans if fin => Some(Self::Open { fin: Some(client) }),
             Self::Trans => Some(Self::Open { fin: None }),
 

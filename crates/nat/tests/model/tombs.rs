@@ -119,13 +119,15 @@ impl Model {
     ) -> Result<(MappingId, SessionId), Refusal> {
         let refusal = Refusal::Limit(Limit::PortsExhausted);
         let full = self.mappings.len() >= self.config.limits.mappings as usize;
-        let may = self.config.tcp_checks.monotonic_rewrite && !self.config.mapping.protocol_independent;
+        let blocks = self.config.pools.iter().any(|pool| pool.blocks.is_some());
+        let checks = &self.config.tcp_checks;
+        let may = checks.monotonic_rewrite && !self.config.mapping.protocol_independent && !blocks;
         if !may || protocol != Protocol::Tcp || full {
             return Err(refusal);
         }
-        let addresses: Vec<Ipv4Addr> = match self.subscribers.get(&internal.address) {
+        let addresses: Vec<Ipv4Addr> = match self.subscribers.get(&self.whose(internal)) {
             Some(subscriber) => vec![subscriber.external],
-            None => self.addresses(),
+            None => self.homes(self.whose(internal)),
         };
         let victim = addresses.into_iter().find_map(|address| {
             let resting = self.sessions.iter().filter(|session| {
@@ -197,15 +199,15 @@ impl Model {
         if accepted || (seq, tsval) == (0, 0) { Ok((0, 0)) } else { Err(Reason::TimeWaitSyn) }
     }
 
-    /// A session in TIME-WAIT loses its port to `internal`.
-    pub(crate) fn vacate(&mut self, victim: SessionId, internal: Ipv4Addr) {
+    /// A session in TIME-WAIT loses its port to `subscriber`.
+    pub(crate) fn vacate(&mut self, victim: SessionId, subscriber: Ipv4Addr) {
         let Some(index) = self.session(victim) else { return };
         // Who takes it may be who had it: that subscriber is never gone.
-        let own = victim.mapping.internal.address == internal;
-        let kept = if own { self.subscribers.remove(&internal) } else { None };
+        let own = self.whose(victim.mapping.internal) == subscriber;
+        let kept = if own { self.subscribers.remove(&subscriber) } else { None };
         self.delete_session(index, self.tick, DeleteReason::Reused);
         if let Some(kept) = kept {
-            self.subscribers.insert(internal, kept);
+            self.subscribers.insert(subscriber, kept);
         }
     }
 }

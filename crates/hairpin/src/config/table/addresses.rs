@@ -28,7 +28,7 @@ pub(super) const ROWS: &[Setting] = &[
         "inside.bypass",
         Slot::Prefixes(|s| &mut s.engine.bypass),
         &["B5", "B1.6888-6"],
-        "Destinations to which packets go untranslated.",
+        "Destinations to which packets go untranslated. They need a route back to `prefixes` by way of this machine; `run` sets none.",
     ),
     other(
         "inside.interfaces",

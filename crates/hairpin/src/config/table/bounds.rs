@@ -79,7 +79,7 @@ pub(super) const ROWS: &[Setting] = &[
     count(
         "limits.inbound_sessions_per_mapping",
         |s| &mut s.engine.limits.inbound_sessions_per_mapping,
-        ("0", "4294967295"),
+        ("0", "65535"),
         "sessions",
         &["N10", "B10"],
         "Sessions that the outside may have opened over one mapping; 0 is no limit.",

@@ -138,6 +138,14 @@ pub(super) const ROWS: &[Setting] = &[
         &["B1.5508-9"],
         "The outside gets the gateway's own ICMP errors.",
     ),
+    time(
+        "other.timeout",
+        |s| &mut s.engine.other_timeout,
+        "\"1s\"",
+        MONTH,
+        &["B6"],
+        "Idle time of a session of a protocol without ports; where whole addresses are translated.",
+    ),
     other(
         "packets.rewrite_ip_id",
         Slot::Flag(|s| &mut s.engine.rewrite_ip_id),

@@ -1,15 +1,18 @@
 //! Static mappings, and what mappings may depend on and share.
 
+use core::net::Ipv4Addr;
 use std::collections::BTreeMap;
 
 use super::Findings;
 use crate::config::{Behaviour, Config, PoolKind};
+use crate::deterministic::Deterministic;
 use crate::{Protocol, statics};
 
 impl Findings {
     pub(super) fn statics(&mut self, config: &Config) {
         let (mut externals, mut internals) = (BTreeMap::new(), BTreeMap::new());
         let mut pairs = BTreeMap::new();
+        let computed = Deterministic::new(config);
         for (index, protocol, internal, external) in statics::ports(config) {
             let place = format!("static[{index}]");
             if protocol != Protocol::Tcp && protocol != Protocol::Udp {
@@ -48,11 +51,35 @@ impl Findings {
                     );
                 }
             }
-            let &mut (other, address) = pairs.entry(internal.address).or_insert((index, external.address));
+            let subscriber = Ipv4Addr::from_bits(internal.address.to_bits() & config.subscriber_mask());
+            let owner = computed.of_external(external.address, external.port);
+            let home = computed.of_subscriber(internal.address).map(|(home, _)| home);
+            let in_computed = computed.has(external.address);
+            if (in_computed || home.is_some()) && home != Some(external.address) {
+                let problem = match home {
+                    Some(home) => {
+                        format!("the ports of {subscriber} follow from its address, and are at {home}")
+                    }
+                    None => format!("every port of {} follows from a subscriber's address", external.address),
+                };
+                self.add(
+                    format!("{place}.external"),
+                    problem,
+                    "write the address that `who` names, or leave it out",
+                );
+            } else if owner.is_some_and(|owner| owner != subscriber) {
+                let problem = format!("{external} is one of the ports of another subscriber");
+                self.add(
+                    format!("{place}.external"),
+                    problem,
+                    "write a port that `who` names, or one of nobody's",
+                );
+            }
+            let &mut (other, address) = pairs.entry(subscriber).or_insert((index, external.address));
             if address != external.address {
                 self.clash(
                     place,
-                    format!("{} has the external address {address} already", internal.address),
+                    format!("{subscriber} has the external address {address} already"),
                     "give all mappings of a subscriber one external address (RFC 4787 REQ-2)",
                     format!("static[{other}]"),
                     "here".into(),

@@ -3,7 +3,7 @@
 use ipnet::Ipv4Net;
 
 use super::Findings;
-use crate::config::{Blocks, Config, Pool, PoolKind, SharedPorts};
+use crate::config::{Blocks, Config, Pool, PoolKind, Pooling, SharedPorts};
 
 impl Findings {
     pub(super) fn ports(&mut self, config: &Config) {
@@ -34,6 +34,16 @@ impl Findings {
                     setting.clone(),
                     format!("{net} has no address of an inside prefix"),
                     "name prefixes of subscribers, or add them to inside.prefixes",
+                );
+            }
+            if net.prefix_len() > config.subscriber_prefix {
+                let prefix = config.subscriber_prefix;
+                self.clash(
+                    setting.clone(),
+                    format!("{net} is a part of one subscriber, whose prefix has {prefix} bits"),
+                    "name whole subscribers, or make inside.subscriber_prefix longer",
+                    "inside.subscriber_prefix".into(),
+                    "what one subscriber is".into(),
                 );
             }
             let earlier = config.pools[..index].iter().enumerate().find_map(|(other, pool)| {
@@ -77,6 +87,13 @@ impl Findings {
                 place("block_size"),
                 "of an address that is given whole there are no blocks to give",
                 "leave block_size out, or kind = \"basic\"",
+            );
+        }
+        if pool.pooling != Pooling::Paired {
+            self.add(
+                place("pooling"),
+                "the blocks of a subscriber are of one address",
+                "leave pooling out, or block_size",
             );
         }
         if config.mapping.port_overlap {
