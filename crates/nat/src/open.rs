@@ -475,6 +475,7 @@ impl Engine {
         }
         if new.protocol == Protocol::Tcp {
             self.lines[index as usize].clear();
+            self.scrub.forget(index);
         }
         self.forgive_unsolicited(new.protocol, new.remote, new.external);
         let mapping = self.mappings.get_mut(new.mapping);

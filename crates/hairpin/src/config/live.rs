@@ -67,7 +67,7 @@ pub(crate) fn problems(settings: &Settings) -> Vec<Problem> {
             }
         }
     }
-    if (2..=MAX_WORKERS).contains(&live.workers) {
+    if settings.mode == super::Mode::Nat && (2..=MAX_WORKERS).contains(&live.workers) {
         let mut sharded: Config = settings.engine.clone();
         sharded.shard.count = live.workers;
         found

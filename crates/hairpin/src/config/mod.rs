@@ -43,10 +43,32 @@ const MAX_FILE: u64 = 4 << 20;
 /// Everything that a configuration file says.
 #[derive(Clone, Debug)]
 pub struct Settings {
+    /// What the program is.
+    pub mode: Mode,
     /// For the engine (one shard of one; `live` splits it).
     pub engine: nat::Config,
     /// For the machine around it.
     pub live: LiveSettings,
+}
+
+/// What the program is (`mode`).
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Mode {
+    /// It translates, and scrubs what it translates.
+    #[default]
+    Nat,
+    /// It scrubs alone.
+    Scrub,
+}
+
+impl Settings {
+    /// Everything that is wrong with what the engine is to do.
+    pub(crate) fn engine_problems(&self) -> Vec<nat::config::Problem> {
+        match self.mode {
+            Mode::Nat => self.engine.problems(),
+            Mode::Scrub => self.engine.scrub_problems(),
+        }
+    }
 }
 
 /// How the gateway is attached to the machine (`run` only).
@@ -100,7 +122,7 @@ impl Profile {
 /// The settings that a file without a line would give, under a profile.
 pub(crate) fn defaults(profile: Profile) -> Settings {
     let engine = nat::Config::new(Vec::new(), Vec::new());
-    let mut settings = Settings { engine, live: LiveSettings::usual() };
+    let mut settings = Settings { mode: Mode::Nat, engine, live: LiveSettings::usual() };
     if profile == Profile::BehaveUpdate01 {
         read::apply_update_01(table::all_settings(), &mut settings);
     }

@@ -69,7 +69,17 @@ impl Config {
         findings.limits(self);
         findings.fragments(self);
         findings.packets(self);
+        findings.scrub(self);
         findings.shard(self);
+        findings.0
+    }
+
+    /// The same for a [`Scrubber`](crate::Scrubber) alone, which translates nothing.
+    pub fn scrub_problems(&self) -> Vec<Problem> {
+        let mut findings = Findings::default();
+        findings.timers(self);
+        findings.packets(self);
+        findings.scrub(self);
         findings.0
     }
 }
@@ -322,6 +332,12 @@ impl Findings {
                     );
                 }
             }
+        }
+    }
+
+    fn scrub(&mut self, config: &Config) {
+        for (setting, problem, remedy) in config.scrub.problems() {
+            self.add(setting, problem, remedy);
         }
     }
 

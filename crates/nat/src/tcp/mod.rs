@@ -34,12 +34,13 @@ const RARE: Flags = Flags(Flags::SYN.0 | Flags::RST.0);
 impl Engine {
     /// Whether a segment from `realm` may pass session `index`.
     #[inline(always)]
-    pub(crate) fn judge(&self, index: u32, realm: Realm, brief: &Brief) -> Result<(), Reason> {
+    pub(crate) fn judge(&mut self, index: u32, realm: Realm, brief: &Brief) -> Result<(), Reason> {
         // The setting first: whether it is TCP is what nobody can foretell.
-        if !self.judges || !brief.is_tcp {
+        if !(self.judges || self.scrub.follows) || !brief.is_tcp {
             return Ok(());
         }
-        self.judge_segment(index, realm, brief)
+        self.judge_segment(index, realm, brief)?;
+        if self.scrub.follows { self.scrub_numbers(index, realm, brief) } else { Ok(()) }
     }
 
     fn judge_segment(&self, index: u32, realm: Realm, brief: &Brief) -> Result<(), Reason> {
@@ -63,7 +64,7 @@ impl Engine {
     }
 
     /// A segment's numbers as the subscriber knows them.
-    fn restored(&self, shift: u32, realm: Realm, seen: &Seen) -> Seen {
+    pub(crate) fn restored(&self, shift: u32, realm: Realm, seen: &Seen) -> Seen {
         let mut seen = *seen;
         if shift != 0 && realm == Realm::Outside {
             seen.ack = self.shifts.get(shift).back(seen.ack);

@@ -16,6 +16,7 @@ use crate::edge::{Syn, UsedId, set_id};
 use crate::fragments::Datagrams;
 use crate::judge::{Conn, Numbers};
 use crate::octets::{self, Ends};
+use crate::scrub::Scrubs;
 use crate::tcp::{Phase, Timer};
 use crate::tombs::{Change, Tomb};
 
@@ -65,6 +66,7 @@ pub(crate) struct Model {
     pub(crate) doomed: Vec<SessionId>,
     /// Why the engine has refused the packet under way.
     pub(crate) refused: Option<Reason>,
+    pub(crate) scrubs: Scrubs,
     /// SYNs that nobody waited for, the first first.
     pub(crate) syns: Vec<Syn>,
     pub(crate) used_ids: Vec<UsedId>,
@@ -204,6 +206,7 @@ impl Model {
             numbers: None,
             doomed: Vec::new(),
             refused: None,
+            scrubs: Scrubs::default(),
             syns: Vec::new(),
             used_ids: Vec::new(),
             forwarded_id: None,
@@ -370,7 +373,7 @@ impl Model {
     }
 
     /// Whether a packet is one that passes, or is refused, without translation.
-    fn is_untranslated(&self, parsed: &Parsed, from: Arrival) -> bool {
+    pub(crate) fn is_untranslated(&self, parsed: &Parsed, from: Arrival) -> bool {
         // Its flags and addresses are looked at first, where it has a tuple that could be a session's.
         parsed.transport != Transport::IcmpOther && !matches!(self.bypass(parsed, from), Ok(None))
     }
@@ -383,10 +386,9 @@ impl Model {
         from: Arrival,
     ) -> Result<Verdict, Refusal> {
         let whole = parsed.fragment == Fragment::Whole;
-        if let (true, Transport::Tcp { flags, .. }) = (whole, parsed.transport)
-            && is_illegal(flags)
-        {
-            return Err(Reason::TcpFlags.into());
+        let counts = if whole { self.check_flags(parsed, data)? } else { *parsed };
+        if whole && let Some(outcome) = self.pass_illegal(&counts, data, *offload, from) {
+            return outcome.and_then(|passage| self.pass(data, offload, parsed, from, passage));
         }
         let to = self.bypass(parsed, from);
         if !matches!(parsed.transport, Transport::IcmpError { .. }) {
@@ -414,15 +416,14 @@ impl Model {
         offload: Offload,
         from: Arrival,
     ) -> Result<Passage, Refusal> {
-        if let Transport::Tcp { flags, .. } = parsed.transport
-            && is_illegal(flags)
-        {
-            return Err(Reason::TcpFlags.into());
+        let parsed = self.check_flags(parsed, data)?;
+        if let Some(outcome) = self.pass_illegal(&parsed, data, offload, from) {
+            return outcome;
         }
-        let (protocol, source, destination) = ends_of(parsed, from.realm()).ok_or(Reason::Protocol)?;
+        let (protocol, source, destination) = ends_of(&parsed, from.realm()).ok_or(Reason::Protocol)?;
         match from {
-            Arrival::Inside => self.outbound(parsed, offload, protocol, source, destination),
-            _ => self.inbound(parsed, data, offload, from, (protocol, source, destination)),
+            Arrival::Inside => self.outbound(&parsed, offload, protocol, source, destination),
+            _ => self.inbound(&parsed, data, offload, from, (protocol, source, destination)),
         }
     }
 
@@ -464,7 +465,7 @@ impl Model {
         };
         let own = SessionId { mapping, remote, opened_from: OpenedFrom::Inside };
         let Some(other) = hairpin.then(|| self.other_side(mapping, remote)) else {
-            self.judge(own, Realm::Inside)?;
+            self.judge(own, Realm::Inside, (internal, remote))?;
             if session.is_none() {
                 self.check_room(1)?;
                 let hairpin = owner.is_some();
@@ -492,8 +493,8 @@ impl Model {
         }
         // RFC 4787 REQ-9: out by the sender's session, in by the receiver's, all at once.
         let other = other?;
-        self.judge(own, Realm::Inside)?;
-        self.judge(other, Realm::Outside)?;
+        self.judge(own, Realm::Inside, (internal, remote))?;
+        self.judge(other, Realm::Outside, (internal, remote))?;
         let both_new = [session.is_none().then_some(own), self.session(other).is_none().then_some(other)];
         let news: Vec<_> = if same_session(own, other) {
             both_new[0].into_iter().collect()
@@ -562,7 +563,7 @@ impl Model {
             self.check_room(1)?;
             self.open(id);
         }
-        self.judge(id, Realm::Outside)?;
+        self.judge(id, Realm::Outside, (remote, external))?;
         self.touch(id, Realm::Outside, parsed);
         let ends = Ends { source: None, destination: Some(mapping.internal) };
         let change = self.change(id, Realm::Outside);
@@ -655,6 +656,7 @@ impl Model {
         }
         self.forgive_syn(mapping.protocol, id.remote, mapping.external);
         let phase = (mapping.protocol == Protocol::Tcp).then_some(Phase::Opening);
+        self.forget_suspect(id);
         self.sessions.push(Session {
             id,
             phase,
@@ -719,10 +721,11 @@ impl Model {
         passage: Passage,
     ) -> Result<Verdict, Refusal> {
         let cut = self.fit(parsed, *offload, from, passage.route.realm())?;
+        self.scrub(data, *offload, parsed, from);
         if let (Some(change), Transport::Tcp { .. }) = (passage.change, parsed.transport) {
             *data = octets::renumber(data, change, offload.checksum);
         }
-        *data = octets::translate(data, passage.ends, offload.checksum, from.age(), self.config.mss_clamp);
+        *data = octets::translate(data, passage.ends, offload.checksum, from.age());
         match passage.id {
             Some(id) => set_id(data, id),
             None => {
@@ -816,12 +819,6 @@ pub(crate) fn check_opens(parsed: &Parsed) -> Result<(), Reason> {
         Transport::IcmpQuery { request: false, .. } => Err(Reason::NotQuery),
         _ => Ok(()),
     }
-}
-
-/// A SYN with a FIN or a RST, or none of those that every segment has one of.
-fn is_illegal(flags: Flags) -> bool {
-    let some = flags.intersects(Flags::SYN | Flags::FIN | Flags::RST | Flags::ACK);
-    !some || flags.contains(Flags::SYN) && flags.intersects(Flags::FIN | Flags::RST)
 }
 
 /// RFC 1812 4.2.2.11 and 5.3.7.
