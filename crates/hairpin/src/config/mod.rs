@@ -76,6 +76,8 @@ impl Settings {
 pub struct LiveSettings {
     /// `inside.interfaces`: what arrives there from a subscriber goes to the gateway.
     pub inside_interfaces: Vec<String>,
+    /// `outside.interfaces`: what arrives there for a subscriber goes to the scrubber, where there is no NAT.
+    pub outside_interfaces: Vec<String>,
     /// `outside.proxy_arp`: interfaces on which the gateway answers ARP for pool addresses.
     pub proxy_arp: Vec<String>,
     /// `live.workers`: threads, each one shard. Default 1; at most one for each pool address.

@@ -10,7 +10,7 @@ use core::time::Duration;
 use ipnet::Ipv4Net;
 use rules::address::NOT_UNICAST;
 
-use super::{Config, ConfigError, Pool, PoolKind, StaticMapping, TimeWaitPolicy};
+use super::{Config, ConfigError, Pool, PoolKind, StaticMapping, TimeWaitPolicy, Watch};
 
 mod mapping;
 mod ports;
@@ -80,6 +80,15 @@ impl Config {
         findings.timers(self);
         findings.packets(self);
         findings.scrub(self);
+        let scrub = &self.scrub;
+        let follows = [
+            ("scrub.out_of_window", scrub.out_of_window != Watch::Off),
+            ("scrub.war_limit", scrub.war_limit.is_some()),
+        ];
+        for (setting, _) in follows.into_iter().filter(|(_, wanted)| *wanted && scrub.flows.is_none()) {
+            let problem = "a scrubber that remembers no connection cannot know";
+            findings.add(setting, problem, "write scrub.flows as well, e.g. flows = 65536, or \"off\" here");
+        }
         findings.0
     }
 }

@@ -55,6 +55,12 @@ pub(super) const ROWS: &[Setting] = &[
         "Source of ICMP errors sent outwards.",
     ),
     other(
+        "outside.interfaces",
+        Slot::Names(|s| &mut s.live.outside_interfaces),
+        &["C1", "O1"],
+        "With `mode = \"scrub\"`: what arrives on these interfaces for a subscriber goes to the scrubber (`run`).",
+    ),
+    other(
         "outside.proxy_arp",
         Slot::Names(|s| &mut s.live.proxy_arp),
         &["O1"],
