@@ -20,7 +20,8 @@ const PLACES: usize = 4_096;
 struct Suspect {
     /// 1 + the number of the connection, 0: the place is free.
     number: u32,
-    last: [Option<Said>; 2],
+    /// What each side has said last, and its window: another one would be news.
+    last: [Option<(Said, u16)>; 2],
     /// Empty repetitions of each side since something else came.
     counts: [u64; 2],
 }
@@ -69,9 +70,12 @@ impl Wars {
         flags: Flags,
         line: &Line,
     ) -> Outcome {
-        // What can be part of a war stands left of what was acknowledged; nearly nothing does.
-        let lags = line.passed(realm).acknowledged.is_some_and(|acked| seen.seq().before(acked));
-        if self.taken == 0 && !lags { Outcome::Pass } else { self.look(number, realm, seen, flags, line) }
+        // What can be part of a war stands left of what was acknowledged, or right of it while the windows of both
+        // are closed. Nearly nothing does.
+        let acked = line.passed(realm).acknowledged;
+        let odd = acked
+            .is_some_and(|acked| seen.seq().before(acked) || seen.window == 0 && seen.seq().after(acked));
+        if self.taken == 0 && !odd { Outcome::Pass } else { self.look(number, realm, seen, flags, line) }
     }
 
     /// The connection `number` is over.
@@ -93,9 +97,18 @@ impl Wars {
         let own = realm as usize;
         let Some(place) = self.places.get_mut(number as usize % PLACES) else { return Outcome::Pass };
         let known = place.number == number.wrapping_add(1);
-        // The first time cannot be told from a retransmission; what it says is remembered.
-        let could_be = !has_text && said.is_empty_repetition(Some(said), passed.acknowledged, None);
-        if !could_be {
+        let other = realm.other() as usize;
+        // Where the other side's window is closed, its edge is what it acknowledges.
+        let edge = match place.last[other].filter(|_| known) {
+            Some((last, 0)) => Some(last.ack),
+            _ => None,
+        };
+        let refused = said.is_empty_repetition(Some(said), passed.acknowledged, edge);
+        // The first of a closed window's side: it may be refused once the other side's is known.
+        let closed = seen.window == 0
+            && said.is_empty_repetition(Some(said), passed.acknowledged, passed.acknowledged);
+        let reopened = place.last[own].filter(|_| known).is_some_and(|(_, window)| window != seen.window);
+        if has_text || !(refused || closed) || reopened {
             // Text that was sent before is a timer's doing; it neither ends a war nor belongs to it.
             let old_text = has_text && passed.sent.is_some_and(|sent| !seen.end().after(sent));
             if known && !old_text {
@@ -108,8 +121,12 @@ impl Wars {
             self.taken += u32::from(place.number == 0);
             *place = Suspect { number: number.wrapping_add(1), ..Suspect::default() };
         }
-        if place.last[own].replace(said) != Some(said) {
+        // The first time cannot be told from a retransmission; what it says is remembered.
+        if place.last[own].replace((said, seen.window)).is_none_or(|(last, _)| last != said) {
             place.counts = [0; 2];
+            return Outcome::Pass;
+        }
+        if !refused {
             return Outcome::Pass;
         }
         let before = is_war(place.counts, limit, false);

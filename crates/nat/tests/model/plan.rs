@@ -334,7 +334,9 @@ pub(crate) fn war(ends: (u8, u8, u8), rounds: u8, plan: &Plan) -> Vec<Plan> {
         let mut segment = all[0].clone();
         segment.flow = Flow::Pair { ends, back: round % 2 == 0 };
         segment.body = Body::Whole { flags };
-        segment.numbers.seq = -1 - i64::from(flags.contains(Flags::FIN));
+        // With closed windows, one octet ahead.
+        let ahead = segment.numbers.window == 0 && !flags.contains(Flags::FIN);
+        segment.numbers.seq = if ahead { 1 } else { -1 - i64::from(flags.contains(Flags::FIN)) };
         segment.numbers.tsval = 0;
         all.push(segment);
     }

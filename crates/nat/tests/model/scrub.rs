@@ -16,8 +16,8 @@ use crate::octets::{self, fill_ip_checksum, get16, put16};
 /// Events that wait at most.
 const WAITING: usize = 256;
 
-/// What a side has said last: SEQ, ACK, flags.
-type Said = (u32, Option<u32>, u8);
+/// What a side has said last: SEQ, ACK, flags, window.
+type Said = (u32, Option<u32>, u8, u32);
 
 /// A connection that may be at war.
 #[derive(Debug)]
@@ -401,9 +401,20 @@ impl Model {
             [Flags::SYN, Flags::FIN].iter().filter(|one| numbers.flags.contains(**one)).count() as u32;
         let text = numbers.end.wrapping_sub(numbers.seq) > marks;
         let answer = numbers.ack.is_some() && !numbers.flags.contains(Flags::RST);
-        let lags = peer.acked.is_some_and(|acked| (1 - (1 << 31)..0).contains(&ahead(numbers.seq, acked)));
+        let before = |distance: i64| (1 - (1 << 31)..0).contains(&distance);
+        let lags = peer.acked.is_some_and(|acked| before(ahead(numbers.seq, acked)));
         let at = self.scrubs.suspects.iter().position(|suspect| same_session(suspect.id, id));
-        if text || !answer || !lags {
+        let last = at.map_or([None; 2], |at| self.scrubs.suspects[at].last);
+        let (mine, theirs) = (last[realm as usize], last[1 - realm as usize]);
+        // Right of a closed window, and not where the receiver waits.
+        let right_of = |edge: u32| {
+            peer.acked.is_some_and(|acked| !before(ahead(numbers.seq, edge)) && numbers.seq != acked)
+        };
+        let closed_at = theirs.filter(|said| said.3 == 0).and_then(|said| said.1);
+        let refused = lags || closed_at.is_some_and(right_of);
+        let may_be = refused || numbers.window == 0 && peer.acked.is_some_and(right_of);
+        let reopened = mine.is_some_and(|said| said.3 != numbers.window);
+        if text || !answer || !may_be || reopened {
             let again = text && own.end.is_some_and(|sent| ahead(numbers.end, sent) <= 0);
             if let Some(at) = at.filter(|_| !again) {
                 self.scrubs.suspects.remove(at);
@@ -415,9 +426,12 @@ impl Model {
             self.scrubs.suspects.len() - 1
         });
         let suspect = &mut self.scrubs.suspects[at];
-        let said = (numbers.seq, numbers.ack, numbers.flags.0);
+        let said = (numbers.seq, numbers.ack, numbers.flags.0, numbers.window);
         if suspect.last[realm as usize].replace(said) != Some(said) {
             suspect.counts = [0; 2];
+            return Ok(());
+        }
+        if !refused {
             return Ok(());
         }
         let is_war = |[one, other]: [u64; 2]| one + other >= limit && one.min(other) + 1 >= limit / 2;
