@@ -61,7 +61,7 @@ impl Alone {
                 assert_eq!(data, before, "what is dropped is as it was");
                 Err(reason)
             }
-            other => panic!("{other:?}"),
+            other => unreachable!("{other:?}"),
         }
     }
 
