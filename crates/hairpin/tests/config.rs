@@ -95,6 +95,9 @@ fn the_shipped_scrubber_is_what_the_code_does_without_a_file() {
     let settings = config::load(&path).expect("loads");
     assert_eq!(settings.mode, config::Mode::Scrub);
     assert_eq!(settings.engine.scrub, nat::config::Scrub::default());
+    let checked = hairpin(&["check", "-c", path.to_str().expect("UTF-8")]);
+    let checked = String::from_utf8(checked.stdout).expect("UTF-8");
+    assert!(checked.contains("nothing is translated") && checked.contains("at most 1 MiB"), "{checked}");
     // Each setting of the table is there: one that is added has to be added to the file.
     let text = std::fs::read_to_string(&path).expect("a file");
     let document: toml::Table = text.parse().expect("TOML");
