@@ -140,8 +140,8 @@ impl Drop for Daemon {
 
 /// Everything in this namespace that `run` might touch.
 #[derive(Debug, PartialEq, Eq)]
-struct Machine {
-    rules: String,
+pub(crate) struct Machine {
+    pub(crate) rules: String,
     routes: String,
     links: String,
     proxies: String,
@@ -149,7 +149,7 @@ struct Machine {
 }
 
 impl Machine {
-    fn look() -> Self {
+    pub(crate) fn look() -> Self {
         let ip = |arguments: &[&str]| {
             let output = Command::new("ip").args(arguments).output().expect("iproute2 is there");
             String::from_utf8_lossy(&output.stdout).into_owned()

@@ -19,7 +19,7 @@ use wire::craft::{self, Header, Segment};
 use wire::tcp::Flags;
 
 use crate::in_new_namespace;
-use crate::run::{CLIENT, Daemon, Directory, Job, SERVER, interfaces, neighbour};
+use crate::run::{CLIENT, Daemon, Directory, Job, Machine, SERVER, interfaces, neighbour};
 
 const GATEWAY_INSIDE: Ipv4Addr = Ipv4Addr::new(10, 0, 0, 1);
 const GATEWAY_OUTSIDE: Ipv4Addr = Ipv4Addr::new(198, 51, 100, 1);
@@ -164,6 +164,31 @@ fn with_urgent_cleared_every_reader_of_the_kernel_reads_the_same_octets() {
     in_new_namespace(|| every_reader_reads_the_same(Between::Scrubber));
 }
 
+// covers: C1, C5, O1
+#[test]
+fn a_scrubber_tells_what_it_did_and_leaves_the_machine_as_it_was() {
+    in_new_namespace(|| {
+        let mut lab = Lab::new(Between::Scrubber, "sample = 1");
+        let meanwhile = Machine::look();
+        assert!(meanwhile.rules.contains("from all iif in0 lookup 6093"), "{}", meanwhile.rules);
+        assert!(meanwhile.rules.contains("from all iif out0 lookup 6094"), "{}", meanwhile.rules);
+        assert_eq!(exchange(&lab, PORT, Reader::Lazy).0, "abc!xyz");
+        lab.daemon.signal(Signal::SIGTERM);
+        assert!(lab.daemon.wait());
+        let said = lab.daemon.errors();
+        assert!(said.contains("scrubbed (urgent): 4500"), "{said}");
+        let afterwards = Machine::look();
+        assert!(!afterwards.rules.contains("lookup 609"), "{}", afterwards.rules);
+        // The same again, now with everything there that the first one needed.
+        let before = Machine::look();
+        let text = std::fs::read_to_string(lab.directory.0.join("hairpin.toml")).expect("its configuration");
+        let mut again = Daemon::start_with(&lab.directory.0, &text);
+        again.signal(Signal::SIGTERM);
+        assert!(again.wait(), "{}", again.errors());
+        assert_eq!(Machine::look(), before);
+    });
+}
+
 /// What telnet shows of a flood of numbered lines after its user has asked for their end (AO): the largest gap.
 /// telnetd answers with a Synch, an urgent DM, at which telnet throws away what has arrived before it.
 fn largest_gap(lab: &Lab) -> Option<usize> {
@@ -210,7 +235,13 @@ fn largest_gap(lab: &Lab) -> Option<usize> {
     // While its user writes a command, telnet reads nothing of the connection.
     keys.write_all(b"\x1d").expect("typed");
     seen.until(&mut screen, |text| contains(text, b"telnet> "));
-    std::thread::sleep(Duration::from_millis(500));
+    at(&lab.client, || {
+        let deadline = Instant::now() + Duration::from_secs(20);
+        while unread() < 100_000 {
+            assert!(Instant::now() < deadline, "only {} octets wait", unread());
+            std::thread::yield_now();
+        }
+    });
     keys.write_all(b"send ao\r").expect("typed");
     let so_far = seen.text.len();
     seen.until(&mut screen, |text| text.len() > so_far + 2_000_000 || contains(&text[so_far..], b"END"));
@@ -224,6 +255,18 @@ fn largest_gap(lab: &Lab) -> Option<usize> {
         text.split(['\r', '\n']).filter(whole).filter_map(|line| line[..6].parse().ok()).collect();
     assert!(numbers.len() > 3_000, "{} lines", numbers.len());
     numbers.windows(2).map(|pair| pair[1].saturating_sub(pair[0]) - 1).max()
+}
+
+/// Octets that wait in this namespace on connections to port 23.
+fn unread() -> usize {
+    let table = std::fs::read_to_string("/proc/thread-self/net/tcp").expect("a table");
+    let waiting = |line: &str| {
+        let fields: Vec<_> = line.split_whitespace().collect();
+        let to_telnet = fields.get(2)?.ends_with(":0017");
+        let (_, queue) = fields.get(4)?.split_once(':')?;
+        usize::from_str_radix(queue, 16).ok().filter(|_| to_telnet)
+    };
+    table.lines().filter_map(waiting).sum()
 }
 
 /// What a terminal has shown.
