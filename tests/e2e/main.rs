@@ -5,6 +5,7 @@
 //! | `lab` | the checks of `hairpin lab`: one run of the program, a test for each of its checks |
 //! | `lab_full` | those that have a gateway of their own: TIME-WAIT, RST, floods, STUN, FTP and more |
 //! | `run` | what `hairpin run` does to a machine and takes back |
+//! | `scrub` | urgent data scrubbed: every reader, Telnet, FTP, and nftables beside it |
 //! | `host` | `hairpin tcp`, and a web server on our own TCP |
 //! | `urgent_kernel` | urgent data: the same segments to the kernel and to our endpoint, and what is read of them |
 //!
@@ -14,6 +15,7 @@ mod host;
 mod lab;
 mod lab_full;
 mod run;
+mod scrub;
 mod urgent_kernel;
 
 use nix::sched::{CloneFlags, unshare};

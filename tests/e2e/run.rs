@@ -18,15 +18,15 @@ use nix::unistd::Pid;
 
 use crate::in_new_namespace;
 
-const CLIENT: Ipv4Addr = Ipv4Addr::new(10, 0, 0, 2);
-const SERVER: Ipv4Addr = Ipv4Addr::new(198, 51, 100, 2);
+pub(crate) const CLIENT: Ipv4Addr = Ipv4Addr::new(10, 0, 0, 2);
+pub(crate) const SERVER: Ipv4Addr = Ipv4Addr::new(198, 51, 100, 2);
 const POOL: [Ipv4Addr; 2] = [Ipv4Addr::new(192, 0, 2, 16), Ipv4Addr::new(192, 0, 2, 17)];
 
 /// A directory of this test, removed at its end.
-struct Directory(PathBuf);
+pub(crate) struct Directory(pub(crate) PathBuf);
 
 impl Directory {
-    fn new() -> Self {
+    pub(crate) fn new() -> Self {
         static NEXT: AtomicU32 = AtomicU32::new(0);
         let name = format!("hairpin-run-{}-{}", std::process::id(), NEXT.fetch_add(1, Ordering::Relaxed));
         let path = std::env::temp_dir().join(name);
@@ -42,7 +42,7 @@ impl Drop for Directory {
 }
 
 /// A running `hairpin run`, in the namespace of the thread that started it.
-struct Daemon {
+pub(crate) struct Daemon {
     child: Child,
     /// Its standard output, up to and with the ready line, then the rest at its end.
     output: BufReader<std::process::ChildStdout>,
@@ -51,8 +51,16 @@ struct Daemon {
 
 impl Daemon {
     /// Starts it and waits until it is ready.
-    fn start(directory: &Path, extra: &str) -> Self {
-        let mut daemon = Self::spawn(directory, extra);
+    pub(crate) fn start(directory: &Path, extra: &str) -> Self {
+        Self::await_ready(Self::spawn(directory, extra))
+    }
+
+    /// The same with the whole text of a configuration file.
+    pub(crate) fn start_with(directory: &Path, text: &str) -> Self {
+        Self::await_ready(Self::spawn_with(directory, text))
+    }
+
+    fn await_ready(mut daemon: Self) -> Self {
         while !daemon.said.last().is_some_and(|line| line.starts_with("ready:")) {
             let mut line = String::new();
             let length = daemon.output.read_line(&mut line).expect("its output");
@@ -72,7 +80,6 @@ impl Daemon {
     }
 
     fn spawn(directory: &Path, extra: &str) -> Self {
-        let file = directory.join("hairpin.toml");
         let text = format!(
             "[inside]\nprefixes = [\"10.0.0.0/24\"]\ninterfaces = [\"in0\"]\n\
              [outside]\nproxy_arp = [\"out0\"]\n\
@@ -82,6 +89,11 @@ impl Daemon {
             POOL[1],
             directory.display()
         );
+        Self::spawn_with(directory, &text)
+    }
+
+    fn spawn_with(directory: &Path, text: &str) -> Self {
+        let file = directory.join("hairpin.toml");
         fs::write(&file, text).expect("a configuration file");
         let mut child = Command::new(env!("CARGO_BIN_EXE_hairpin"))
             .arg("run")
@@ -97,19 +109,19 @@ impl Daemon {
         Self { child, output, said: Vec::new() }
     }
 
-    fn signal(&self, signal: Signal) {
+    pub(crate) fn signal(&self, signal: Signal) {
         kill(Pid::from_raw(self.child.id() as i32), signal).expect("it runs");
     }
 
     /// Waits for its end; whether it ended well.
-    fn wait(&mut self) -> bool {
+    pub(crate) fn wait(&mut self) -> bool {
         let mut rest = String::new();
         self.output.read_to_string(&mut rest).expect("its output");
         self.said.extend(rest.lines().map(str::to_owned));
         self.child.wait().expect("it was started").success()
     }
 
-    fn errors(&mut self) -> String {
+    pub(crate) fn errors(&mut self) -> String {
         let mut text = String::new();
         if let Some(mut errors) = self.child.stderr.take() {
             errors.read_to_string(&mut text).expect("its output");
@@ -128,8 +140,8 @@ impl Drop for Daemon {
 
 /// Everything in this namespace that `run` might touch.
 #[derive(Debug, PartialEq, Eq)]
-struct Machine {
-    rules: String,
+pub(crate) struct Machine {
+    pub(crate) rules: String,
     routes: String,
     links: String,
     proxies: String,
@@ -137,7 +149,7 @@ struct Machine {
 }
 
 impl Machine {
-    fn look() -> Self {
+    pub(crate) fn look() -> Self {
         let ip = |arguments: &[&str]| {
             let output = Command::new("ip").args(arguments).output().expect("iproute2 is there");
             String::from_utf8_lossy(&output.stdout).into_owned()
@@ -166,7 +178,7 @@ fn read_all(directory: &Path, into: &mut BTreeMap<PathBuf, String>) {
 }
 
 /// A gateway's interfaces: `in0` and `out0`, and their far ends here, too.
-fn interfaces() -> Netlink {
+pub(crate) fn interfaces() -> Netlink {
     let netlink = Netlink::open().expect("netlink");
     for (name, peer, address) in [("in0", "in1", [10, 0, 0, 1]), ("out0", "out1", [198, 51, 100, 1])] {
         netlink.add_veth(name, peer).expect("a pair of interfaces");
@@ -280,15 +292,18 @@ fn a_start_that_fails_half_way_takes_back_what_it_did() {
     });
 }
 
+/// What a namespace's thread does.
+pub(crate) type Job = Box<dyn FnOnce() + Send>;
+
 /// A namespace at the end of one of the gateway's interfaces.
-fn neighbour(
+pub(crate) fn neighbour(
     scope: &'static str,
     peer: &str,
     address: Ipv4Addr,
     gateway: Option<Ipv4Addr>,
     netlink: &Netlink,
-) -> std::sync::mpsc::Sender<Box<dyn FnOnce() + Send>> {
-    let (work, jobs) = std::sync::mpsc::channel::<Box<dyn FnOnce() + Send>>();
+) -> std::sync::mpsc::Sender<Job> {
+    let (work, jobs) = std::sync::mpsc::channel::<Job>();
     let (namespace, opened) = std::sync::mpsc::channel();
     std::thread::Builder::new()
         .name(scope.to_owned())

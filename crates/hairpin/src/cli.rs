@@ -24,6 +24,8 @@ enum Command {
     Explain(crate::config::ExplainArgs),
     /// Translate a capture into a capture.
     Translate(crate::translate::Args),
+    /// Scrub a capture: urgent indications, illegal flags, options, as [scrub] says, without translation.
+    Scrub(crate::scrub::Args),
     /// Listen and connect with our own TCP, on a TUN device.
     Tcp(crate::host::Args),
     /// Say what each receiving host's application has read of the streams in a capture, and find wars.
@@ -59,6 +61,7 @@ pub fn main() -> ExitCode {
         Command::Check(args) => crate::config::check(&args),
         Command::Explain(args) => crate::config::explain(&args),
         Command::Translate(args) => crate::translate::run(&args),
+        Command::Scrub(args) => crate::scrub::run(&args),
         Command::Tcp(args) => crate::host::run(&args),
         Command::Inspect(args) => crate::inspect::run(&args),
         Command::Lab(args) => crate::lab::run(&args),

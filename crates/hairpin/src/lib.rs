@@ -7,6 +7,7 @@
 //! | [`live`] | `run`: TUN devices, workers, what is set up on the machine and taken back |
 //! | [`host`] | `tcp`: our own TCP on a TUN device, in the manner of netcat |
 //! | [`translate`] | `translate`: capture in, capture out |
+//! | [`scrub`] | `scrub`: capture in, scrubbed capture out |
 //! | [`inspect`] | `inspect`: captures through the lens |
 //! | [`lab`] | `lab`: real kernels in network namespaces around the real daemon |
 //! | [`sim`] | `sim`: scenarios in virtual time, drawn as ladders |
@@ -22,6 +23,7 @@ pub mod inspect;
 pub mod lab;
 pub mod live;
 pub mod net;
+pub mod scrub;
 pub mod sim;
 pub mod translate;
 pub mod who;

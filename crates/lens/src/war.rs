@@ -8,7 +8,7 @@
 //! progress. Text that was sent before (a timer's doing) neither ends a war nor belongs to it.
 
 use rules::Instant;
-use rules::acceptability::{Acceptability, Edge, Window, acceptability};
+use rules::war::{Said, is_war};
 use serde::Serialize;
 use wire::SeqNumber;
 use wire::tcp::Flags;
@@ -16,7 +16,7 @@ use wire::tcp::Flags;
 use crate::segment::Segment;
 
 /// Segments of a war at least, both sides together; as in the simulator.
-pub const WAR: u64 = 8;
+pub const WAR: u64 = rules::war::LEAST;
 
 /// Which of the draft's scenarios it is.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Debug, Serialize)]
@@ -66,13 +66,6 @@ pub(crate) struct Standing {
     pub(crate) ack: Option<SeqNumber>,
 }
 
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-struct Said {
-    seq: SeqNumber,
-    ack: SeqNumber,
-    flags: Flags,
-}
-
 /// Looks for wars in one flow.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Detector {
@@ -93,9 +86,9 @@ impl Detector {
         to_itself: bool,
     ) -> Option<War> {
         let said = Said { seq: segment.seq, ack: segment.ack, flags: segment.flags };
-        let again = self.last[side & 1].replace(said) == Some(said);
-        let empty = segment.text.is_empty() && segment.has(Flags::ACK) && !segment.has(Flags::RST);
-        if !(again && empty && standing.refuses(segment)) {
+        let before = self.last[side & 1].replace(said);
+        let again = said.is_empty_repetition(before, standing.acked, standing.edge);
+        if !(again && segment.text.is_empty()) {
             let known = !segment.text.is_empty() && standing.knows(segment);
             return if known { None } else { self.over(to_itself, false) };
         }
@@ -110,9 +103,7 @@ impl Detector {
         let counts = core::mem::take(&mut self.counts);
         let (first, latest) = (self.first.take(), self.latest.take());
         let ((first, began), (last, ended, scenario)) = (first?, latest?);
-        // The side that begins a stretch, or has the last word, says one more than the other.
-        let mutual = to_itself || counts[0].min(counts[1]) + 1 >= WAR / 2;
-        (mutual && counts[0] + counts[1] >= WAR).then(|| War {
+        is_war(counts, WAR, to_itself).then(|| War {
             scenario,
             segments: counts[0] + counts[1],
             frames: (first, last),
@@ -123,20 +114,6 @@ impl Detector {
 }
 
 impl Standing {
-    /// Whether the other side takes the segment for unacceptable by the old test. A window that was not seen
-    /// is as large as a window can be.
-    fn refuses(&self, segment: &Segment<'_>) -> bool {
-        let Some(nxt) = self.acked else { return false };
-        let wnd = match self.edge {
-            Some(edge) if edge.before(nxt) => 0,
-            Some(edge) => edge.distance_from(nxt),
-            None => 1 << 30,
-        };
-        let syn_fin = u32::from(segment.has(Flags::SYN)) + u32::from(segment.has(Flags::FIN));
-        let len = segment.text.len() as u32 + syn_fin;
-        acceptability(segment.seq, len, Window { nxt, wnd }, Edge::Rfc793) == Acceptability::Unacceptable
-    }
-
     /// Whether the segment brings and acknowledges nothing new.
     fn knows(&self, segment: &Segment<'_>) -> bool {
         let end = segment.seq.plus(segment.text.len() as u32);

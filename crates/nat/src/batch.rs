@@ -239,7 +239,10 @@ impl Engine {
         brief: &Brief,
     ) -> Result<Decision, Refusal> {
         if is_illegal(brief.flags) {
-            return Err(Reason::TcpFlags.into());
+            return self.decide_illegal(arrival, packet, brief);
+        }
+        if brief.marks & self.scrub.drops != 0 {
+            self.check_marks(brief)?;
         }
         let realm = arrival.realm();
         if let Some(index) = self.session_of(realm, brief)
@@ -253,7 +256,7 @@ impl Engine {
     /// The session that a packet from `realm` belongs to: the second stage's guess, which a tuple proves
     /// right, or what the table says.
     #[inline(always)]
-    fn session_of(&self, realm: Realm, brief: &Brief) -> Option<u32> {
+    pub(crate) fn session_of(&self, realm: Realm, brief: &Brief) -> Option<u32> {
         let lines = self.sessions.lines();
         let is_it = |index: u32| lines[index as usize].flow(realm) == brief.flow;
         match brief.guess {
@@ -341,10 +344,9 @@ impl Engine {
         brief: &Brief,
         decision: &Decision,
     ) -> Result<Verdict, Refusal> {
-        if brief.flags.contains(Flags::SYN)
-            && let Some(limit) = self.config.mss_clamp
-        {
-            crate::mss::clamp(packet.data, brief, packet.offload.checksum, limit);
+        let is_syn = brief.flags.contains(Flags::SYN);
+        if self.scrub.concerns(brief.marks, brief.ttl) || is_syn && self.scrubs_syn(brief) {
+            self.scrub_packet(packet, arrival, brief);
         }
         if decision.rewrite.shift != 0 && brief.has_ports && !brief.is_udp {
             let (checksum, realm) = (packet.offload.checksum, arrival.realm());

@@ -9,6 +9,7 @@ use wire::{Fragment, Options, Packet as Parsed, Transport};
 
 use crate::batch::ends;
 use crate::hash::Flow;
+use crate::scrub::{Marks, marks};
 use crate::tcp::Seen;
 use crate::{Checksum, Realm};
 
@@ -53,6 +54,10 @@ pub(crate) struct Brief {
     pub(crate) is_tcp: bool,
     /// Its numbers, if it is.
     pub(crate) seen: Seen,
+    /// Of a TCP header, in a fragment or not, what scrubbing asks about; else 0.
+    pub(crate) marks: Marks,
+    /// It is no fragment.
+    pub(crate) is_whole: bool,
 }
 
 impl Brief {
@@ -79,6 +84,8 @@ impl Brief {
             is_reply: false,
             is_tcp: false,
             seen: Seen::default(),
+            marks: 0,
+            is_whole: parsed.fragment == Fragment::Whole,
         };
         match parsed.transport {
             Transport::Tcp { flags, header_len, .. } => {
@@ -86,6 +93,7 @@ impl Brief {
                 brief.flags = flags;
                 brief.checksum_at = 16;
                 brief.has_ports = true;
+                brief.marks = marks(data, parsed.header_len.into());
                 if parsed.fragment == Fragment::Whole
                     && let Some(segment) =
                         data.get(usize::from(parsed.header_len)..usize::from(parsed.total_len))
@@ -125,6 +133,11 @@ impl Brief {
             brief.flow = Flow::new(realm, protocol, source, destination);
         }
         brief
+    }
+
+    /// Octets of headers.
+    pub(crate) fn headers(&self) -> usize {
+        usize::from(self.header_len) + usize::from(self.transport_len)
     }
 
     /// It is a SYN that may open a session.

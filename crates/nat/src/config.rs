@@ -12,6 +12,7 @@ use ipnet::Ipv4Net;
 mod behaviour;
 mod validate;
 
+pub use crate::scrub::config::{Action, Scrub, Urgent, Watch};
 pub use behaviour::{
     Algs, Behaviour, Blocks, Filtering, MappingBehaviour, PoolKind, Pooling, RstPolicy, SharedPorts,
     StaticMapping, TcpChecks, TimeWaitPolicy,
@@ -72,6 +73,8 @@ pub struct Config {
     pub rewrite_ip_id: bool,
     /// Application gateways (B8).
     pub algs: Algs,
+    /// What is scrubbed, here and by a [`Scrubber`](crate::Scrubber) (C1 to C5).
+    pub scrub: Scrub,
     /// This engine's place among the shards.
     pub shard: Shard,
 }
@@ -243,6 +246,7 @@ impl Config {
             unsolicited_syns: Some(4_096),
             rewrite_ip_id: true,
             algs: Algs::default(),
+            scrub: Scrub::default(),
             shard: Shard { index: 0, count: 1 },
         }
     }

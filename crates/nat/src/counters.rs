@@ -1,6 +1,6 @@
 //! What the engine has counted since it was made.
 
-use crate::Reason;
+use crate::{Reason, Scrubbed};
 
 /// Totals of one engine; they only grow.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -36,6 +36,8 @@ pub struct Counters {
     pub ftp_rewritten: u64,
     /// Those that have passed unchanged: another host's endpoint, not readable in one segment, or a limit.
     pub ftp_passed: u64,
+    /// What scrubbing has changed and found (C5).
+    pub scrubbed: Scrubbed,
 }
 
 impl Default for Counters {
@@ -56,6 +58,7 @@ impl Default for Counters {
             ip_ids_reused: 0,
             ftp_rewritten: 0,
             ftp_passed: 0,
+            scrubbed: Scrubbed::default(),
         }
     }
 }

@@ -21,6 +21,7 @@ use crate::mapping::Mappings;
 use crate::output::Output;
 use crate::overlap::Shares;
 use crate::pool::Pool;
+use crate::scrub::Scrubbing;
 use crate::session::{ICMP_TIMER, OTHER_TIMER, PORT_TIMERS, Sessions, Timers, UDP_TIMER};
 use crate::subscriber::Subscribers;
 use crate::table::Table;
@@ -54,6 +55,7 @@ pub struct Engine {
     pub(crate) sessions: Sessions,
     /// Some segment may be refused for its numbers.
     pub(crate) judges: bool,
+    pub(crate) scrub: Scrubbing,
     /// The ends of connections are remembered.
     pub(crate) remembers: bool,
     pub(crate) tombstones: Tombstones,
@@ -125,6 +127,7 @@ impl Engine {
             flows: Table::new(limits.sessions as usize * 2).map_err(sessions)?,
             sessions: Sessions::new(limits.sessions).map_err(sessions)?,
             judges: config.tcp_checks.paws || config.tcp_checks.time_wait == TimeWaitPolicy::Rfc6191,
+            scrub: Scrubbing::new(&config.scrub),
             remembers: remembered(config) > 0,
             tombstones: Tombstones::new(remembered(config)).map_err(out_of_memory("limits.tombstones"))?,
             shifts: Shifts::new(shifted(config).saturating_add(controls(config)))
@@ -268,6 +271,7 @@ pub(crate) fn memory_bound(config: &Config) -> u64 {
         + Tombstones::octets(remembered(config).into())
         + (u64::from(shifted(config)) + u64::from(controls(config))) * Shifts::OCTETS
         + crate::ftp::octets(config)
+        + Scrubbing::octets(&config.scrub) * u64::from(config.shard.count.max(1))
         + match shifted(config) {
             0 => 0,
             tombstones => Resting::octets(tombstones.into(), config.external_addresses()),

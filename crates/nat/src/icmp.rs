@@ -149,6 +149,9 @@ impl Engine {
             Refusal::Limit(limit) => limit.reason(),
         };
         self.output.drop(reason);
+        if reason.is_scrubbing() {
+            self.sample_drop(reason, packet, arrival);
+        }
         let error = match refusal {
             Refusal::Reason(Reason::TtlExpired) => Some((TIME_EXCEEDED, 0, 0)),
             Refusal::TooBig(mtu) => Some((UNREACHABLE, FRAGMENTATION_NEEDED, mtu)),

@@ -499,6 +499,7 @@ impl Engine {
             self.sessions.remove(index);
             return None;
         }
+        self.scrub.forget(index);
         self.forgive_unsolicited(new.protocol, new.remote, new.external);
         let mapping = self.mappings.get_mut(new.mapping);
         mapping.sessions += 1;

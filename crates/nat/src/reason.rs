@@ -67,7 +67,7 @@ reasons! {
     NotSyn = "not-syn",
     /// From outside: no session, and only a query opens an ICMP session.
     NotQuery = "not-query",
-    /// An illegal combination of TCP flags: SYN with FIN or RST, or none at all.
+    /// An illegal combination of TCP flags: SYN with FIN or RST, or none at all (`scrub.syn_fin` and others).
     TcpFlags = "tcp-flags",
     /// An ICMP error that quotes no known session.
     QuoteUnknown = "quote-unknown",
@@ -110,7 +110,7 @@ reasons! {
     /// `limits.inbound_rate_per_subscriber` exceeded.
     LimitInboundRate = "limit-inbound-rate",
     /// A TCP segment older than what its receiver has taken already, by its timestamp or its sequence
-    /// number (`tcp.paws`).
+    /// number (`tcp.paws`, `scrub.out_of_window`).
     OldDuplicate = "old-duplicate",
     /// A SYN that does not end TIME-WAIT (RFC 6191, `tcp.time_wait`).
     TimeWaitSyn = "time-wait-syn",
@@ -120,11 +120,32 @@ reasons! {
     LimitBlocks = "limit-blocks",
     /// A part of an FTP command that is not acknowledged yet, or one more behind it: it comes again (B8).
     FtpPending = "ftp-pending",
+    /// An urgent pointer without URG (`scrub.urgent_pointer`).
+    UrgentPointer = "urgent-pointer",
+    /// A reserved bit of the TCP header is set (`scrub.reserved_bits`).
+    ReservedBits = "reserved-bits",
+    /// Right of every window that its receiver has offered (`scrub.out_of_window`).
+    OutOfWindow = "out-of-window",
+    /// It belongs to a war between its ends (`scrub.war_limit`).
+    WarDamped = "war-damped",
 }
 
 impl Reason {
     /// How many reasons there are.
     pub const COUNT: usize = Malformed::ALL.len() + REFUSALS.len();
+
+    /// It is one of those for which scrubbing drops (C5).
+    pub(crate) const fn is_scrubbing(self) -> bool {
+        matches!(
+            self,
+            Self::TcpFlags
+                | Self::UrgentPointer
+                | Self::ReservedBits
+                | Self::OutOfWindow
+                | Self::OldDuplicate
+                | Self::WarDamped
+        )
+    }
 
     /// All of them, in the order of their index.
     pub fn all() -> impl Iterator<Item = Self> {

@@ -13,7 +13,7 @@ use std::collections::BTreeSet;
 use std::time::Duration;
 
 use common::*;
-use nat::config::{Mtu, RstPolicy, TcpChecks, TcpTimeouts, TimeWaitPolicy};
+use nat::config::{Action, Mtu, RstPolicy, TcpChecks, TcpTimeouts, TimeWaitPolicy, Watch};
 use nat::event::{EventKind, MappingId, SessionId};
 use nat::{BATCH, Checksum, Config, Engine, Event, Offload, Packet, Realm, Reason, Verdict};
 use rules::Instant;
@@ -498,6 +498,11 @@ fn configs() -> Vec<Config> {
         resend_last_ack: true,
     };
     rated.ports.hold = Duration::ZERO;
+    rated.scrub.urgent_pointer = Action::Drop;
+    rated.scrub.reserved_bits = Action::Drop;
+    rated.scrub.out_of_window = Watch::Drop;
+    rated.scrub.war_limit = Some(4);
+    rated.scrub.sample = Some(2);
     let mut sharded = config_with(&["192.0.2.1", "192.0.2.2", "192.0.2.3"], 1..=65_535);
     sharded.shard.count = 2;
     sharded.mtu.inside = 1_000;
@@ -582,7 +587,9 @@ fn whatever_comes_the_engine_stays_consistent() {
     // There is no link layer in front of these packets.
     dropped.extend([Malformed::LinkTruncated, Malformed::VlanDepth].map(Malformed::name));
     // These take a connection that is opened and closed in order; the model's traffic has such.
-    dropped.extend([Reason::OldDuplicate, Reason::TimeWaitSyn, Reason::FtpPending].map(Reason::name));
+    dropped.extend(
+        [Reason::OldDuplicate, Reason::TimeWaitSyn, Reason::FtpPending, Reason::WarDamped].map(Reason::name),
+    );
     let missed: Vec<_> = Reason::all().map(Reason::name).filter(|name| !dropped.contains(name)).collect();
     assert!(missed.is_empty(), "no packet was dropped for {missed:?}");
     assert!(forwarded > 30_000 && split > 500, "{forwarded} forwarded, {split} pieces");

@@ -7,7 +7,7 @@ extern crate hairpin_nat as nat;
 mod common;
 
 use common::*;
-use nat::config::{Shard, TimeWaitPolicy};
+use nat::config::{Action, Shard, TimeWaitPolicy, Watch};
 use nat::{Reason, Verdict};
 use wire::Malformed;
 use wire::tcp::Flags;
@@ -249,6 +249,26 @@ fn scenario(reason: Reason) -> Result<Scenario, Unreachable> {
             world.close(A, S);
             world.events();
             in_world(world, Inside, tcp(A, S).syn())
+        }
+        Reason::UrgentPointer => {
+            let world = limited(|config| config.scrub.urgent_pointer = Action::Drop);
+            in_world(world, Inside, patched_whole(tcp(A, S), 38, &[0, 1]))
+        }
+        Reason::ReservedBits => {
+            let world = limited(|config| config.scrub.reserved_bits = Action::Drop);
+            in_world(world, Outside, patched_whole(tcp(S, XA), 32, &[0x54]))
+        }
+        Reason::OutOfWindow => {
+            let world = limited(|config| config.scrub.out_of_window = Watch::Drop);
+            in_world(world, Outside, tcp(S, XA).seq(1_000 + 65_536 + 1))
+        }
+        Reason::WarDamped => {
+            let mut world = limited(|config| config.scrub.war_limit = Some(4));
+            for _ in 0..4 {
+                world.inside(tcp(A, S).seq(999));
+                world.outside(tcp(S, XA).seq(999));
+            }
+            in_world(world, Inside, tcp(A, S).seq(999))
         }
         Reason::FtpPending => {
             let mut world = World::default();

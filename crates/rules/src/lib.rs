@@ -7,7 +7,7 @@
 //! In the order in which a host asks on arrival: [`paws`], [`acceptability`], [`rfc5961`] (RST, SYN,
 //! ACK), [`window`] for the peer's window, [`urgent`]; without a connection [`reset`] and
 //! [`time_wait`]; to open one [`isn`] and [`port_selection`]. The middlebox has [`tracking`],
-//! [`middlebox`] and [`address`].
+//! [`middlebox`], [`flags`] and [`address`]; it and the observer have [`war`].
 //!
 //! ```
 //! use hairpin_rules::acceptability::{Acceptability, Edge, Window, acceptability, trim};
@@ -38,6 +38,7 @@
 
 pub mod acceptability;
 pub mod address;
+pub mod flags;
 pub mod isn;
 pub mod middlebox;
 pub mod path_mtu;
@@ -50,6 +51,7 @@ pub mod time;
 pub mod time_wait;
 pub mod tracking;
 pub mod urgent;
+pub mod war;
 pub mod window;
 
 pub use time::Instant;

@@ -7,6 +7,7 @@
 
 use wire::SeqNumber;
 
+use crate::acceptability::{Acceptability, Edge, Window, acceptability};
 use crate::tracking::State;
 
 /// What has passed of a connection, as far as a RST can be measured by it.
@@ -71,6 +72,39 @@ pub fn rst_effect(state: State, rst: Rst, passed: Passed, delete: bool) -> RstEf
 /// to keep alive lies less far back.
 pub fn is_old_duplicate(end: SeqNumber, acknowledged: SeqNumber, window: u32) -> bool {
     end.before(acknowledged) && acknowledged.distance_from(end) > window
+}
+
+/// Where a segment lies, as seen by who stands between its sender and its receiver.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+pub enum Placement {
+    /// Its receiver finds it acceptable, or may.
+    Acceptable,
+    /// Left of what its receiver has acknowledged, by less than a window: sent again, to be answered. Who
+    /// drops it takes the answer away that its sender waits for.
+    Repeated,
+    /// More than a whole window before that: see [`is_old_duplicate`].
+    OldDuplicate,
+    /// Right of every window that its receiver has offered.
+    Beyond,
+}
+
+/// Where the segment of SEG.LEN `len` at `seq` lies by the test of [`crate::acceptability`] with the edge at
+/// RCV.NXT-1: what a host with that edge would take, no middlebox may hold back (seqval 4.1).
+///
+/// `acknowledged` is the highest SEG.ACK of its receiver and `window` the largest window it has offered; RCV.NXT
+/// is at least the one, and the window ends at their sum at the latest.
+pub fn placement(seq: SeqNumber, len: u32, acknowledged: SeqNumber, window: u32) -> Placement {
+    // One more: where the window is full and closed, its edge is RCV.NXT, and what stands there is taken.
+    let offered = Window { nxt: acknowledged, wnd: window.saturating_add(1) };
+    if acceptability(seq, len, offered, Edge::Seqval) != Acceptability::Unacceptable {
+        return Placement::Acceptable;
+    }
+    let end = seq.plus(len);
+    if !end.before(acknowledged) {
+        // What covers the whole window and more begins on the left and is cut by its receiver.
+        return if seq.before(acknowledged) { Placement::Repeated } else { Placement::Beyond };
+    }
+    if is_old_duplicate(end, acknowledged, window) { Placement::OldDuplicate } else { Placement::Repeated }
 }
 
 /// How far a new connection's sequence numbers begin above the last of the one before on its tuple
@@ -226,6 +260,45 @@ mod tests {
                 assert!(ts_shift == 0 || new.distance_from(floor) == 1);
                 assert_eq!(continuation(last, seq, None).1, 0);
                 assert_eq!(continuation(Last { tsval: None, ..last }, seq, Some(tsval)).1, 0);
+            }
+        }
+    }
+
+    /// On a line: what the receiver has acknowledged is 0.
+    fn slowly(seq: i64, len: i64, wnd: i64) -> Placement {
+        let (first, last) = (seq, seq + len.max(1) - 1);
+        let inside = |octet: i64| (-1..=wnd).contains(&octet);
+        if inside(first) || len > 0 && inside(last) {
+            Placement::Acceptable
+        } else if seq + len < -wnd {
+            Placement::OldDuplicate
+        } else if seq < 0 {
+            Placement::Repeated
+        } else {
+            Placement::Beyond
+        }
+    }
+
+    // covers: C3
+    #[test]
+    fn a_placement_agrees_with_the_line_and_what_the_new_edge_takes_is_never_held_back() {
+        for base in BASES {
+            let acked = SeqNumber(base);
+            for wnd in 1..8u32 {
+                for len in 0..20u32 {
+                    for offset in -30..30i32 {
+                        let seq = acked.plus(offset as u32);
+                        let placed = placement(seq, len, acked, wnd);
+                        let expected = slowly(offset.into(), len.into(), wnd.into());
+                        assert_eq!(placed, expected, "{base} {offset} {len} {wnd}");
+                        let taken = (0..=wnd).any(|more| {
+                            // Whatever of that window its receiver has by now.
+                            let now = Window { nxt: acked.plus(more), wnd: wnd - more };
+                            acceptability(seq, len, now, Edge::Seqval) != Acceptability::Unacceptable
+                        });
+                        assert!(!taken || matches!(placed, Placement::Acceptable | Placement::Repeated));
+                    }
+                }
             }
         }
     }

@@ -6,7 +6,7 @@ use std::process::ExitCode;
 use serde::Serialize;
 
 use super::table::{Setting, Slot, all_settings};
-use super::{Loaded, Profile, defaults, load_with_places, value};
+use super::{Loaded, Mode, Profile, defaults, load_with_places, value};
 
 /// Arguments of `check`.
 #[derive(clap::Args, Debug)]
@@ -64,6 +64,9 @@ fn summary(loaded: &Loaded) -> String {
     let engine = &loaded.settings.engine;
     let prefixes: Vec<String> = engine.inside.iter().map(ToString::to_string).collect();
     let ports: u64 = engine.pools.iter().map(|pool| pool.size() * pool.ports.len() as u64).sum();
+    if loaded.settings.mode == Mode::Scrub {
+        return scrubber_summary(engine, loaded.settings.live.workers, &prefixes.join(", "));
+    }
     let mut lines = vec![
         ("profile", loaded.profile.name().to_owned()),
         ("inside prefixes", prefixes.join(", ")),
@@ -82,6 +85,21 @@ fn summary(loaded: &Loaded) -> String {
     ];
     let memory = engine.memory_bound().div_ceil(1 << 20);
     lines.push(("memory", format!("at most {memory} MiB, taken as it is needed")));
+    lines.iter().map(|(what, value)| format!("  {what:<19}{value}\n")).collect()
+}
+
+fn scrubber_summary(config: &nat::Config, workers: u16, prefixes: &str) -> String {
+    let followed = match config.scrub.flows {
+        Some(flows) => format!("{flows} connections"),
+        None => "nothing is remembered".to_owned(),
+    };
+    let memory = (nat::Scrubber::memory_bound(config) * u64::from(workers)).div_ceil(1 << 20);
+    let lines = [
+        ("mode", "scrub: nothing is translated".to_owned()),
+        ("inside prefixes", prefixes.to_owned()),
+        ("followed", format!("{followed}, {workers} worker(s)")),
+        ("memory", format!("at most {memory} MiB, taken as it is needed")),
+    ];
     lines.iter().map(|(what, value)| format!("  {what:<19}{value}\n")).collect()
 }
 

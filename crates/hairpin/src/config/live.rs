@@ -4,7 +4,7 @@ use nat::config::Problem;
 use nat::{Config, ConfigError};
 
 use super::value::Complaint;
-use super::{LiveSettings, Settings};
+use super::{LiveSettings, Mode, Settings};
 
 /// Threads of one gateway at most: far above what one machine has.
 const MAX_WORKERS: u16 = 1_024;
@@ -52,10 +52,23 @@ pub(crate) fn problems(settings: &Settings) -> Vec<Problem> {
         let problem = format!("both devices would be called {}", live.inside_device);
         add("live.outside_device", problem, "write two different names, e.g. \"hp-in\" and \"hp-out\"");
     }
+    if settings.mode == Mode::Nat && !live.outside_interfaces.is_empty() {
+        let problem = "the NAT finds what is for it by the pools' addresses".to_owned();
+        add("outside.interfaces", problem, "leave the line out, or write mode = \"scrub\"");
+    }
+    if settings.mode == Mode::Scrub && live.workers > 1 && settings.engine.scrub.flows.is_some() {
+        let problem = "the two directions of a connection may come to two workers".to_owned();
+        add("live.workers", problem, "write 1, or scrub.flows = \"off\"");
+    }
+    if settings.mode == Mode::Scrub && live.route_table == u32::MAX {
+        add("live.route_table", "the table behind it is needed, too".into(), "write a smaller number");
+    }
     let devices = [&live.inside_device, &live.outside_device];
-    for (list, names) in
-        [("inside.interfaces", &live.inside_interfaces), ("outside.proxy_arp", &live.proxy_arp)]
-    {
+    for (list, names) in [
+        ("inside.interfaces", &live.inside_interfaces),
+        ("outside.interfaces", &live.outside_interfaces),
+        ("outside.proxy_arp", &live.proxy_arp),
+    ] {
         for (index, name) in names.iter().enumerate() {
             let setting = format!("{list}[{index}]");
             if devices.contains(&name) {
@@ -67,7 +80,7 @@ pub(crate) fn problems(settings: &Settings) -> Vec<Problem> {
             }
         }
     }
-    if (2..=MAX_WORKERS).contains(&live.workers) {
+    if settings.mode == Mode::Nat && (2..=MAX_WORKERS).contains(&live.workers) {
         let mut sharded: Config = settings.engine.clone();
         sharded.shard.count = live.workers;
         found
@@ -81,6 +94,7 @@ impl LiveSettings {
     pub(crate) fn usual() -> Self {
         Self {
             inside_interfaces: Vec::new(),
+            outside_interfaces: Vec::new(),
             proxy_arp: Vec::new(),
             workers: 1,
             offloads: true,

@@ -43,10 +43,32 @@ const MAX_FILE: u64 = 4 << 20;
 /// Everything that a configuration file says.
 #[derive(Clone, Debug)]
 pub struct Settings {
+    /// What the program is.
+    pub mode: Mode,
     /// For the engine (one shard of one; `live` splits it).
     pub engine: nat::Config,
     /// For the machine around it.
     pub live: LiveSettings,
+}
+
+/// What the program is (`mode`).
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Mode {
+    /// It translates, and scrubs what it translates.
+    #[default]
+    Nat,
+    /// It scrubs alone.
+    Scrub,
+}
+
+impl Settings {
+    /// Everything that is wrong with what the engine is to do.
+    pub(crate) fn engine_problems(&self) -> Vec<nat::config::Problem> {
+        match self.mode {
+            Mode::Nat => self.engine.problems(),
+            Mode::Scrub => self.engine.scrub_problems(),
+        }
+    }
 }
 
 /// How the gateway is attached to the machine (`run` only).
@@ -54,6 +76,8 @@ pub struct Settings {
 pub struct LiveSettings {
     /// `inside.interfaces`: what arrives there from a subscriber goes to the gateway.
     pub inside_interfaces: Vec<String>,
+    /// `outside.interfaces`: what arrives there for a subscriber goes to the scrubber, where there is no NAT.
+    pub outside_interfaces: Vec<String>,
     /// `outside.proxy_arp`: interfaces on which the gateway answers ARP for pool addresses.
     pub proxy_arp: Vec<String>,
     /// `live.workers`: threads, each one shard. Default 1; at most one for each pool address.
@@ -100,7 +124,7 @@ impl Profile {
 /// The settings that a file without a line would give, under a profile.
 pub(crate) fn defaults(profile: Profile) -> Settings {
     let engine = nat::Config::new(Vec::new(), Vec::new());
-    let mut settings = Settings { engine, live: LiveSettings::usual() };
+    let mut settings = Settings { mode: Mode::Nat, engine, live: LiveSettings::usual() };
     if profile == Profile::BehaveUpdate01 {
         read::apply_update_01(table::all_settings(), &mut settings);
     }

@@ -14,7 +14,7 @@ const HEAD: &str = "\
 
 One TOML file. `hairpin check -c FILE` says what is wrong with it, by line, and what to write instead;
 `hairpin explain -c FILE` prints every effective setting, where it comes from and the requirement behind it.
-Every setting has a default except `inside.prefixes` and at least one `[[pool]]` with `addresses`.
+Every setting has a default except `inside.prefixes` and, unless `mode` is `\"scrub\"`, at least one `[[pool]]` with `addresses`.
 
 - Times are texts with units, the larger one first: `\"2h4m\"`, `\"240s\"`, `\"500ms\"`.
 - Addresses of a pool are single ones, ranges and prefixes: `[\"192.0.2.16-192.0.2.31\", \"192.0.2.77\", \"198.51.100.0/28\"]`.
@@ -23,7 +23,8 @@ Every setting has a default except `inside.prefixes` and at least one `[[pool]]`
 - What the file does not say, the profile decides: [choosing a profile](profiles.md). What the settings cost and
   protect, and which go together: [guide](settings-guide.md).
 
-Examples: [lab](../examples/lab.toml), [small office](../examples/small-office.toml), [carrier](../examples/carrier.toml).
+Examples: [lab](../examples/lab.toml), [small office](../examples/small-office.toml), [carrier](../examples/carrier.toml),
+[scrubber alone](../examples/scrubber.toml): [what it does](scrubber.md).
 ";
 
 /// The page.

@@ -121,7 +121,7 @@ impl Reader {
                     let help = format!("write [[{list}]], with two brackets: there can be several");
                     self.fault(format!("{list} is a list of tables"), span, "this is one table", help);
                 }
-                ("profile", _) => self.setting("profile", None, span, value),
+                ("profile" | "mode", _) => self.setting(name, None, span, value),
                 (name, DeValue::Table(entries)) if is_table(name) => {
                     self.places.insert(name.to_owned(), span);
                     for (key, value) in entries {
@@ -215,7 +215,7 @@ impl Reader {
 
     /// What the settings mean together.
     fn judge(&mut self) {
-        let mut problems = self.settings.engine.problems();
+        let mut problems = self.settings.engine_problems();
         problems.extend(live::problems(&self.settings));
         for Problem { error, clashes_with } in problems {
             let unread = self.unread.contains(&error.setting)

@@ -81,6 +81,14 @@ impl Reader {
                 })?;
             }
             Slot::Behaviour(at) => *at(&mut self.settings) = word(setting, value)?,
+            Slot::Urgent(at) => *at(&mut self.settings) = word(setting, value)?,
+            Slot::Action(at) => *at(&mut self.settings) = word(setting, value)?,
+            Slot::Watch(at) => *at(&mut self.settings) = word(setting, value)?,
+            Slot::Mode(at) => *at(&mut self.settings) = word(setting, value)?,
+            Slot::Kinds(at) => {
+                let kinds = self.list(path, value, "8", value::kind)?;
+                *at(&mut self.settings) = kinds;
+            }
             Slot::Rst(at) => *at(&mut self.settings) = word(setting, value)?,
             Slot::TimeWait(at) => *at(&mut self.settings) = word(setting, value)?,
             Slot::Pool(slot) => self.store_pool(slot, setting, path, element, value)?,

@@ -11,14 +11,15 @@ use std::path::PathBuf;
 
 use ipnet::Ipv4Net;
 use nat::Protocol;
-use nat::config::{Behaviour, PoolKind, Pooling, RstPolicy, TimeWaitPolicy};
+use nat::config::{Action, Behaviour, PoolKind, Pooling, RstPolicy, TimeWaitPolicy, Urgent, Watch};
 use rules::port_selection::Algorithm;
 
-use super::{Settings, words};
+use super::{Mode, Settings, words};
 
 mod addresses;
 mod bounds;
 mod protocols;
+mod scrub;
 
 /// One setting.
 #[derive(Clone, Copy, Debug)]
@@ -81,6 +82,16 @@ pub(crate) enum Slot {
     Algorithm(Place<Algorithm>),
     /// What a mapping or a filter depends on.
     Behaviour(Place<Behaviour>),
+    /// What becomes of urgent indications.
+    Urgent(Place<Urgent>),
+    /// What becomes of what should not be.
+    Action(Place<Action>),
+    /// What becomes of what no receiver takes.
+    Watch(Place<Watch>),
+    /// What the program is.
+    Mode(Place<Mode>),
+    /// A list of kinds of TCP options.
+    Kinds(Place<Vec<u8>>),
     /// What a RST does.
     Rst(Place<RstPolicy>),
     /// What a SYN does to TIME-WAIT.
@@ -130,6 +141,10 @@ impl Slot {
     pub(crate) fn words(self) -> Option<Vec<&'static str>> {
         Some(match self {
             Self::Behaviour(_) => words::all::<Behaviour>(),
+            Self::Urgent(_) => words::all::<Urgent>(),
+            Self::Action(_) => words::all::<Action>(),
+            Self::Watch(_) => words::all::<Watch>(),
+            Self::Mode(_) => words::all::<Mode>(),
             Self::Rst(_) => words::all::<RstPolicy>(),
             Self::TimeWait(_) => words::all::<TimeWaitPolicy>(),
             Self::Pool(PoolSlot::Kind) => words::all::<PoolKind>(),
@@ -196,7 +211,7 @@ const fn bounded(
 
 /// All settings, in the order of the documentation.
 pub(crate) fn all_settings() -> impl Iterator<Item = &'static Setting> {
-    [addresses::ROWS, protocols::ROWS, bounds::ROWS].into_iter().flatten()
+    [addresses::ROWS, protocols::ROWS, scrub::ROWS, bounds::ROWS].into_iter().flatten()
 }
 
 /// The names directly below a table of the file; below the file itself for `""`.

@@ -150,6 +150,14 @@ pub(crate) fn endpoint(text: &str) -> Result<MaybeEndpoint, Complaint> {
     }
 }
 
+/// The kind of a TCP option.
+pub(crate) fn kind(text: &str) -> Result<u8, Complaint> {
+    text.trim().parse().map_err(|_| {
+        let remedy = "write numbers from 2 to 255, e.g. 8 for timestamps".to_owned();
+        (format!("\"{text}\" is no kind of a TCP option"), remedy)
+    })
+}
+
 /// A number of RFC 6056 section 3.3.
 pub(crate) fn algorithm(number: i64) -> Option<Algorithm> {
     Some(match number {
@@ -198,6 +206,11 @@ pub(crate) fn show(slot: Slot, settings: &Settings) -> Option<String> {
         Slot::Path(at) => quoted(&at(settings).display().to_string()),
         Slot::Algorithm(at) => algorithm_number(*at(settings)).to_string(),
         Slot::Behaviour(at) => quoted(words::show(*at(settings))),
+        Slot::Urgent(at) => quoted(words::show(*at(settings))),
+        Slot::Action(at) => quoted(words::show(*at(settings))),
+        Slot::Watch(at) => quoted(words::show(*at(settings))),
+        Slot::Mode(at) => quoted(words::show(*at(settings))),
+        Slot::Kinds(at) => list(at(settings).iter().map(ToString::to_string)),
         Slot::Rst(at) => quoted(words::show(*at(settings))),
         Slot::TimeWait(at) => quoted(words::show(*at(settings))),
     })

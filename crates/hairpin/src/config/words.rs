@@ -1,8 +1,9 @@
 //! Settings that are one word of a few.
 
 use nat::Protocol;
-use nat::config::{Behaviour, PoolKind, Pooling, RstPolicy, TimeWaitPolicy};
+use nat::config::{Action, Behaviour, PoolKind, Pooling, RstPolicy, TimeWaitPolicy, Urgent, Watch};
 
+use super::Mode;
 use super::value::Complaint;
 
 /// A type whose values are words in the file.
@@ -21,6 +22,29 @@ impl Word for Behaviour {
 
 impl Word for RstPolicy {
     const WORDS: &'static [(&'static str, Self)] = &[("hold", Self::Hold), ("delete", Self::Delete)];
+}
+
+impl Word for Mode {
+    const WORDS: &'static [(&'static str, Self)] = &[("nat", Self::Nat), ("scrub", Self::Scrub)];
+}
+
+impl Word for Urgent {
+    const WORDS: &'static [(&'static str, Self)] = &[
+        ("clear", Self::Clear),
+        ("pass", Self::Pass),
+        ("clear-inbound", Self::ClearInbound),
+        ("clear-outbound", Self::ClearOutbound),
+    ];
+}
+
+impl Word for Action {
+    const WORDS: &'static [(&'static str, Self)] =
+        &[("pass", Self::Pass), ("clear", Self::Clear), ("drop", Self::Drop)];
+}
+
+impl Word for Watch {
+    const WORDS: &'static [(&'static str, Self)] =
+        &[("off", Self::Off), ("count", Self::Count), ("drop", Self::Drop)];
 }
 
 impl Word for TimeWaitPolicy {

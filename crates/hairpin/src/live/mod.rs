@@ -30,7 +30,7 @@ use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use nix::sys::signal::{SigSet, Signal};
 use nix::sys::signalfd::{SfdFlags, SignalFd};
 
-use crate::config::{self, Settings};
+use crate::config::{self, Mode, Settings};
 use crate::net::failure;
 use network::Network;
 use stats::Totals;
@@ -87,8 +87,16 @@ fn serve(settings: &Settings, stats: Option<&Path>) -> io::Result<()> {
         Totals::default().write(path, started.elapsed())?;
     }
     let (network, devices) = Network::set_up(settings, workers, print)?;
-    let team = Team::start(&settings.engine, devices, started)?;
-    print(&format!("ready: subscribers appear as {}; {workers} worker(s)", network::pools(settings)));
+    let team = Team::start(settings, devices, started)?;
+    match settings.mode {
+        Mode::Nat => {
+            print(&format!("ready: subscribers appear as {}; {workers} worker(s)", network::pools(settings)));
+        }
+        Mode::Scrub => {
+            let subscribers = network::list(&settings.engine.inside);
+            print(&format!("ready: scrubbing what {subscribers} send and are sent; {workers} worker(s)"));
+        }
+    }
     let outcome = attend(&signals, &team, stats, started);
     let totals = team.stop();
     if let Some(path) = stats {

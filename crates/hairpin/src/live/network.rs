@@ -8,6 +8,9 @@
 //!      +-----------------------+                 +---------------------+
 //!        as the machine routes                 main table: pools dev hp-out
 //! ```
+//!
+//! A scrubber alone has no pools to be found by. What arrives on its outside interfaces goes by a rule and a table of
+//! its own: the subscribers' prefixes dev hp-out.
 
 use std::fs::{self, File};
 use std::io;
@@ -16,7 +19,7 @@ use std::net::{Ipv4Addr, UdpSocket};
 use ipnet::{Ipv4Net, Ipv4Subnets};
 
 use super::journal::{Change, Journal};
-use crate::config::{LiveSettings, Settings};
+use crate::config::{LiveSettings, Mode, Settings};
 use crate::net::netlink::{MAIN_TABLE, Netlink, Route, Rule};
 use crate::net::{errno, failure, sysctl};
 
@@ -57,6 +60,7 @@ impl Network {
         let netlink = Netlink::open()?;
         let live = &settings.live;
         check_interfaces(&netlink, live)?;
+        check_scrubber(settings)?;
         let pools = pool_prefixes(settings);
         check_pools_are_free(settings)?;
         let journal = Journal::open(&live.state_directory, &netlink, &mut say)?;
@@ -142,7 +146,7 @@ impl Network {
             self.note_sysctl("net/ipv4/conf/all/accept_redirects")?;
             self.set_sysctl("net/ipv4/ip_forward", "1", say)?;
         }
-        for interface in &live.inside_interfaces {
+        for interface in live.inside_interfaces.iter().chain(&live.outside_interfaces) {
             self.set_sysctl(&format!("net/ipv4/conf/{interface}/forwarding"), "1", say)?;
         }
         Ok(())
@@ -173,12 +177,25 @@ impl Network {
         }
         self.add_route(route(Ipv4Net::default(), inside, live.route_table), say)?;
         for interface in &live.inside_interfaces {
-            let rule =
-                Rule { in_interface: interface.clone(), table: live.route_table, priority: RULE_PRIORITY };
-            self.note(Change::Rule(rule.clone()))?;
-            self.made(self.netlink.add_rule(&rule))?;
-            say(&format!("rule {rule}"));
+            self.add_rule(interface, live.route_table, say)?;
         }
+        if settings.mode == Mode::Scrub {
+            let table = live.route_table.saturating_add(1);
+            for &prefix in &settings.engine.inside {
+                self.add_route(route(prefix, outside, table), say)?;
+            }
+            for interface in &live.outside_interfaces {
+                self.add_rule(interface, table, say)?;
+            }
+        }
+        Ok(())
+    }
+
+    fn add_rule(&mut self, interface: &str, table: u32, say: &mut impl FnMut(&str)) -> io::Result<()> {
+        let rule = Rule { in_interface: interface.to_owned(), table, priority: RULE_PRIORITY };
+        self.note(Change::Rule(rule.clone()))?;
+        self.made(self.netlink.add_rule(&rule))?;
+        say(&format!("rule {rule}"));
         Ok(())
     }
 
@@ -264,16 +281,29 @@ fn index(netlink: &Netlink, name: &str) -> io::Result<u32> {
 }
 
 fn check_interfaces(netlink: &Netlink, live: &LiveSettings) -> io::Result<()> {
-    for interface in live.inside_interfaces.iter().chain(&live.proxy_arp) {
+    let all = live.inside_interfaces.iter().chain(&live.outside_interfaces).chain(&live.proxy_arp);
+    for interface in all {
         index(netlink, interface).map_err(|error| match errno(&error) {
             Some(libc::ENODEV) => io::Error::other(format!(
-                "there is no interface {interface} here: see `ip link`, and correct inside.interfaces or \
-                 outside.proxy_arp"
+                "there is no interface {interface} here: see `ip link`, and correct inside.interfaces, \
+                 outside.interfaces or outside.proxy_arp"
             )),
             _ => error,
         })?;
     }
     Ok(())
+}
+
+/// A scrubber is found by interfaces and the subscribers' prefixes.
+fn check_scrubber(settings: &Settings) -> io::Result<()> {
+    let missing = match settings.mode {
+        Mode::Nat => return Ok(()),
+        Mode::Scrub if settings.engine.inside.is_empty() => "inside.prefixes",
+        Mode::Scrub if settings.live.inside_interfaces.is_empty() => "inside.interfaces",
+        Mode::Scrub if settings.live.outside_interfaces.is_empty() => "outside.interfaces",
+        Mode::Scrub => return Ok(()),
+    };
+    Err(io::Error::other(format!("a scrubber needs {missing} to know what comes to it: write it")))
 }
 
 /// An address of this machine never leaves it again, so nothing would come to the gateway.

@@ -50,9 +50,12 @@ impl Totals {
             sessions_shifted,
             ftp_rewritten,
             ftp_passed,
+            scrubbed,
         } = &self.engine;
         let drops: serde_json::Map<_, _> =
             self.engine.drops().map(|(reason, count)| (reason.name().to_owned(), count.into())).collect();
+        let found: serde_json::Map<_, _> =
+            scrubbed.found().map(|(finding, count)| (finding.name().to_owned(), count.into())).collect();
         json!({
             "uptime_seconds": uptime.as_secs_f64(),
             "workers": self.workers,
@@ -74,6 +77,10 @@ impl Totals {
             "sessions_shifted": sessions_shifted,
             "ftp_rewritten": ftp_rewritten,
             "ftp_passed": ftp_passed,
+            "scrubbed": found,
+            "wars_damped": scrubbed.wars,
+            "scrub_events_lost": scrubbed.events_lost,
+            "connections_not_followed": scrubbed.not_followed,
             "traffic": self.traffic,
         })
     }
@@ -114,6 +121,15 @@ impl fmt::Display for Totals {
         line("  since the start", engine.mappings_created)?;
         line("sessions now", engine.sessions_created - engine.sessions_deleted)?;
         line("  since the start", engine.sessions_created)?;
+        if engine.scrubbed.found().next().is_some() {
+            line("changed or found by scrubbing", engine.scrubbed.findings.iter().sum())?;
+        }
+        for (finding, count) in engine.scrubbed.found() {
+            line(&format!("  {finding}"), count)?;
+        }
+        if engine.scrubbed.wars > 0 {
+            line("wars damped", engine.scrubbed.wars)?;
+        }
         line("dropped", self.dropped())?;
         for (reason, count) in engine.drops() {
             line(&format!("  {reason}"), count)?;
@@ -144,6 +160,7 @@ fn add_counters(sum: &mut Counters, more: &Counters) {
         sessions_shifted,
         ftp_rewritten,
         ftp_passed,
+        scrubbed,
     } = more;
     add_all(&mut sum.forwarded, forwarded);
     add_all(&mut sum.dropped, dropped);
@@ -160,6 +177,10 @@ fn add_counters(sum: &mut Counters, more: &Counters) {
     sum.sessions_shifted += sessions_shifted;
     sum.ftp_rewritten += ftp_rewritten;
     sum.ftp_passed += ftp_passed;
+    add_all(&mut sum.scrubbed.findings, &scrubbed.findings);
+    sum.scrubbed.wars += scrubbed.wars;
+    sum.scrubbed.events_lost += scrubbed.events_lost;
+    sum.scrubbed.not_followed += scrubbed.not_followed;
 }
 
 fn add_traffic(sum: &mut Traffic, more: &Traffic) {

@@ -8,14 +8,15 @@ use std::thread::JoinHandle;
 use std::time::Instant;
 
 use nat::config::Shard;
-use nat::{Config, Engine, Steering};
+use nat::{Config, Engine, Scrubber, Steering};
 use nix::sys::eventfd::{EfdFlags, EventFd};
 
 use super::handover::Exchange;
 use super::network::Devices;
 use super::stats::Totals;
 use super::tun::Queues;
-use super::worker::{Control, Worker};
+use super::worker::{Control, Shard as WorkerShard, Worker};
+use crate::config::{Mode, Settings};
 use crate::net::failure;
 
 /// The running workers.
@@ -38,31 +39,45 @@ impl Team {
     ///
     /// # Errors
     /// A setting that the engine refuses, or a thread or descriptor that could not be had.
-    pub fn start(config: &Config, devices: Devices, origin: Instant) -> io::Result<Self> {
+    pub fn start(settings: &Settings, devices: Devices, origin: Instant) -> io::Result<Self> {
+        let config = &settings.engine;
         let count = devices.inside.len() as u16;
         let wakes = (0..count).map(|_| eventfd()).collect::<io::Result<Vec<_>>>()?;
         let steering = Arc::new(Steering::new(&share(config, 0, count)));
-        let exchanges = Exchange::between(&wakes, &steering);
+        let exchanges = match settings.mode {
+            Mode::Nat => Exchange::between(&wakes, &steering),
+            // Whoever gets a packet scrubs it.
+            Mode::Scrub => (0..count).map(|_| Exchange::alone()).collect(),
+        };
         let mut team = Self { members: Vec::new(), ended: eventfd()? };
         let queues = devices.inside.into_iter().zip(devices.outside).zip(wakes);
         for (index, (((inside, outside), wake), exchange)) in (0..).zip(queues.zip(exchanges)) {
             let now = rules::Instant::ZERO + origin.elapsed();
-            let engine = Engine::new(&share(config, index, count), seed()?, now).map_err(io::Error::other)?;
-            team.hire(engine, Queues { inside, outside, wake }, exchange, origin)?;
+            let (config, queues) = (share(config, index, count), Queues { inside, outside, wake });
+            match settings.mode {
+                Mode::Nat => {
+                    let engine = Engine::new(&config, seed()?, now).map_err(io::Error::other)?;
+                    team.hire(engine, queues, exchange, origin)?;
+                }
+                Mode::Scrub => {
+                    let scrubber = Scrubber::new(&config, seed()?, now).map_err(io::Error::other)?;
+                    team.hire(scrubber, queues, exchange, origin)?;
+                }
+            }
         }
         Ok(team)
     }
 
-    fn hire(
+    fn hire<S: WorkerShard + Send + 'static>(
         &mut self,
-        engine: Engine,
+        shard: S,
         queues: Queues,
         exchange: Exchange,
         origin: Instant,
     ) -> io::Result<()> {
         let control = Arc::new(Control::default());
         let wake = Arc::clone(&queues.wake);
-        let worker = Worker::new(engine, queues, exchange, Arc::clone(&control), origin, seed);
+        let worker = Worker::new(shard, queues, exchange, Arc::clone(&control), origin, seed);
         let end = End(Arc::clone(&self.ended));
         let thread = std::thread::Builder::new()
             .name(format!("worker-{}", self.members.len()))

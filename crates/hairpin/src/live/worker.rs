@@ -15,7 +15,10 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use nat::{BATCH, Counters, Event, Offload, Packet, Realm, Transmit, Verdict};
+use nat::{
+    BATCH, Counters, Event, Offload, Packet, Realm, Reason, ScrubEvent, ScrubEventKind, Scrubber, Transmit,
+    Verdict,
+};
 use rules::Instant;
 
 use super::arena::Arena;
@@ -53,6 +56,7 @@ pub trait Shard {
     fn poll_timeout(&self) -> Option<Instant>;
     fn handle_timeout(&mut self, now: Instant);
     fn poll_event(&mut self) -> Option<Event>;
+    fn poll_scrub_event(&mut self) -> Option<ScrubEvent>;
     fn rekey(&mut self, seed: [u8; 32]);
     fn counters(&self) -> &Counters;
 }
@@ -76,9 +80,42 @@ impl Shard for nat::Engine {
     fn poll_event(&mut self) -> Option<Event> {
         self.poll_event()
     }
+    fn poll_scrub_event(&mut self) -> Option<ScrubEvent> {
+        self.poll_scrub_event()
+    }
     fn rekey(&mut self, seed: [u8; 32]) {
         self.rekey(seed);
     }
+    fn counters(&self) -> &Counters {
+        self.counters()
+    }
+}
+
+impl Shard for Scrubber {
+    fn handle_batch(&mut self, packets: &mut [Packet<'_>], verdicts: &mut [Verdict], now: Instant) {
+        self.handle_batch(packets, verdicts, now);
+    }
+    /// Nobody hands anything over to a scrubber.
+    fn handle_hairpin(&mut self, _packet: &mut Packet<'_>, _now: Instant) -> Verdict {
+        Verdict::Drop(Reason::WrongShard)
+    }
+    fn poll_transmit(&mut self, buffer: &mut [u8]) -> Option<Transmit> {
+        self.poll_transmit(buffer)
+    }
+    fn poll_timeout(&self) -> Option<Instant> {
+        self.poll_timeout()
+    }
+    fn handle_timeout(&mut self, now: Instant) {
+        self.handle_timeout(now);
+    }
+    fn poll_event(&mut self) -> Option<Event> {
+        None
+    }
+    fn poll_scrub_event(&mut self) -> Option<ScrubEvent> {
+        self.poll_event()
+    }
+    /// It chooses nothing.
+    fn rekey(&mut self, _seed: [u8; 32]) {}
     fn counters(&self) -> &Counters {
         self.counters()
     }
@@ -320,6 +357,21 @@ impl<S: Shard, D: Datapath> Worker<S, D> {
                     tracing::warn!("{subscriber}: limit reached: {limit:?}");
                 }
                 kind => tracing::debug!("{kind:?}"),
+            }
+        }
+        while let Some(event) = self.shard.poll_scrub_event() {
+            match event.kind {
+                ScrubEventKind::WarDamped { source, destination, segments } => tracing::warn!(
+                    "war damped: {source} and {destination} answered one another {segments} times without progress"
+                ),
+                // Who has asked for samples wants to see them.
+                ScrubEventKind::Changed { findings, before, after } => {
+                    let found = findings.iter().map(nat::Finding::name).collect::<Vec<_>>().join(", ");
+                    tracing::warn!("scrubbed ({found}): {before:?} became {after:?}");
+                }
+                ScrubEventKind::Dropped { reason, before } => {
+                    tracing::warn!("dropped ({reason}): {before:?}");
+                }
             }
         }
     }

@@ -24,7 +24,7 @@ impl Checksums {
     ///
     /// TCP beyond the MTU is a super-segment: the same card would have cut it. Its segments are given
     /// as small as any path takes them (RFC 9293, section 3.7.1: 536 octets), so that none is too big.
-    pub(super) fn prepare(self, packet: &mut [u8], mtu: u16) -> Offload {
+    pub(crate) fn prepare(self, packet: &mut [u8], mtu: u16) -> Offload {
         match self {
             Self::Verify => Offload::default(),
             Self::Trust => {

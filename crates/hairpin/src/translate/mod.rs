@@ -133,7 +133,7 @@ pub fn translate(
 }
 
 /// The output would empty the input before it is read, under whatever name.
-fn refuse_same_file(input: &File, input_path: &Path, output: &Path) -> miette::Result<()> {
+pub(crate) fn refuse_same_file(input: &File, input_path: &Path, output: &Path) -> miette::Result<()> {
     let same = match (input.metadata(), std::fs::metadata(output)) {
         (Ok(one), Ok(other)) => (one.dev(), one.ino()) == (other.dev(), other.ino()),
         _ => false,
@@ -148,7 +148,7 @@ fn refuse_same_file(input: &File, input_path: &Path, output: &Path) -> miette::R
 }
 
 /// 32 octets from the seed's 8 (the SplitMix64 sequence): the engine's keys differ in every octet.
-fn expand(seed: u64) -> [u8; 32] {
+pub(crate) fn expand(seed: u64) -> [u8; 32] {
     let mut octets = [0; 32];
     let mut state = seed;
     for chunk in octets.chunks_exact_mut(8) {

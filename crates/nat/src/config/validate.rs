@@ -11,7 +11,7 @@ use std::collections::BTreeSet;
 use ipnet::Ipv4Net;
 use rules::address::NOT_UNICAST;
 
-use super::{Config, ConfigError, Pool, PoolKind, StaticMapping, TimeWaitPolicy};
+use super::{Config, ConfigError, Pool, PoolKind, StaticMapping, TimeWaitPolicy, Watch};
 
 mod mapping;
 mod ports;
@@ -70,7 +70,26 @@ impl Config {
         findings.limits(self);
         findings.fragments(self);
         findings.packets(self);
+        findings.scrub(self);
         findings.shard(self);
+        findings.0
+    }
+
+    /// The same for a [`Scrubber`](crate::Scrubber) alone, which translates nothing.
+    pub fn scrub_problems(&self) -> Vec<Problem> {
+        let mut findings = Findings::default();
+        findings.timers(self);
+        findings.packets(self);
+        findings.scrub(self);
+        let scrub = &self.scrub;
+        let follows = [
+            ("scrub.out_of_window", scrub.out_of_window != Watch::Off),
+            ("scrub.war_limit", scrub.war_limit.is_some()),
+        ];
+        for (setting, _) in follows.into_iter().filter(|(_, wanted)| *wanted && scrub.flows.is_none()) {
+            let problem = "a scrubber that remembers no connection cannot know";
+            findings.add(setting, problem, "write scrub.flows as well, e.g. flows = 65536, or \"off\" here");
+        }
         findings.0
     }
 }
@@ -323,6 +342,12 @@ impl Findings {
                     );
                 }
             }
+        }
+    }
+
+    fn scrub(&mut self, config: &Config) {
+        for (setting, problem, remedy) in config.scrub.problems() {
+            self.add(setting, problem, remedy);
         }
     }
 

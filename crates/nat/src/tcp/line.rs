@@ -106,6 +106,10 @@ impl Line {
     pub(crate) fn feed_syn(&mut self, realm: Realm, seen: &Seen, flags: Flags, restart: bool) {
         let (own, other) = (realm as usize, realm.other() as usize);
         if !restart && self.flags[other] & ACKED != 0 {
+            // The same SYN again, of a simultaneous open: it may acknowledge the other one.
+            if flags.contains(Flags::ACK) && seen.end().0 == self.sides[own].end {
+                self.acknowledge(own, other, seen, false);
+            }
             return;
         }
         self.sides[own] = Half { end: seen.end().0, acked: 0, tsval: seen.tsval };
@@ -185,6 +189,14 @@ impl Line {
         self.flags[other] & ACKED != 0
             && self.flags[own] & LOST == 0
             && is_old_duplicate(seen.end(), SeqNumber(self.sides[other].acked), self.window_of(other))
+    }
+
+    /// What the receiver of a segment from `realm` has acknowledged, and the largest window that it has offered;
+    /// nothing as long as a part of the connection goes another way.
+    pub(crate) fn offered(&self, realm: Realm) -> Option<(SeqNumber, u32)> {
+        let (own, other) = (realm as usize, realm.other() as usize);
+        let known = self.flags[own] & (SENT | LOST) == SENT && self.flags[other] & ACKED != 0;
+        known.then(|| (SeqNumber(self.sides[other].acked), self.window_of(other)))
     }
 
     /// What a RST from `realm` is measured by.

@@ -35,12 +35,13 @@ const RARE: Flags = Flags(Flags::SYN.0 | Flags::RST.0);
 impl Engine {
     /// Whether a segment from `realm` may pass session `index`.
     #[inline(always)]
-    pub(crate) fn judge(&self, index: u32, realm: Realm, brief: &Brief) -> Result<(), Refusal> {
+    pub(crate) fn judge(&mut self, index: u32, realm: Realm, brief: &Brief) -> Result<(), Refusal> {
         // The setting first: whether it is TCP is what nobody can foretell.
-        if !self.judges || !brief.is_tcp {
+        if !(self.judges || self.scrub.follows) || !brief.is_tcp {
             return Ok(());
         }
-        self.judge_segment(index, realm, brief)
+        self.judge_segment(index, realm, brief)?;
+        if self.scrub.follows { Ok(self.scrub_numbers(index, realm, brief)?) } else { Ok(()) }
     }
 
     fn judge_segment(&self, index: u32, realm: Realm, brief: &Brief) -> Result<(), Refusal> {
@@ -54,8 +55,9 @@ impl Engine {
             }
             if asks && realm == Realm::Outside && session.opened_from() == OpenedFrom::Inside {
                 // From now on it is one that the outside has opened (N10).
-                let mapping = self.mappings.get(session.mapping);
-                self.check_inbound_counts(mapping, self.subscribers.get(session.subscriber))?;
+                let ties = &self.sessions.ties()[index as usize];
+                let mapping = self.mappings.get(ties.mapping);
+                self.check_inbound_counts(mapping, self.subscribers.get(ties.subscriber))?;
             }
             return Ok(());
         }
@@ -68,7 +70,7 @@ impl Engine {
     }
 
     /// A segment's numbers as the subscriber knows them.
-    fn restored(&self, shift: u32, realm: Realm, seen: &Seen) -> Seen {
+    pub(crate) fn restored(&self, shift: u32, realm: Realm, seen: &Seen) -> Seen {
         let mut seen = *seen;
         if shift != 0 && realm == Realm::Outside {
             seen.ack = self.shifts.get(shift).back(seen.ack);

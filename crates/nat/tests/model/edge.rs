@@ -134,9 +134,8 @@ impl Model {
         to: Realm,
     ) -> Result<Verdict, Refusal> {
         let cut = self.fit(parsed, *offload, from, to)?;
-        let ports = parsed.fragment == Fragment::Whole;
-        let mss = self.config.mss_clamp.filter(|_| ports);
-        *data = octets::untranslated(data, offload.checksum, mss);
+        self.scrub(data, *offload, parsed, from);
+        *data = octets::untranslated(data);
         Ok(self.emit(data, offload, parsed, from, Route::To(to), cut))
     }
 

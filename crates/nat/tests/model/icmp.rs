@@ -89,6 +89,7 @@ impl Model {
             Refusal::Limit(limit) => (limit.reason(), (from == Arrival::Inside).then_some((3, 1, 0))),
         };
         self.counters.dropped[reason.index()] += 1;
+        self.found_drop(from, reason, data);
         if let Refusal::Limit(limit) = refusal {
             self.report(limit, parsed, from);
         }

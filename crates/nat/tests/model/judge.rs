@@ -5,7 +5,7 @@
 
 use hairpin_nat::config::{RstPolicy, TimeWaitPolicy};
 use hairpin_nat::event::{DeleteReason, EventKind, OpenedFrom, SessionId};
-use hairpin_nat::{Realm, Reason};
+use hairpin_nat::{Endpoint, Realm, Reason};
 use wire::tcp::{Flags, Tcp, TcpOption};
 use wire::{Fragment, Packet as Parsed, Transport};
 
@@ -39,11 +39,11 @@ pub(crate) struct Shown {
     /// Bits of the largest window it has offered.
     bits: u32,
     /// It was too far ahead.
-    lost: bool,
+    pub(crate) lost: bool,
 }
 
 impl Shown {
-    fn window(&self) -> i64 {
+    pub(crate) fn window(&self) -> i64 {
         1 << self.bits.clamp(16, 30)
     }
 }
@@ -52,7 +52,7 @@ impl Shown {
 pub(crate) type Conn = [Shown; 2];
 
 /// How far `a` is ahead of `b` on the circle: negative if it is behind.
-fn ahead(a: u32, b: u32) -> i64 {
+pub(crate) fn ahead(a: u32, b: u32) -> i64 {
     let distance = i64::from(a) - i64::from(b);
     (distance + (1 << 31)).rem_euclid(1 << 32) - (1 << 31)
 }
@@ -197,7 +197,12 @@ fn is_exact(conn: &Conn, own: usize, phase: Phase, numbers: &Numbers) -> bool {
 
 impl Model {
     /// Whether a segment from `realm` may pass session `id`, if there is one.
-    pub(crate) fn judge(&self, id: SessionId, realm: Realm) -> Result<(), Refusal> {
+    pub(crate) fn judge(
+        &mut self,
+        id: SessionId,
+        realm: Realm,
+        ends: (Endpoint, Endpoint),
+    ) -> Result<(), Refusal> {
         let (Some(index), Some(numbers)) = (self.session(id), self.numbers) else { return Ok(()) };
         let (session, checks) = (&self.sessions[index], &self.config.tcp_checks);
         let own = realm as usize;
@@ -219,7 +224,8 @@ impl Model {
         if checks.paws && is_old(&session.conn, own, &numbers, silence) {
             return Err(Reason::OldDuplicate.into());
         }
-        Ok(())
+        let (id, conn) = (session.id, session.conn);
+        Ok(self.scrub_numbers(id, &conn, realm, &numbers, ends)?)
     }
 
     fn silence(&self, index: usize) -> u64 {
@@ -252,6 +258,9 @@ impl Model {
         let running = matches!(phase, Phase::Open { .. });
         if !running || session.conn[1 - own].acked.is_none() {
             syn(&mut session.conn, own, &numbers);
+        } else if session.conn[own].end == Some(numbers.end) {
+            // The same SYN again may acknowledge the other side's.
+            acknowledgment(&mut session.conn, own, &numbers, false);
         }
         true
     }

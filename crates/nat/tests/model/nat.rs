@@ -16,6 +16,7 @@ use crate::edge::{Syn, UsedId, set_id};
 use crate::fragments::Datagrams;
 use crate::judge::{Conn, Numbers};
 use crate::octets::{self, Ends};
+use crate::scrub::Scrubs;
 use crate::tcp::Phase;
 use crate::tombs::{Change, Tomb};
 
@@ -65,6 +66,7 @@ pub(crate) struct Model {
     pub(crate) doomed: Vec<SessionId>,
     /// Why the engine has refused the packet under way.
     pub(crate) refused: Option<Reason>,
+    pub(crate) scrubs: Scrubs,
     /// SYNs that nobody waited for, the first first.
     pub(crate) syns: Vec<Syn>,
     pub(crate) used_ids: Vec<UsedId>,
@@ -204,6 +206,7 @@ impl Model {
             numbers: None,
             doomed: Vec::new(),
             refused: None,
+            scrubs: Scrubs::default(),
             syns: Vec::new(),
             used_ids: Vec::new(),
             forwarded_id: None,
@@ -250,7 +253,7 @@ impl Model {
     }
 
     /// Whether a packet is one that passes, or is refused, without translation.
-    fn is_untranslated(&self, parsed: &Parsed, from: Arrival) -> bool {
+    pub(crate) fn is_untranslated(&self, parsed: &Parsed, from: Arrival) -> bool {
         // Its flags and addresses are looked at first, where it has a tuple that could be a session's.
         parsed.transport != Transport::IcmpOther && !matches!(self.bypass(parsed, from), Ok(None))
     }
@@ -263,10 +266,9 @@ impl Model {
         from: Arrival,
     ) -> Result<Verdict, Refusal> {
         let whole = parsed.fragment == Fragment::Whole;
-        if let (true, Transport::Tcp { flags, .. }) = (whole, parsed.transport)
-            && is_illegal(flags)
-        {
-            return Err(Reason::TcpFlags.into());
+        let counts = if whole { self.check_flags(parsed, data)? } else { *parsed };
+        if whole && let Some(outcome) = self.pass_illegal(&counts, data, *offload, from) {
+            return outcome.and_then(|passage| self.pass(data, offload, parsed, from, passage));
         }
         let to = self.bypass(parsed, from);
         if !matches!(parsed.transport, Transport::IcmpError { .. }) {
@@ -318,6 +320,7 @@ impl Model {
         }
         self.forgive_syn(mapping.protocol, id.remote, mapping.external);
         let phase = (mapping.protocol == Protocol::Tcp).then_some(Phase::Opening);
+        self.forget_suspect(id);
         self.sessions.push(Session {
             id,
             phase,
@@ -382,10 +385,11 @@ impl Model {
         passage: Passage,
     ) -> Result<Verdict, Refusal> {
         let cut = self.fit(parsed, *offload, from, passage.route.realm())?;
+        self.scrub(data, *offload, parsed, from);
         if let (Some(change), Transport::Tcp { .. }) = (passage.change, parsed.transport) {
             *data = octets::renumber(data, change, offload.checksum);
         }
-        *data = octets::translate(data, passage.ends, offload.checksum, from.age(), self.config.mss_clamp);
+        *data = octets::translate(data, passage.ends, offload.checksum, from.age());
         match passage.id {
             Some(id) => set_id(data, id),
             None => {
@@ -500,12 +504,6 @@ pub(crate) fn check_opens(parsed: &Parsed) -> Result<(), Reason> {
         Transport::IcmpQuery { request: false, .. } => Err(Reason::NotQuery),
         _ => Ok(()),
     }
-}
-
-/// A SYN with a FIN or a RST, or none of those that every segment has one of.
-pub(crate) fn is_illegal(flags: Flags) -> bool {
-    let some = flags.intersects(Flags::SYN | Flags::FIN | Flags::RST | Flags::ACK);
-    !some || flags.contains(Flags::SYN) && flags.intersects(Flags::FIN | Flags::RST)
 }
 
 /// RFC 1812 4.2.2.11 and 5.3.7.

@@ -113,8 +113,8 @@ fn checksum_at(protocol: u8) -> usize {
     }
 }
 
-/// Translates a packet that is no ICMP error. `mss` is what a SYN's MSS option is lowered to.
-pub(crate) fn translate(old: &[u8], ends: Ends, checksum: Checksum, age: u8, mss: Option<u16>) -> Vec<u8> {
+/// Translates a packet that is no ICMP error.
+pub(crate) fn translate(old: &[u8], ends: Ends, checksum: Checksum, age: u8) -> Vec<u8> {
     let mut new = old.to_vec();
     let (start, end) = (header_len(old), usize::from(get16(old, 2)));
     let protocol = old[9];
@@ -123,9 +123,6 @@ pub(crate) fn translate(old: &[u8], ends: Ends, checksum: Checksum, age: u8, mss
         return new; // a later fragment
     }
     set_ports(&mut new[start..end], protocol, ends);
-    if let Some(mss) = mss.filter(|_| protocol == 6 && old[start + 13] & 2 != 0) {
-        clamp(&mut new[start..end], mss);
-    }
     let field = get16(old, start + checksum_at(protocol));
     let covers_all = get16(old, 6) & 0x3fff == 0;
     let new_field = if checksum == Checksum::Partial && protocol != 1 {
@@ -152,20 +149,15 @@ pub(crate) fn renumber(old: &[u8], change: Change, checksum: Checksum) -> Vec<u8
     new
 }
 
-/// A packet that passes as it is, one hop older. `mss` is what a SYN's MSS option is lowered to.
-pub(crate) fn untranslated(old: &[u8], checksum: Checksum, mss: Option<u16>) -> Vec<u8> {
-    let start = header_len(old);
-    let is_syn = old[9] == 6 && mss.is_some() && old[start + 13] & 2 != 0;
-    if is_syn {
-        return translate(old, Ends::default(), checksum, 1, mss);
-    }
+/// A packet that passes as it is, one hop older.
+pub(crate) fn untranslated(old: &[u8]) -> Vec<u8> {
     let mut new = old.to_vec();
     set_header(&mut new, Ends::default(), 1);
     new
 }
 
 /// The transport checksum of `new`, which was `field` in `old`.
-fn full_checksum(field: u16, old: &[u8], new: &[u8], covers_all: bool) -> u16 {
+pub(crate) fn full_checksum(field: u16, old: &[u8], new: &[u8], covers_all: bool) -> u16 {
     let (start, protocol) = (header_len(old), old[9]);
     let covered = |packet: &[u8], field: u16| {
         let mut octets = if protocol == 1 { Vec::new() } else { pseudo_header(packet, packet.len() - start) };
@@ -193,20 +185,17 @@ pub(crate) fn complete(packet: &mut [u8]) {
     put16(packet, at, if protocol == 17 && checksum == 0 { 0xffff } else { checksum });
 }
 
-/// Lowers the first MSS option.
-fn clamp(segment: &mut [u8], limit: u16) {
+/// Whether a segment has an MD5 or a TCP-AO option.
+pub(crate) fn has_signature(segment: &[u8]) -> bool {
     let end = usize::from(segment[12] >> 4) * 4;
     let mut at = 20;
     while at < end && segment[at] != 0 {
-        if segment[at] == 1 {
-            at += 1;
-        } else if segment[at] == 2 && segment[at + 1] == 4 {
-            let mss = get16(segment, at + 2);
-            return put16(segment, at + 2, mss.min(limit));
-        } else {
-            at += usize::from(segment[at + 1]);
+        if matches!(segment[at], 19 | 29) {
+            return true;
         }
+        at += if segment[at] == 1 { 1 } else { usize::from(segment[at + 1]) };
     }
+    false
 }
 
 /// Translates an ICMP error: the quoted packet gets `quoted` ends, the error itself `outer` ones.

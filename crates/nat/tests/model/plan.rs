@@ -24,6 +24,12 @@ pub(crate) enum Step {
     Poll(u8),
     Rekey(u8),
     Ask(Ask),
+    /// One is opened, and then each side says again and again what the other does not accept.
+    War {
+        ends: (u8, u8, u8),
+        rounds: u8,
+        plan: Box<Plan>,
+    },
     /// A TCP session is opened and closed as hosts do it; so many of the segments.
     Life {
         ends: (u8, u8, u8),
@@ -126,6 +132,8 @@ pub(crate) struct Numbers {
     pub(crate) window: u16,
     /// A RST takes what its receiver acknowledged last.
     pub(crate) answers: bool,
+    pub(crate) urgent: u16,
+    pub(crate) reserved: u8,
 }
 
 #[derive(Clone, Debug)]
@@ -224,8 +232,19 @@ fn numbers() -> impl Strategy<Value = Numbers> {
     };
     let tsval = prop_oneof![8 => 0i64..3, 2 => -3i64..0, 1 => select(vec![1i64 << 31, (1 << 31) + 1, 7_000])];
     let window = select(vec![65_535u16, 65_535, 0, 1, 1_000, 40_000]);
-    (far(), far(), tsval, 0u8..7, window, any::<bool>()).prop_map(
-        |(seq, ack, tsval, options, window, answers)| Numbers { seq, ack, tsval, options, window, answers },
+    let urgent = select(vec![0u16, 0, 1, 3, 65_535]);
+    let reserved = prop_oneof![8 => Just(0u8), 1 => 1u8..16];
+    (far(), far(), tsval, 0u8..8, window, any::<bool>(), urgent, reserved).prop_map(
+        |(seq, ack, tsval, options, window, answers, urgent, reserved)| Numbers {
+            seq,
+            ack,
+            tsval,
+            options,
+            window,
+            answers,
+            urgent,
+            reserved,
+        },
     )
 }
 
@@ -298,11 +317,30 @@ pub(crate) fn step() -> impl Strategy<Value = Step> {
         2 => (any::<u8>(), near, any::<bool>())
             .prop_map(|(pick, millis, tell)| Step::Deadline { pick: pick % 4, millis, tell }),
         1 => (1u8..4).prop_map(Step::Poll),
+        1 => ((0u8..5, 0u8..4, 0u8..2), 0u8..24, plan())
+            .prop_map(|(ends, rounds, plan)| Step::War { ends, rounds, plan: Box::new(plan) }),
         1 => any::<u8>().prop_map(Step::Rekey),
         1 => ask().prop_map(Step::Ask),
         5 => ((0u8..5, 0u8..4, 0u8..2), prop_oneof![6 => Just(6u8), 1 => 0u8..6], plan())
             .prop_map(|(ends, segments, plan)| Step::Life { ends, segments, plan: Box::new(plan) }),
     ]
+}
+
+/// The segments of a war, of FINs or of ACKs: one octet behind, each the same as the one before.
+pub(crate) fn war(ends: (u8, u8, u8), rounds: u8, plan: &Plan) -> Vec<Plan> {
+    let mut all = life(ends, 3, plan);
+    let flags = if plan.dont_fragment { Flags::ACK } else { Flags::ACK | Flags::FIN };
+    for round in 0..rounds {
+        let mut segment = all[0].clone();
+        segment.flow = Flow::Pair { ends, back: round % 2 == 0 };
+        segment.body = Body::Whole { flags };
+        // With closed windows, one octet ahead.
+        let ahead = segment.numbers.window == 0 && !flags.contains(Flags::FIN);
+        segment.numbers.seq = if ahead { 1 } else { -1 - i64::from(flags.contains(Flags::FIN)) };
+        segment.numbers.tsval = 0;
+        all.push(segment);
+    }
+    all
 }
 
 /// The segments of a connection's life, each with the numbers that come next.

@@ -5,8 +5,9 @@ use std::ops::RangeInclusive;
 use std::time::Duration;
 
 use hairpin_nat::config::{
-    Behaviour, Blocks, Filtering, Fragments, Gateway, Limits, MappingBehaviour, Mtu, Pool, Pooling,
-    PortSelection, RstPolicy, Shard, SharedPorts, StaticMapping, TcpChecks, TcpTimeouts, TimeWaitPolicy, Udp,
+    Action, Behaviour, Blocks, Filtering, Fragments, Gateway, Limits, MappingBehaviour, Mtu, Pool, Pooling,
+    PortSelection, RstPolicy, Scrub, Shard, SharedPorts, StaticMapping, TcpChecks, TcpTimeouts,
+    TimeWaitPolicy, Udp, Urgent, Watch,
 };
 use hairpin_nat::{Config, Endpoint, Protocol};
 use proptest::collection::vec;
@@ -203,7 +204,7 @@ pub(crate) fn config() -> impl Strategy<Value = Config> {
         shard,
     );
     let blocks = proptest::option::of(select(&[(1u16, 1u16), (1, 2), (2, 1), (3, 1), (100, 2)][..]));
-    let outside = (behaviour(), filtering(), edge(), (statics(), blocks), shared());
+    let outside = ((behaviour(), scrub()), filtering(), edge(), (statics(), blocks), shared());
     (pools(), ports(), (tcp(), checks()), limits(), fragments(), rest, outside).prop_map(
         |(
             pools,
@@ -212,7 +213,7 @@ pub(crate) fn config() -> impl Strategy<Value = Config> {
             limits,
             fragments,
             (udp, icmp_timeout, inside, outside, mss_clamp, errors, shard),
-            (behaviour, filtering, edge, (statics, blocks), (together, port_overlap)),
+            ((behaviour, scrub), filtering, edge, (statics, blocks), (together, port_overlap)),
         )| {
             let prefix = ipnet::Ipv4Net::new_assert(Ipv4Addr::new(10, 0, 0, 0), 24);
             let mut config = Config::new(vec![prefix], pools);
@@ -233,6 +234,7 @@ pub(crate) fn config() -> impl Strategy<Value = Config> {
             config.mss_clamp = mss_clamp;
             config.icmp_errors_per_second = errors;
             config.shard = Shard { index, count };
+            config.scrub = scrub;
             edge.apply(&mut config);
             if config.validate().is_err() {
                 // A pool with subscribers of its own has fewer addresses than there are shards.
@@ -242,6 +244,62 @@ pub(crate) fn config() -> impl Strategy<Value = Config> {
             config.statics = statics;
             settle_statics(&mut config);
             config
+        },
+    )
+}
+
+/// What is scrubbed.
+fn scrub() -> impl Strategy<Value = Scrub> {
+    let urgent = select(
+        &[Urgent::Clear, Urgent::Clear, Urgent::Pass, Urgent::ClearInbound, Urgent::ClearOutbound][..],
+    );
+    let ports = select(vec![vec![], vec![80u16], vec![5_000, 53], vec![1_023, 1_024, 21]]);
+    let only = select(vec![vec![], vec![], vec![1..=1_023], vec![53..=53, 5_000..=6_000]]);
+    let prefix = || {
+        let one = (0u8..4).prop_map(|n| {
+            let address = if n == 3 { Ipv4Addr::new(10, 0, 0, 2) } else { Ipv4Addr::new(203, 0, 113, n + 1) };
+            vec![ipnet::Ipv4Net::new_assert(address, 32)]
+        });
+        prop_oneof![4 => Just(Vec::new()), 1 => one]
+    };
+    let action = || select(&[Action::Pass, Action::Clear, Action::Clear, Action::Drop][..]);
+    let no_flags = select(&[Action::Pass, Action::Drop][..]);
+    let strip = select(vec![vec![], vec![], vec![8u8], vec![3, 4, 5], vec![2, 8]]);
+    let watch = select(&[Watch::Off, Watch::Count, Watch::Drop][..]);
+    let war = select(&[None, Some(4), Some(5), Some(8)][..]);
+    let sample = select(&[None, Some(1), Some(3)][..]);
+    let floor = select(&[0u8, 0, 0, 3, 64, 255][..]);
+    let where_ = (ports, only, prefix(), prefix());
+    let flags = (action(), action(), action(), action(), no_flags);
+    (urgent, where_, flags, strip, floor, watch, war, sample).prop_map(
+        |(
+            urgent,
+            (except_ports, only_ports, except, only),
+            flags,
+            strip_options,
+            ttl_floor,
+            watch,
+            war,
+            sample,
+        )| {
+            Scrub {
+                urgent,
+                except_ports,
+                only_ports,
+                except_prefixes: except,
+                only_prefixes: only,
+                urgent_pointer: flags.0,
+                reserved_bits: flags.1,
+                syn_fin: flags.2,
+                syn_rst: flags.3,
+                no_flags: flags.4,
+                strip_options,
+                ttl_floor,
+                out_of_window: watch,
+                war_limit: war,
+                sample,
+                ..Scrub::default()
+            }
         },
     )
 }

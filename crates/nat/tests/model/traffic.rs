@@ -9,7 +9,7 @@ use wire::tcp::Flags;
 
 use crate::judge::Shown;
 use crate::nat::{Arrival, Model, Route};
-use crate::octets::{fill_ip_checksum, get16, put16};
+use crate::octets::{complete, fill_ip_checksum, get16, put16};
 use crate::plan::{Body, Damage, Flow, Numbers, Plan, Size};
 use crate::settings::EXTERNAL;
 use crate::tombs::Tomb;
@@ -284,13 +284,20 @@ fn transport(
                 (_, 1) => &[2, 4, 5, 0xb4],
                 _ => &[1, 2, 4, 5, 0xb4, 4, 2, 0],
             };
-            let mut segment = Segment { urgent: 3, ..Segment::new(source, destination, flags) };
+            let urgent = numbers.map_or(3, |(_, numbers)| numbers.urgent);
+            let mut segment = Segment { urgent, ..Segment::new(source, destination, flags) };
             let mut all = options.to_vec();
             if let Some((model, numbers)) = numbers {
                 let len = payload.len() as u32;
                 all.extend(number(&mut segment, ends, model, numbers, len));
             }
-            craft::tcp(buffer, header, &Segment { options: &all, ..segment }, payload)
+            let len = craft::tcp(buffer, header, &Segment { options: &all, ..segment }, payload)?;
+            let at = usize::from(buffer[0] & 15) * 4 + 12;
+            if let Some(reserved) = numbers.map(|(_, numbers)| numbers.reserved).filter(|bits| *bits > 0) {
+                buffer[at] |= reserved;
+                complete(&mut buffer[..len]);
+            }
+            Some(len)
         }
     }
 }
@@ -322,6 +329,7 @@ fn number(segment: &mut Segment<'_>, ends: &Ends, model: &Model, plan: &Numbers,
         (1 | 2, _) => vec![1, 1, 8, 10, a, b, c, d, 0, 0, 0, 9],
         (3, _) => vec![8, 10, a, b, c, d, 0, 0, 0, 9, 3, 3, 4, 0, 0, 0],
         (4, _) => vec![1, 3, 3, 1],
+        (7, _) => [&[29u8, 16], &[9; 14][..]].concat(),
         (5, _) => [&[19u8, 18][..], &[7; 16], &[1, 1]].concat(),
         _ => {
             let edge = segment.ack.0.wrapping_add(500).to_be_bytes();

@@ -2,9 +2,9 @@
 
 use hairpin_nat::event::{Limit, MappingId, OpenedFrom, SessionId};
 use hairpin_nat::{Endpoint, Offload, Protocol, Realm, Reason};
-use wire::{Packet as Parsed, Transport};
+use wire::Packet as Parsed;
 
-use crate::nat::{Arrival, Model, Passage, Refusal, Route, check_opens, ends_of, is_illegal, same_session};
+use crate::nat::{Arrival, Model, Passage, Refusal, Route, check_opens, ends_of, same_session};
 use crate::octets::Ends;
 
 impl Model {
@@ -16,15 +16,14 @@ impl Model {
         offload: Offload,
         from: Arrival,
     ) -> Result<Passage, Refusal> {
-        if let Transport::Tcp { flags, .. } = parsed.transport
-            && is_illegal(flags)
-        {
-            return Err(Reason::TcpFlags.into());
+        let parsed = self.check_flags(parsed, data)?;
+        if let Some(outcome) = self.pass_illegal(&parsed, data, offload, from) {
+            return outcome;
         }
-        let (protocol, source, destination) = ends_of(parsed, from.realm()).ok_or(Reason::Protocol)?;
+        let (protocol, source, destination) = ends_of(&parsed, from.realm()).ok_or(Reason::Protocol)?;
         match from {
-            Arrival::Inside => self.outbound(parsed, offload, protocol, source, destination),
-            _ => self.inbound(parsed, data, offload, from, (protocol, source, destination)),
+            Arrival::Inside => self.outbound(&parsed, offload, protocol, source, destination),
+            _ => self.inbound(&parsed, data, offload, from, (protocol, source, destination)),
         }
     }
 
@@ -66,7 +65,7 @@ impl Model {
         };
         let own = SessionId { mapping, remote, opened_from: OpenedFrom::Inside };
         let Some(other) = hairpin.then(|| self.other_side(mapping, remote)) else {
-            self.judge(own, Realm::Inside)?;
+            self.judge(own, Realm::Inside, (internal, remote))?;
             if session.is_none() {
                 self.check_room(1)?;
                 let hairpin = owner.is_some();
@@ -94,8 +93,8 @@ impl Model {
         }
         // RFC 4787 REQ-9: out by the sender's session, in by the receiver's, all at once.
         let other = other?;
-        self.judge(own, Realm::Inside)?;
-        self.judge(other, Realm::Outside)?;
+        self.judge(own, Realm::Inside, (internal, remote))?;
+        self.judge(other, Realm::Outside, (internal, remote))?;
         let both_new = [session.is_none().then_some(own), self.session(other).is_none().then_some(other)];
         let news: Vec<_> = if same_session(own, other) {
             both_new[0].into_iter().collect()
@@ -165,7 +164,7 @@ impl Model {
             self.check_room(1)?;
             self.open(id);
         }
-        self.judge(id, Realm::Outside)?;
+        self.judge(id, Realm::Outside, (remote, external))?;
         self.touch(id, Realm::Outside, parsed);
         let ends = Ends { source: None, destination: Some(mapping.internal) };
         let change = self.change(id, Realm::Outside);

@@ -11,6 +11,7 @@ use wire::{Packet as Parsed, Transport, Trust};
 use crate::kept::Asked;
 use crate::nat::{Arrival, Model, Route, Sent};
 use crate::plan::Ask;
+use crate::scrub::Told;
 
 /// Nanoseconds of a tick.
 const TICK: u64 = 100_000_000;
@@ -31,7 +32,7 @@ pub(crate) struct Sample {
     pub(crate) before: Vec<u8>,
     pub(crate) after: Vec<u8>,
     pub(crate) route: Route,
-    /// No session had other numbers outside when it went through.
+    /// No session had other numbers outside when it went through, and it was not scrubbed.
     pub(crate) unshifted: bool,
 }
 
@@ -208,6 +209,7 @@ impl World {
 
     fn check_packet(&mut self, input: &Input, engine: (Verdict, &Vec<u8>, Offload)) -> Check {
         let (mut data, mut offload) = (input.data.clone(), input.offload);
+        let scrubbed = self.model.counters.scrubbed;
         let passed = matches!(engine.0, Verdict::Forward(_) | Verdict::Hairpin { .. });
         self.model.forwarded_id = passed.then(|| crate::octets::get16(engine.1, 4));
         self.model.refused = if let Verdict::Drop(reason) = engine.0 { Some(reason) } else { None };
@@ -230,7 +232,8 @@ impl World {
             Verdict::Hairpin { shard } => Route::Shard(shard),
             _ => return Ok(()),
         };
-        let unshifted = self.model.sessions.iter().all(|session| session.shift == (0, 0));
+        let unshifted = self.model.sessions.iter().all(|session| session.shift == (0, 0))
+            && scrubbed == self.model.counters.scrubbed;
         if let Some((sample, cut)) = &input.quotes
             && unshifted
             && sample.unshifted
@@ -284,6 +287,8 @@ impl World {
         self.compare_events(events)?;
         self.compare_transmits()?;
         self.compare_tables()?;
+        let told: Vec<_> = std::iter::from_fn(|| self.engine.poll_scrub_event()).map(Told::from).collect();
+        same("scrub events", told, std::mem::take(&mut self.model.scrubs.told).into())?;
         let mut counters = self.engine.counters().clone();
         if self.tamper == Some(Tamper::Counter) {
             counters.icmp_errors_limited += 1;

@@ -11,6 +11,12 @@ pub(super) const ROWS: &[Setting] = &[
         "Which document decides the defaults: \"rfc7857\" or \"behave-update-01\"; a setting in the file goes first.",
     ),
     other(
+        "mode",
+        Slot::Mode(|s| &mut s.mode),
+        &["C1", "O1"],
+        "What `run` does: \"nat\" translates and scrubs, \"scrub\" scrubs alone and needs no pool.",
+    ),
+    other(
         "inside.prefixes",
         Slot::Prefixes(|s| &mut s.engine.inside),
         &["N10", "B5"],
@@ -47,6 +53,12 @@ pub(super) const ROWS: &[Setting] = &[
         Slot::Address(|s| &mut s.engine.gateway.outside),
         &["B4"],
         "Source of ICMP errors sent outwards.",
+    ),
+    other(
+        "outside.interfaces",
+        Slot::Names(|s| &mut s.live.outside_interfaces),
+        &["C1", "O1"],
+        "With `mode = \"scrub\"`: what arrives on these interfaces for a subscriber goes to the scrubber (`run`).",
     ),
     other(
         "outside.proxy_arp",
