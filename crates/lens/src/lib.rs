@@ -108,6 +108,8 @@ pub struct Lens {
     cursor: usize,
     held: u64,
     reports: VecDeque<FlowReport>,
+    /// Flows that ended with the capture and are not told yet, the last one first.
+    ended: Vec<u32>,
     totals: Totals,
 }
 
@@ -127,6 +129,7 @@ impl Lens {
             cursor: 0,
             held: 0,
             reports: VecDeque::new(),
+            ended: Vec::new(),
             totals: Totals::default(),
         }
     }
@@ -304,19 +307,31 @@ impl Lens {
     }
 
     /// The flow with this number is over.
-    fn tell(&mut self, number: u32, mut archive: Again<'_>) {
-        let Some(mut flow) = self.flows.remove(number) else { return };
-        self.held -= u64::from(flow.held);
-        let mut store = Store { recent: &mut self.recent, archive: again(&mut archive) };
-        flow.end(&mut Surroundings { limits: &self.limits, pieces: &mut self.pieces, store: &mut store });
-        self.totals.flows += 1;
-        self.totals.add(&flow);
-        if self.limits.all_flows || flow.is_unusual() {
-            self.reports.push_back(FlowReport::of(&flow, &self.views));
+    fn tell(&mut self, number: u32, archive: Again<'_>) {
+        self.end(number, archive);
+        if let Some(report) = self.report(number) {
+            self.reports.push_back(report);
         }
     }
 
-    /// The capture is over: all flows are.
+    /// No more comes of this flow.
+    fn end(&mut self, number: u32, mut archive: Again<'_>) {
+        let Some(flow) = self.flows.get_mut(number) else { return };
+        let mut store = Store { recent: &mut self.recent, archive: again(&mut archive) };
+        flow.end(&mut Surroundings { limits: &self.limits, pieces: &mut self.pieces, store: &mut store });
+        self.totals.flows += 1;
+        self.totals.add(flow);
+    }
+
+    /// Removes a flow that has ended; what is to be told of it.
+    fn report(&mut self, number: u32) -> Option<FlowReport> {
+        let flow = self.flows.remove(number)?;
+        self.held -= u64::from(flow.held);
+        (self.limits.all_flows || flow.is_unusual()).then(|| FlowReport::of(&flow, &self.views))
+    }
+
+    /// The capture is over: all flows are. What comes afterwards is another capture, once all reports of this one
+    /// have been fetched.
     pub fn finish(&mut self) {
         self.end_all(None);
     }
@@ -331,14 +346,24 @@ impl Lens {
         let left = numbers.filter_map(|number| Some((self.flows.get(number)?.frames.0, number)));
         let mut left: Vec<(u64, u32)> = left.collect();
         left.sort_unstable();
-        for (_, number) in left {
-            self.tell(number, again(&mut archive));
+        for &(_, number) in &left {
+            self.end(number, again(&mut archive));
         }
+        // A report is larger than its flow: they are made as they are fetched.
+        self.ended = left.into_iter().rev().map(|(_, number)| number).collect();
     }
 
     /// The next flow that is over.
     pub fn poll_report(&mut self) -> Option<FlowReport> {
-        self.reports.pop_front()
+        if let Some(report) = self.reports.pop_front() {
+            return Some(report);
+        }
+        while let Some(number) = self.ended.pop() {
+            if let Some(report) = self.report(number) {
+                return Some(report);
+            }
+        }
+        None
     }
 
     /// What was seen until now.

@@ -163,7 +163,8 @@ pub(crate) fn write(out: &mut impl Write, flows: u64) -> io::Result<Written> {
         for _ in 0..=random.below(4) {
             let Some(step) = open[at].steps.pop() else { break };
             micros += random.below(4);
-            let start = random.below((POOL - 2_048) as u64) as usize;
+            // The same octets for the same place: what is sent again is the same.
+            let start = step.seq as usize % (POOL - 2_048);
             let text = &pool[start..start + step.len as usize];
             let len = craft(&mut packet, &open[at], step, micros, text);
             for word in [(micros / 1_000_000) as u32, (micros % 1_000_000) as u32, len as u32, len as u32] {
