@@ -345,13 +345,10 @@ impl Assembly {
         size_of::<Self>() + folds + self.text.len() + (self.ahead.len() + entries) * ENTRY
     }
 
-    /// Gives up everything that may grow: text, what waits, and places of urgent octets to come.
-    pub(crate) fn forget(&mut self) {
-        self.text.keep_last(0);
-        self.given_up += self.ahead_octets;
-        self.ahead = BTreeMap::new();
-        self.ahead_octets = 0;
-        self.folds.iter_mut().for_each(Fold::forget);
+    /// Places of urgent octets that it has, of the kind of reader that has most.
+    pub(crate) fn places(&self) -> u64 {
+        let places = self.folds.iter().map(|fold| fold.entries() as u64 + fold.lost());
+        places.max().unwrap_or(0)
     }
 
     /// The later copy counts, from offset `from` on and as far as text is held.

@@ -7,7 +7,7 @@ use wire::tcp::Flags;
 
 use crate::assembly::Surroundings;
 use crate::segment::Segment;
-use crate::stream::Stream;
+use crate::stream::{Stream, Trouble};
 use crate::war::{Detector, Standing, War};
 
 /// An address and a port.
@@ -184,16 +184,21 @@ impl Flow {
     /// Octets of memory beyond its own.
     #[inline]
     pub(crate) fn holds(&self) -> usize {
-        let rare =
-            self.rare.as_ref().map_or(0, |rare| size_of::<Rare>() + rare.wars.len() * size_of::<War>());
-        rare + self.streams.iter().map(Stream::held).sum::<usize>()
+        let wars = self.rare.as_ref().map_or(0, |rare| rare.wars.capacity() * size_of::<War>());
+        wars + self.streams.iter().map(Stream::held).sum::<usize>()
     }
 
     /// Gives up everything that may grow.
     pub(crate) fn forget(&mut self) {
-        for trouble in self.streams.iter_mut().filter_map(|stream| stream.trouble.as_mut()) {
-            trouble.forget();
+        self.streams.iter_mut().for_each(Stream::forget);
+        if let Some(rare) = &mut self.rare {
+            rare.wars = Vec::new();
         }
+    }
+
+    /// What a flow has at most beside its record and what it [`holds`](Self::holds).
+    pub(crate) const fn most_beside() -> usize {
+        size_of::<Rare>() + 2 * size_of::<Trouble>() + Detector::most_beside()
     }
 }
 

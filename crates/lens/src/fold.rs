@@ -128,14 +128,6 @@ impl Fold {
         self.lost_from
     }
 
-    /// Gives up the places that it has.
-    pub(crate) fn forget(&mut self) {
-        for octet in core::mem::take(&mut self.removed) {
-            self.lose(octet);
-        }
-        self.lost += core::mem::take(&mut self.maybe).len() as u64;
-    }
-
     fn lose(&mut self, octet: u64) {
         self.lost += 1;
         self.lost_from = Some(self.lost_from.map_or(octet, |first| first.min(octet)));
@@ -340,7 +332,5 @@ mod tests {
             fold.arrive(arrival, 4);
         }
         assert_eq!((fold.entries(), fold.lost(), fold.lost_from()), (4, 6, Some(4)));
-        fold.forget();
-        assert_eq!((fold.entries(), fold.lost(), fold.lost_from()), (0, 10, Some(0)));
     }
 }

@@ -10,8 +10,8 @@ use crate::flow::Flow;
 pub struct Limits {
     /// Flows at one time; one more ends the one that was quiet longest of a few. Default: 1,048,576.
     pub flows: u32,
-    /// Octets that all flows hold beyond their records: text, what waits for other text, places of urgent octets.
-    /// A flow that goes beyond gives its own up. Default: 256 MiB.
+    /// Octets that all flows hold beyond their records: text, what waits for other text, places of urgent octets,
+    /// wars. A flow that goes beyond gives all of its own up. Default: 256 MiB.
     pub octets: u64,
     /// A stream no longer than this when hosts part ways is held from its beginning. Default: 16 KiB.
     pub head_octets: u32,
@@ -71,7 +71,7 @@ impl Limits {
     pub const fn most_memory(&self) -> u64 {
         // The index doubles when it is seven eighths full; while it does, both are there.
         let index = 3 * 17 * (self.flows as u64).next_power_of_two();
-        let flows = (self.flows as u64 + 1_024) * size_of::<Option<Flow>>() as u64;
+        let flows = (self.flows as u64 + 1_024) * (size_of::<Option<Flow>>() + Flow::most_beside()) as u64;
         let lists = 2 * (self.pieces as u64 * size_of::<Piece>() as u64 + self.recent_octets as u64);
         index + flows + lists + self.octets + self.fragment_octets as u64 + (4 << 20)
     }

@@ -185,6 +185,8 @@ fn all_agree(octets: u64, views: &[View]) -> Group {
 
 /// What one kind of reader finds under one policy.
 struct Found {
+    /// Behind the last octet that was delivered.
+    end: u64,
     removed: Vec<u64>,
     /// Places from which on it is not known.
     lost_from: Option<u64>,
@@ -201,6 +203,7 @@ impl Found {
         let held = assembly.text.without(&removed, lost_from.unwrap_or(u64::MAX));
         let reading = held.filter(|&(at, _)| at >= text_from).map(|(_, octet)| octet).collect();
         Self {
+            end: assembly.next,
             lost_from,
             lost: fold.map_or(0, |fold| fold.lost()),
             reading,
@@ -238,7 +241,9 @@ impl Found {
         in_text.or_else(|| {
             let (a, b) = (&self.removed, &other.removed);
             let only = |a: &[u64], b: &[u64]| a.iter().find(|at| b.binary_search(at).is_err()).copied();
-            [only(a, b), only(b, a)].into_iter().flatten().min()
+            let ends = (self.end != other.end).then(|| self.end.min(other.end));
+            let known = [only(a, b), only(b, a), ends].into_iter().flatten().min();
+            known.or(self.lost_from).or(other.lost_from)
         })
     }
 }
@@ -319,6 +324,15 @@ fn policy_name(policy: Policy) -> &'static str {
 
 fn given_up(trouble: &Trouble) -> Vec<String> {
     let mut told = Vec::new();
+    if trouble.readings_given_up > 0 {
+        told.push("all that was held, for want of room: readings are of what came after that".to_owned());
+    }
+    if trouble.places_given_up > 0 {
+        told.push(format!("the places of {} urgent octets, for want of room", trouble.places_given_up));
+    }
+    if trouble.octets_given_up > 0 {
+        told.push(format!("{} octets that waited for others, for want of room", trouble.octets_given_up));
+    }
     if trouble.missing > 0 {
         told.push(format!("{} octets that were acknowledged and are not in the capture", trouble.missing));
     }

@@ -67,6 +67,10 @@ pub(crate) struct Trouble {
     pub(crate) old_timestamps: u64,
     /// Octets that the receiver acknowledged and the capture does not have.
     pub(crate) missing: u64,
+    /// How often all that was held was given up, and what with it: then nothing is known of what was before.
+    pub(crate) readings_given_up: u64,
+    pub(crate) octets_given_up: u64,
+    pub(crate) places_given_up: u64,
 }
 
 impl Trouble {
@@ -74,7 +78,7 @@ impl Trouble {
     fn is_over(&self) -> bool {
         self.assemblies.is_empty()
             && self.urgent_segments + self.outside_window + self.contradictions == 0
-            && self.not_compared + self.old_timestamps + self.missing == 0
+            && self.not_compared + self.old_timestamps + self.missing + self.readings_given_up == 0
     }
 
     fn contradiction(&mut self, frame: u64) {
@@ -82,14 +86,23 @@ impl Trouble {
         note(&mut self.contradiction_frames, frame);
     }
 
+    /// What it holds beyond its own few octets.
     pub(crate) fn held(&self) -> usize {
         let frames = (self.urgent_frames.capacity() + self.contradiction_frames.capacity()) * 8;
-        size_of::<Self>() + frames + self.assemblies.iter().map(Assembly::held).sum::<usize>()
+        frames + self.assemblies.iter().map(Assembly::held).sum::<usize>()
     }
 
-    /// Gives up everything that may grow.
-    pub(crate) fn forget(&mut self) {
-        self.assemblies.iter_mut().for_each(Assembly::forget);
+    /// Gives up everything that may grow; counters stay.
+    fn forget(&mut self) {
+        if let Some(assembly) = self.assemblies.first() {
+            self.octets_given_up += assembly.given_up + assembly.waiting_octets();
+            self.missing += assembly.missing;
+            self.places_given_up += assembly.places();
+            self.readings_given_up += 1;
+        }
+        self.assemblies = Vec::new();
+        self.urgent_frames = Vec::new();
+        self.contradiction_frames = Vec::new();
     }
 }
 
@@ -354,8 +367,16 @@ impl Stream {
         for assembly in &mut trouble.assemblies {
             while assembly.skip_hole(acked, None, around) {}
         }
-        trouble.missing = trouble.assemblies.iter().map(|assembly| assembly.missing).max().unwrap_or(0);
+        trouble.missing += trouble.assemblies.iter().map(|assembly| assembly.missing).max().unwrap_or(0);
         self.next = trouble.assemblies.first().map_or(self.next, |assembly| assembly.next);
+    }
+
+    /// Gives up everything that may grow.
+    pub(crate) fn forget(&mut self) {
+        if let Some(trouble) = &mut self.trouble {
+            trouble.forget();
+        }
+        self.settle();
     }
 
     /// Octets of memory beyond its own.

@@ -34,16 +34,6 @@ impl Text {
         self.octets.extend(octets);
     }
 
-    /// Keeps the last `most` octets.
-    pub(crate) fn keep_last(&mut self, most: usize) {
-        let gone = self.octets.len().saturating_sub(most);
-        self.octets.drain(..gone);
-        self.from += gone as u64;
-        if most == 0 {
-            self.octets.shrink_to_fit();
-        }
-    }
-
     /// Puts other octets where some are held.
     pub(crate) fn overwrite(&mut self, offset: u64, octets: &[u8]) {
         let (from, to) = (offset.max(self.from), (offset + octets.len() as u64).min(self.to()));
@@ -72,10 +62,9 @@ mod tests {
 
     // covers: L4
     #[test]
-    fn the_text_held_is_the_last_and_knows_its_place() {
+    fn the_text_that_is_held_knows_its_place() {
         let mut text = Text::default();
-        text.push(0, b"abcdef");
-        text.keep_last(4);
+        text.push(2, b"cdef");
         assert_eq!((text.from(), text.to()), (2, 6));
         text.push(6, b"gh");
         assert_eq!(read(&text, &[0, 3, 7], 100), b"cefg");

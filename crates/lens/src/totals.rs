@@ -26,7 +26,7 @@ pub struct Totals {
     pub flows: u64,
     /// Flows that were ended early to make room.
     pub evicted: u64,
-    /// Segments whose flow gave up what it held because [`Limits::octets`](crate::Limits::octets) was reached.
+    /// Times that a flow gave up all that it held because [`Limits::octets`](crate::Limits::octets) was reached.
     pub text_given_up: u64,
     /// Octets that a receiver acknowledged and the capture does not have.
     pub missing_octets: u64,
@@ -44,6 +44,8 @@ impl Totals {
         for trouble in flow.streams.iter().filter_map(|stream| stream.trouble.as_ref()) {
             self.missing_octets += trouble.missing;
             self.not_compared += trouble.not_compared;
+            self.octets_given_up += trouble.octets_given_up;
+            self.places_given_up += trouble.places_given_up;
             if let Some(assembly) = trouble.assemblies.first() {
                 self.octets_given_up += assembly.given_up + assembly.waiting_octets();
             }

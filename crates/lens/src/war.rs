@@ -139,6 +139,11 @@ impl Detector {
         None
     }
 
+    /// What it may have beside its record.
+    pub(crate) const fn most_beside() -> usize {
+        size_of::<Exchange>()
+    }
+
     /// What went on until now is over, or the flow is.
     pub(crate) fn over(&mut self, to_itself: bool, unfinished: bool) -> Option<War> {
         let Exchange { counts, first: (first, began), latest: (last, ended, scenario) } =

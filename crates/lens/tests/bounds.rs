@@ -9,7 +9,7 @@ mod common;
 use std::alloc::{GlobalAlloc, Layout, System};
 use std::cell::Cell;
 
-use common::{client, handshake};
+use common::{client, handshake, server};
 use hairpin_lens::{Lens, Limits, Seen};
 use rules::Instant;
 use wire::tcp::Flags;
@@ -131,6 +131,9 @@ fn out_of_band_octets_of_one_flow_are_bounded_and_beyond_the_bound_it_is_told() 
             }
             for n in 0..count {
                 lens.see(2, Instant::ZERO, &client(100 + n, b"!").urg(1).packet());
+                if n.is_multiple_of(1_000) {
+                    lens.see(3, Instant::ZERO, &server(1, 101 + n).packet());
+                }
             }
             assert!(lens.held() <= limits.octets);
             lens.finish();
@@ -161,13 +164,18 @@ fn a_stream_of_five_gigabytes_keeps_its_marks_in_their_places() {
     }
     let (mut offset, mut frame) = (0_u64, 10);
     while offset < 5 << 30 {
-        data[24..28].copy_from_slice(&(100 + offset as u32).to_be_bytes());
+        data[24..28].copy_from_slice(&((offset as u32).wrapping_add(100)).to_be_bytes());
         let seen = Seen { frame, at: Instant::from_micros(frame), packet: &data, position: 0 };
         lens.see_batch(&[seen], &mut archive);
         (offset, frame) = (offset + u64::from(PIECE), frame + 1);
+        lens.see(frame, Instant::from_micros(frame), &server(1, (offset as u32).wrapping_add(100)).packet());
     }
-    let end = 100 + offset as u32;
-    lens.see(frame, Instant::from_micros(frame), &client(end, b"ab!").urg(3).packet());
+    let end = (offset as u32).wrapping_add(100);
+    let marked = client(end, b"ab!").urg(3).packet();
+    let whole = [data.as_slice(), &marked].concat();
+    let position = data.len() as u64;
+    let seen = Seen { frame, at: Instant::from_micros(frame), packet: &marked, position };
+    lens.see_batch(&[seen], &mut whole.as_slice());
     lens.see(frame + 1, Instant::from_micros(frame), &client(end.wrapping_add(3), b"cd").packet());
     lens.finish();
     let report = lens.poll_report().expect("one flow");
