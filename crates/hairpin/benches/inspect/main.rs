@@ -93,7 +93,8 @@ fn make() -> Result<Capture, Box<dyn Error>> {
     let mut out = BufWriter::with_capacity(1 << 20, File::create(&capture.path)?);
     let written = capture::write(&mut out, flows)?;
     out.flush()?;
-    eprintln!("{written:?}");
+    let capture::Written { octets, packets, flows, urgent } = written;
+    eprintln!("{octets} octets, {packets} packets, {flows} flows, {urgent} of them with urgent data");
     Ok(capture)
 }
 

@@ -132,3 +132,62 @@ fn of_damage_both_readers_say_the_same() {
     }
     assert!(damaged > 100, "{damaged}");
 }
+
+/// A small pseudo-random number.
+fn draw(state: &mut u64, below: usize) -> usize {
+    *state ^= *state << 13;
+    *state ^= *state >> 7;
+    *state ^= *state << 17;
+    (*state >> 16) as usize % below.max(1)
+}
+
+/// Damage where it hurts: lengths and kinds, whole stretches twice, missing, or of the other format.
+fn mutate(state: &mut u64, file: &mut Vec<u8>, other: &[u8]) {
+    for _ in 0..=draw(state, 4) {
+        let at = draw(state, file.len()) & !3;
+        let len = draw(state, 80).min(file.len() - at);
+        match draw(state, 6) {
+            0 => {
+                let value = [0, 4, 11, 12, 0x7fff_ffff, u32::MAX, 16 << 20, 60][draw(state, 8)];
+                let octets = if draw(state, 2) == 0 { value.to_le_bytes() } else { value.to_be_bytes() };
+                file.splice(at..(at + 4).min(file.len()), octets);
+            }
+            1 => drop(file.drain(at..at + len)),
+            2 => {
+                let copy = file[at..at + len].to_vec();
+                file.splice(at..at, copy);
+            }
+            3 => {
+                let from = draw(state, other.len());
+                file.splice(at..at, other[from..(from + len).min(other.len())].iter().copied());
+            }
+            4 => file.truncate(at.max(1)),
+            _ => file[at] ^= 1 << draw(state, 8),
+        }
+        if file.is_empty() {
+            file.push(0);
+        }
+    }
+}
+
+// covers: L4
+#[test]
+fn no_file_makes_the_readers_panic_or_disagree() {
+    let count = std::env::var("HAIRPIN_LENS_FILES").ok().and_then(|n| n.parse().ok()).unwrap_or(20_000);
+    let (mut state, mut damaged, mut packets) = (0x6093, 0, 0);
+    let files = [pcap(&[60, 100, 1_514, 20, 0, 33]), pcapng(&[60, 100, 1_514, 20, 0, 33])];
+    for n in 0..count {
+        let mut file = files[n % 2].clone();
+        mutate(&mut state, &mut file, &files[1 - n % 2]);
+        let (ours, theirs) = (fast(&file, 1 << 20), careful(&file));
+        assert_eq!(ours.0, theirs.0, "file {n}");
+        assert_eq!(ours.1.is_some(), theirs.1.is_some(), "file {n}: {:?} {:?}", ours.1, theirs.1);
+        damaged += usize::from(ours.1.is_some());
+        packets += ours.0.len();
+        let mut lens = lens::Lens::new(lens::Limits::default());
+        let told = super::stream(file.as_slice(), "a", &mut lens, |_, _| Ok(()));
+        assert_eq!(told.is_err(), ours.1.is_some(), "file {n}");
+        assert!(lens.totals().packets <= ours.0.len() as u64);
+    }
+    assert!(damaged > count / 3 && packets > count, "{damaged} {packets} of {count}");
+}
