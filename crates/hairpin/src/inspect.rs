@@ -1,18 +1,13 @@
 //! `hairpin inspect`: captures through the lens.
 
 use std::fmt::Write as _;
-use std::fs::File;
-use std::io::{self, BufReader, Read};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use lens::{FlowReport, Lens, Limits, StreamReport, escaped};
-use miette::{Report, miette};
-use rules::Instant;
-use wire::ethernet::EtherType;
-use wire::link::locate;
+use miette::miette;
 
-use crate::translate::capture::{Capture, Item};
+use crate::observe::observe;
 
 /// Octets of a reading that the table shows on each side of the first difference.
 const AROUND: usize = 24;
@@ -44,13 +39,15 @@ pub struct Args {
 pub fn run(args: &Args) -> miette::Result<ExitCode> {
     let mut trouble = None;
     for path in &args.captures {
-        let limits = Limits { verify_checksums: args.verify_checksums, ..Limits::default() };
+        let limits =
+            Limits { verify_checksums: args.verify_checksums, all_flows: args.all, ..Limits::default() };
         let mut lens = Lens::new(limits);
-        let outcome = look(path, &mut lens, |report| tell(args, report));
-        lens.finish();
-        while let Some(report) = lens.poll_report() {
-            tell(args, &report)?;
-        }
+        let outcome = observe(path, &mut lens, |lens, _| {
+            while let Some(report) = lens.poll_report() {
+                tell(args, &report)?;
+            }
+            Ok(())
+        });
         crate::cli::print(&totals(args, path, &lens)?)?;
         if let Err(report) = outcome {
             // The other captures are looked at all the same; the first trouble is the exit's.
@@ -58,36 +55,6 @@ pub fn run(args: &Args) -> miette::Result<ExitCode> {
         }
     }
     trouble.map_or(Ok(ExitCode::SUCCESS), Err)
-}
-
-/// Reads one capture to its end.
-fn look(
-    path: &Path,
-    lens: &mut Lens,
-    mut tell: impl FnMut(&FlowReport) -> miette::Result<()>,
-) -> miette::Result<()> {
-    let name = path.display().to_string();
-    let reader: Box<dyn Read> = if path.as_os_str() == "-" {
-        Box::new(io::stdin().lock())
-    } else {
-        let remedy = "name a capture file, e.g. one that tcpdump -w FILE has written";
-        Box::new(File::open(path).map_err(|error| miette!(help = remedy, "{name}: {error}"))?)
-    };
-    let mut capture = Capture::open(BufReader::with_capacity(1 << 20, reader), &name).map_err(Report::new)?;
-    let mut frame = 0;
-    while let Some(item) = capture.next().map_err(Report::new)? {
-        let Item::Packet(record) = item else { continue };
-        frame += 1;
-        let Ok(place) = locate(record.place.link, &record.data) else { continue };
-        if place.ethertype == EtherType::IPV4 {
-            let packet = record.data.get(place.network_offset..).unwrap_or_default();
-            lens.see(frame, Instant::from_nanos(record.nanos.unwrap_or(0)), packet);
-        }
-        while let Some(report) = lens.poll_report() {
-            tell(&report)?;
-        }
-    }
-    Ok(())
 }
 
 fn tell(args: &Args, report: &FlowReport) -> miette::Result<()> {

@@ -9,6 +9,7 @@
 //! | [`translate`] | `translate`: capture in, capture out |
 //! | [`scrub`] | `scrub`: capture in, scrubbed capture out |
 //! | [`inspect`] | `inspect`: captures through the lens |
+//! | [`observe`] | captures read at full speed, for `inspect` |
 //! | [`lab`] | `lab`: real kernels in network namespaces around the real daemon |
 //! | [`sim`] | `sim`: scenarios in virtual time, drawn as ladders |
 //! | `drill` | `drill`: scripts in the packetdrill language against the endpoint |
@@ -23,6 +24,7 @@ pub mod inspect;
 pub mod lab;
 pub mod live;
 pub mod net;
+pub mod observe;
 pub mod scrub;
 pub mod sim;
 pub mod translate;

@@ -67,42 +67,82 @@ pub(crate) struct Standing {
 }
 
 /// Looks for wars in one flow.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug)]
 pub(crate) struct Detector {
-    last: [Option<Said>; 2],
-    /// Empty repetitions of each side since something else came.
+    last: [Said; 2],
+    /// What goes on; of most flows, nothing.
+    exchange: Option<Box<Exchange>>,
+}
+
+/// Empty repetitions since something else came.
+#[derive(Clone, Debug)]
+struct Exchange {
+    /// Of each side.
     counts: [u64; 2],
-    first: Option<(u64, Instant)>,
-    latest: Option<(u64, Instant, Scenario)>,
+    first: (u64, Instant),
+    latest: (u64, Instant, Scenario),
+}
+
+impl Default for Detector {
+    fn default() -> Self {
+        // No flags: nothing that anybody could say again in a war.
+        let nothing = Said { seq: SeqNumber(0), ack: SeqNumber(0), flags: Flags::default() };
+        Self { last: [nothing; 2], exchange: None }
+    }
 }
 
 impl Detector {
-    /// A segment of side `side`. The answer is a war that is over.
+    /// A segment of side `side`, before which things stood as `standing` says. The answer is a war that is over.
+    #[inline]
     pub(crate) fn see(
         &mut self,
         side: usize,
         segment: &Segment<'_>,
-        standing: &Standing,
+        standing: impl FnOnce() -> Standing,
         to_itself: bool,
     ) -> Option<War> {
         let said = Said { seq: segment.seq, ack: segment.ack, flags: segment.flags };
-        let before = self.last[side & 1].replace(said);
-        let again = said.is_empty_repetition(before, standing.acked, standing.edge);
-        if !(again && segment.text.is_empty()) {
-            let known = !segment.text.is_empty() && standing.knows(segment);
+        let again = core::mem::replace(&mut self.last[side & 1], said) == said;
+        if !again && self.exchange.is_none() {
+            return None;
+        }
+        self.see_again(side, segment, again, &standing(), to_itself)
+    }
+
+    #[cold]
+    fn see_again(
+        &mut self,
+        side: usize,
+        segment: &Segment<'_>,
+        again: bool,
+        standing: &Standing,
+        to_itself: bool,
+    ) -> Option<War> {
+        let said = self.last[side & 1];
+        let empty = segment.len == 0
+            && said.is_empty_repetition(again.then_some(said), standing.acked, standing.edge);
+        if !empty {
+            let known = segment.len > 0 && standing.knows(segment);
             return if known { None } else { self.over(to_itself, false) };
         }
-        self.counts[side & 1] += 1;
-        self.first.get_or_insert((segment.frame, segment.at));
-        self.latest = Some((segment.frame, segment.at, scenario(segment, to_itself)));
+        let latest = (segment.frame, segment.at, scenario(segment, to_itself));
+        let exchange = self.exchange.get_or_insert_with(|| {
+            Box::new(Exchange { counts: [0; 2], first: (segment.frame, segment.at), latest })
+        });
+        exchange.counts[side & 1] += 1;
+        exchange.latest = latest;
         None
+    }
+
+    /// What it may have beside its record.
+    pub(crate) const fn most_beside() -> usize {
+        size_of::<Exchange>()
     }
 
     /// What went on until now is over, or the flow is.
     pub(crate) fn over(&mut self, to_itself: bool, unfinished: bool) -> Option<War> {
-        let counts = core::mem::take(&mut self.counts);
-        let (first, latest) = (self.first.take(), self.latest.take());
-        let ((first, began), (last, ended, scenario)) = (first?, latest?);
+        let Exchange { counts, first: (first, began), latest: (last, ended, scenario) } =
+            *self.exchange.take()?;
         is_war(counts, WAR, to_itself).then(|| War {
             scenario,
             segments: counts[0] + counts[1],
@@ -116,7 +156,7 @@ impl Detector {
 impl Standing {
     /// Whether the segment brings and acknowledges nothing new.
     fn knows(&self, segment: &Segment<'_>) -> bool {
-        let end = segment.seq.plus(segment.text.len() as u32);
+        let end = segment.seq.plus(segment.len);
         self.end.is_some_and(|sent| !end.after(sent))
             && self.ack.is_some_and(|given| !segment.ack.after(given))
     }

@@ -81,3 +81,27 @@ fn keep_alives_of_both_sides_are_no_war() {
     }
     assert_eq!(wars(&segments), []);
 }
+
+// covers: L3
+#[test]
+fn recovery_with_duplicate_acks_and_d_sack_is_no_war() {
+    let sack = |kind: u32| {
+        let mut options = vec![1, 1, 5, 10];
+        options.extend((200 + kind).to_be_bytes());
+        options.extend((300 + kind).to_be_bytes());
+        options
+    };
+    // A lost segment, fifty duplicate ACKs with SACK, the segment again; then copies that a D-SACK answers.
+    let mut segments = handshake(100);
+    for n in 1..50 {
+        segments.push(client(100 + 100 * n, &[b'x'; 100]));
+        segments.push(Seg { options: sack(n), ..server(1, 100) });
+    }
+    segments.push(client(100, &[b'x'; 100]));
+    segments.push(server(1, 5_100));
+    for _ in 0..50 {
+        segments.push(client(100, &[b'x'; 100]));
+        segments.push(Seg { options: sack(0), ..server(1, 5_100) });
+    }
+    assert_eq!(wars(&segments), []);
+}

@@ -9,6 +9,8 @@
 use wire::SeqNumber;
 use wire::tcp::Flags;
 
+use crate::acceptability::{Acceptability, Edge, Window, acceptability};
+
 /// Segments of a war at least, both sides together. No healthy exchange comes near it
 /// (docs/simulator.md has the longest).
 pub const LEAST: u64 = 8;
@@ -39,11 +41,16 @@ impl Said {
     }
 }
 
-/// Whether the old test takes an empty segment at `seq` for unacceptable. At the edge of the window nothing
-/// is acceptable, but for what stands at RCV.NXT itself (a closed window).
+/// Whether the old test takes an empty segment at `seq` for unacceptable. A window that was not seen is as
+/// large as a window can be (RFC 7323 2.3).
 pub fn is_refused(seq: SeqNumber, acked: Option<SeqNumber>, edge: Option<SeqNumber>) -> bool {
-    let beyond = edge.is_some_and(|edge| !seq.before(edge));
-    acked.is_some_and(|acked| seq.before(acked) || beyond && seq != acked)
+    let Some(nxt) = acked else { return false };
+    let wnd = match edge {
+        Some(edge) if edge.before(nxt) => 0,
+        Some(edge) => edge.distance_from(nxt),
+        None => 1 << 30,
+    };
+    acceptability(seq, 0, Window { nxt, wnd }, Edge::Rfc793) == Acceptability::Unacceptable
 }
 
 /// Whether so many empty repetitions of each side in a row are a war of at least `least` segments. The side
