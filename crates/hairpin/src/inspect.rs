@@ -35,6 +35,9 @@ pub struct Args {
     /// network card completes.
     #[arg(long)]
     pub verify_checksums: bool,
+    /// Octets of a stream that are held for its readings.
+    #[arg(long, default_value_t = 65536)]
+    pub max_text: u32,
 }
 
 /// `hairpin inspect`.
@@ -44,7 +47,11 @@ pub struct Args {
 pub fn run(args: &Args) -> miette::Result<ExitCode> {
     let mut trouble = None;
     for path in &args.captures {
-        let limits = Limits { verify_checksums: args.verify_checksums, ..Limits::default() };
+        let limits = Limits {
+            verify_checksums: args.verify_checksums,
+            text_octets: args.max_text,
+            ..Limits::default()
+        };
         let mut lens = Lens::new(limits);
         let outcome = look(path, &mut lens, |report| tell(args, report));
         lens.finish();

@@ -4,6 +4,7 @@ use core::fmt::Write as _;
 use core::net::Ipv4Addr;
 
 use serde::Serialize;
+use serde::ser::SerializeStruct as _;
 
 use crate::assembly::{Assembly, Policy};
 use crate::flow::Flow;
@@ -21,8 +22,10 @@ const SHOWN: usize = 40;
 #[derive(Clone, PartialEq, Debug, Serialize)]
 pub struct FlowReport {
     /// Who opened it, or was seen first.
+    #[serde(serialize_with = "as_end")]
     pub client: (Ipv4Addr, u16),
     /// The other end.
+    #[serde(serialize_with = "as_end")]
     pub server: (Ipv4Addr, u16),
     /// First and last frame.
     pub frames: (u64, u64),
@@ -90,6 +93,13 @@ pub struct Group {
     /// What they read, as far as it is held, from [`StreamReport::reading_from`] on.
     #[serde(serialize_with = "as_text")]
     pub reading: Vec<u8>,
+}
+
+fn as_end<S: serde::Serializer>(end: &(Ipv4Addr, u16), serializer: S) -> Result<S::Ok, S::Error> {
+    let mut object = serializer.serialize_struct("End", 2)?;
+    object.serialize_field("address", &end.0)?;
+    object.serialize_field("port", &end.1)?;
+    object.end()
 }
 
 fn as_text<S: serde::Serializer>(octets: &[u8], serializer: S) -> Result<S::Ok, S::Error> {
