@@ -28,7 +28,7 @@ use wire::SeqNumber;
 
 use crate::by_hand::cases::Case;
 use crate::by_hand::kernel::Machine;
-use prediction::{Prediction, predict};
+use prediction::{Prediction, brief, predict};
 use readers::{Reader, play};
 
 /// Early in the space of sequence numbers, and so that they pass its end within a flow.
@@ -95,11 +95,12 @@ fn differences(runs: &[Run], predictions: &BTreeMap<u16, Prediction>, stdurg: bo
         }
         let allowed = flow.possible(host);
         if !allowed.contains(&run.read) {
-            wrong.push(format!("{}: read {:?}, possible {allowed:?}", run.describe(), run.read));
+            let allowed: Vec<String> = allowed.iter().map(|reading| brief(reading)).collect();
+            wrong.push(format!("{}: read {}, possible {allowed:?}", run.describe(), brief(&run.read)));
         }
-        if !shapes::is_bulk(run.shape) {
-            possible.entry(key).or_default().extend(allowed);
+        if !shapes::is_bulk(run.shape) && !shapes::contradicts(run.shape) {
             read_by_somebody.entry(key).or_default().insert(&run.read);
+            possible.entry(key).or_default().extend(allowed);
         }
     }
     for (key, allowed) in &possible {

@@ -180,11 +180,12 @@ fn readings(stream: &StreamReport) -> String {
         let policy = if policy.is_empty() { policy } else { format!(" [{policy}]") };
         let _ = writeln!(text, "    {:>7} octets  {before}|{behind}", group.octets);
         let _ = writeln!(text, "                    {}{more}{policy}", names.join(", "));
-        if !group.depends_on_timing.is_empty() {
+        for timing in &group.depends_on_timing {
             let _ = writeln!(
                 text,
-                "                    by when it reads, without or with octets {:?}",
-                group.depends_on_timing
+                "                    {}: by when it reads, without {:?}",
+                timing.hosts.join(", "),
+                timing.places
             );
         }
     }

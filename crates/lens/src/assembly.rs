@@ -37,6 +37,8 @@ pub(crate) struct Assembly {
     pub(crate) first_mark: Option<u64>,
     /// Octets that were given up because too much lay ahead.
     pub(crate) given_up: u64,
+    /// Offset of the FIN, behind which nothing is read.
+    end: u64,
 }
 
 /// Text as it came.
@@ -66,7 +68,14 @@ impl Assembly {
             folds: Vec::new(),
             first_mark: None,
             given_up: 0,
+            end: u64::MAX,
         }
+    }
+
+    /// The stream ends at `end`: what waits behind it is thrown away, what comes is not taken.
+    pub(crate) fn end_at(&mut self, end: u64) {
+        self.end = end;
+        self.cut_out(end, u64::MAX);
     }
 
     /// The same so far, another policy from now on.
@@ -106,7 +115,8 @@ impl Assembly {
         if incoming.urgent.is_some() && self.folds.is_empty() {
             self.folds = Kind::ALL.into_iter().map(|kind| Fold::new(kind, next)).collect();
         }
-        self.add(&incoming, limits);
+        let room = (self.end as i128 - i128::from(incoming.offset)).clamp(0, incoming.octets.len() as i128);
+        self.add(&Incoming { octets: &incoming.octets[..room as usize], ..incoming }, limits);
         if self.folds.is_empty() {
             return;
         }
@@ -177,7 +187,8 @@ impl Assembly {
 
     /// Removes what waits in `from..to`.
     fn cut_out(&mut self, from: u64, to: u64) {
-        let touched: Vec<u64> = self.waiting(from as i64, to as i64).map(|(at, _)| at).collect();
+        let touched: Vec<u64> =
+            self.waiting(from as i64, to.min(i64::MAX as u64) as i64).map(|(at, _)| at).collect();
         for at in touched {
             let Some(piece) = self.ahead.remove(&at) else { continue };
             self.ahead_octets -= piece.len();

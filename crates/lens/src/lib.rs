@@ -53,7 +53,7 @@ use wire::Trust;
 
 use flow::{Flow, Key};
 pub use fold::Reader;
-pub use report::{FlowReport, Group, StreamReport, escaped};
+pub use report::{FlowReport, Group, StreamReport, Timing, escaped};
 use segment::Segment;
 pub use segment::Skipped;
 pub use views::{View, ViewName, views};

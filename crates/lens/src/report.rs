@@ -44,6 +44,9 @@ pub struct FlowReport {
 pub struct StreamReport {
     /// Octets that arrived in order.
     pub octets: u64,
+    /// Octets of it that its receiver has acknowledged, as far as that was seen. What lies beyond may not have been
+    /// read by anybody: lost behind the observer, or refused for want of room.
+    pub acknowledged: Option<u64>,
     /// Its beginning was not seen: offsets count from the first octet seen.
     pub mid_stream: bool,
     /// Its FIN was seen, and everything before it.
@@ -88,11 +91,32 @@ pub struct Group {
     pub removed: u64,
     /// ... and the places of the first of them.
     pub removed_at: Vec<u64>,
-    /// Of those hosts, octets that a reader of other habits might find or not: any choice among them is possible.
-    pub depends_on_timing: Vec<u64>,
+    /// What a reader of other habits on some of those hosts might not find. Empty: it does not matter when they read.
+    pub depends_on_timing: Vec<Timing>,
     /// What they read, as far as it is held, from [`StreamReport::reading_from`] on.
     #[serde(serialize_with = "as_text")]
     pub reading: Vec<u8>,
+}
+
+/// Places of octets that a reader on these hosts who reads at other moments might find or not.
+///
+/// Any choice among them is possible, but that one who does not find an octet does not find the one at the next place
+/// either, if that is here, too.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize)]
+pub struct Timing {
+    /// [`ViewName::host`] of each.
+    pub hosts: Vec<&'static str>,
+    /// Offsets in the stream.
+    pub places: Vec<u64>,
+}
+
+impl Timing {
+    /// Of the hosts among `views`, unless nothing depends on it.
+    fn of(views: &[ViewName], places: &[u64]) -> Option<Self> {
+        let mut hosts: Vec<_> = views.iter().map(|view| view.host).collect();
+        hosts.dedup();
+        (!places.is_empty()).then(|| Self { hosts, places: places.to_vec() })
+    }
 }
 
 fn as_end<S: serde::Serializer>(end: &(Ipv4Addr, u16), serializer: S) -> Result<S::Ok, S::Error> {
@@ -152,6 +176,7 @@ impl StreamReport {
         let text_from = stream.assemblies.iter().map(|assembly| assembly.text.from()).max().unwrap_or(0);
         let mut report = Self {
             octets: stream.next(),
+            acknowledged: stream.acknowledged(),
             mid_stream: stream.mid_stream,
             complete: stream.fin.is_some_and(|fin| stream.next() >= fin),
             segments: stream.segments,
@@ -191,6 +216,7 @@ fn groups(stream: &Stream, views: &[View]) -> Vec<Group> {
                     && (*others == removed || assembly.text.from() == 0 && is_whole(assembly))
             };
             let policy = parted.then(|| policy_name(assembly.policy));
+            let timing = Timing::of(&names, &maybe);
             if let Some((_, group)) = groups.iter_mut().find(same) {
                 for name in names {
                     if !group.views.contains(&name) {
@@ -200,9 +226,7 @@ fn groups(stream: &Stream, views: &[View]) -> Vec<Group> {
                 if let Some(policy) = policy.filter(|policy| !group.policies.contains(policy)) {
                     group.policies.push(policy);
                 }
-                group.depends_on_timing.extend(&maybe);
-                group.depends_on_timing.sort_unstable();
-                group.depends_on_timing.dedup();
+                group.depends_on_timing.extend(timing.filter(|it| !group.depends_on_timing.contains(it)));
                 continue;
             }
             let group = Group {
@@ -211,7 +235,7 @@ fn groups(stream: &Stream, views: &[View]) -> Vec<Group> {
                 octets,
                 removed: removed.len() as u64,
                 removed_at: removed.iter().copied().take(PLACES).collect(),
-                depends_on_timing: maybe,
+                depends_on_timing: timing.into_iter().collect(),
                 reading,
             };
             groups.push((removed, group));

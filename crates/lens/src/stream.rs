@@ -71,6 +71,11 @@ impl Stream {
         self.assemblies.first().map_or(0, |assembly| assembly.next)
     }
 
+    /// Octets that its receiver acknowledged, the FIN left out.
+    pub(crate) fn acknowledged(&self) -> Option<u64> {
+        self.acked.map(|acked| acked.min(self.fin.unwrap_or(u64::MAX)))
+    }
+
     /// The sequence number that its receiver acknowledged.
     pub(crate) fn acked_seq(&self) -> Option<SeqNumber> {
         Some(self.origin?.plus(self.acked? as u32))
@@ -138,13 +143,16 @@ impl Stream {
         } else if self.assemblies.iter().any(|assembly| assembly.contradicts_delivered(&incoming)) {
             self.contradiction(segment.frame);
         }
+        let fin =
+            u64::try_from(incoming.end()).ok().filter(|&fin| segment.has(Flags::FIN) && fin >= self.next());
+        if let Some(fin) = fin.filter(|&fin| self.fin.is_none_or(|known| fin < known)) {
+            self.fin = Some(fin);
+            self.assemblies.iter_mut().for_each(|assembly| assembly.end_at(fin));
+        }
         for assembly in &mut self.assemblies {
             if !(old && assembly.policy.paws) {
                 assembly.take(incoming, limits);
             }
-        }
-        if segment.has(Flags::FIN) && self.fin.is_none() {
-            self.fin = u64::try_from(incoming.end()).ok();
         }
         self.refresh_ts_recent(segment, offset);
     }

@@ -104,3 +104,7 @@ pub(crate) fn tcp(packet: &[u8]) -> Option<Tcp<&[u8]>> {
     (packet.get(9) == Some(&wire::tcp::PROTOCOL)).then_some(())?;
     Tcp::new(packet.get(header..)?).ok()
 }
+
+pub(crate) fn is_reset(packet: &[u8]) -> bool {
+    tcp(packet).is_some_and(|segment| segment.flags().contains(Flags::RST))
+}

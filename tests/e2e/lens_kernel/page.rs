@@ -60,8 +60,10 @@ pub(super) fn check(plain: &[(Run, Prediction)], stdurg: &[(Run, Prediction)]) {
             row.extend([code(&late.read), code(&prompt.read), others.join(" ")]);
         }
         let (_, prediction) = find(plain, shape, false, Reader::Prompt);
-        row.push(code(prediction.reading("freebsd-8.0", "lazy")));
-        row.push(code(prediction.reading("sensor", "out-of-band")));
+        for (host, reader) in [("freebsd-8.0", "lazy"), ("sensor", "out-of-band")] {
+            let readings = prediction.readings(host, reader).into_iter().map(code);
+            row.push(readings.collect::<Vec<_>>().join(" or "));
+        }
         let _ = writeln!(page, "| {} |", row.join(" | "));
     }
     let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../docs/what-linux-reads.md");

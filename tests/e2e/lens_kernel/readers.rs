@@ -1,7 +1,7 @@
 //! Applications: who reads when.
 
 use crate::by_hand::cases::{Case, Step};
-use crate::by_hand::client::Client;
+use crate::by_hand::client::{self, Client};
 use crate::by_hand::{ALL, Host, Seen, read};
 
 /// How the application reads.
@@ -96,7 +96,8 @@ pub(super) fn play(shape: &Case, reader: Reader, client: &mut Client, host: &mut
                 host.arrive(&client.segment(&segment));
                 // The answer to this says that what came before it was taken.
                 host.arrive(&client.probe());
-                client.await_acknowledgment(host);
+                let answer = host.sent();
+                assert!(answer.iter().any(|packet| !client::is_reset(packet)), "{}", shape.name);
                 reader.act(n, host, &mut seen);
                 n += 1;
             }
