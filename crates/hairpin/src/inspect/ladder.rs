@@ -106,12 +106,12 @@ fn conclusion(report: &FlowReport) -> Vec<String> {
     for stream in report.streams.iter().filter(|stream| stream.groups.len() > 1) {
         for group in &stream.groups {
             let at = stream.first_difference.unwrap_or(0).saturating_sub(stream.reading_from) as usize;
-            let from = at.saturating_sub(SHOWN / 2).min(group.reading.len());
-            let text = group.reading.get(from..group.reading.len().min(from + SHOWN)).unwrap_or_default();
-            let who: Vec<String> = group.views.iter().take(2).map(ToString::to_string).collect();
-            let more = group.views.len().saturating_sub(2);
+            let from = at.saturating_sub(SHOWN / 4).min(group.reading.len());
+            let text = group.reading.get(from..group.reading.len().min(from + SHOWN / 2)).unwrap_or_default();
+            let who = super::text::lead(group);
+            let more = group.views.len().saturating_sub(1);
             let more = if more > 0 { format!(" and {more} more") } else { String::new() };
-            lines.push(format!("\"{}\" is read by {}{more}", escaped(text), who.join(", ")));
+            lines.push(format!("\"{}\" is read by {who}{more}", escaped(text)));
         }
     }
     for war in &report.wars {

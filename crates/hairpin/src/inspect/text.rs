@@ -150,6 +150,12 @@ fn places(group: &Group, reading_from: u64, from: u64, to: u64) -> Vec<Option<u8
     shown
 }
 
+/// The reader that a group is known by: one on Linux, if there is one.
+pub(super) fn lead(group: &Group) -> String {
+    let linux = group.views.iter().find(|view| view.host.starts_with("linux"));
+    linux.or(group.views.first()).map_or_else(String::new, ToString::to_string)
+}
+
 fn names(group: &Group) -> Vec<String> {
     let mut lines = vec![String::new()];
     let more = group.views.len().saturating_sub(NAMED);
