@@ -86,6 +86,12 @@ fn differences(runs: &[Run], predictions: &BTreeMap<u16, Prediction>, stdurg: bo
     for run in runs {
         let flow = predictions.get(&run.port).unwrap_or_else(|| panic!("{}: no such flow", run.describe()));
         let key = (run.shape, run.start.0);
+        if let Some(octets) = flow.agreed {
+            if run.read.len() != octets {
+                wrong.push(format!("{}: read {}, said {octets} octets", run.describe(), brief(&run.read)));
+            }
+            continue;
+        }
         if run.in_line {
             flow.check(host, "in-line", run, &mut wrong);
             continue;

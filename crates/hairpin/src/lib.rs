@@ -8,6 +8,7 @@
 //! | [`host`] | `tcp`: our own TCP on a TUN device, in the manner of netcat |
 //! | [`translate`] | `translate`: capture in, capture out |
 //! | [`inspect`] | `inspect`: captures through the lens |
+//! | [`observe`] | captures read at full speed, for `inspect` |
 //! | [`lab`] | `lab`: real kernels in network namespaces around the real daemon |
 //! | [`sim`] | `sim`: scenarios in virtual time, drawn as ladders |
 //! | `drill` | `drill`: scripts in the packetdrill language against the endpoint |
@@ -22,6 +23,7 @@ pub mod inspect;
 pub mod lab;
 pub mod live;
 pub mod net;
+pub mod observe;
 pub mod sim;
 pub mod translate;
 pub mod who;

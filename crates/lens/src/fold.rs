@@ -81,8 +81,9 @@ pub(crate) struct Fold {
     linux: linux::Urgent,
     /// RCV.UP of the BSDs.
     mark: u64,
-    /// Places that were not kept because there were too many.
+    /// Places that were not kept because there were too many, and the first of them in the stream.
     lost: u64,
+    lost_from: Option<u64>,
 }
 
 fn seq(offset: u64) -> SeqNumber {
@@ -102,6 +103,7 @@ impl Fold {
             linux: linux::Urgent::default(),
             mark: 0,
             lost: 0,
+            lost_from: None,
         }
     }
 
@@ -119,6 +121,24 @@ impl Fold {
 
     pub(crate) fn lost(&self) -> u64 {
         self.lost
+    }
+
+    /// From this place on it is not known what the reader finds.
+    pub(crate) fn lost_from(&self) -> Option<u64> {
+        self.lost_from
+    }
+
+    /// Gives up the places that it has.
+    pub(crate) fn forget(&mut self) {
+        for octet in core::mem::take(&mut self.removed) {
+            self.lose(octet);
+        }
+        self.lost += core::mem::take(&mut self.maybe).len() as u64;
+    }
+
+    fn lose(&mut self, octet: u64) {
+        self.lost += 1;
+        self.lost_from = Some(self.lost_from.map_or(octet, |first| first.min(octet)));
     }
 
     /// Entries that it holds.
@@ -216,7 +236,7 @@ impl Fold {
         if self.removed.len() < most {
             self.removed.insert(octet);
         } else if !self.removed.contains(&octet) {
-            self.lost += 1;
+            self.lose(octet);
         }
     }
 
@@ -319,6 +339,8 @@ mod tests {
                 Arrival { sent_at: n, len: 1, urgent: Some(1), next: 0, next_after: 0, finished: false };
             fold.arrive(arrival, 4);
         }
-        assert_eq!((fold.entries(), fold.lost()), (4, 6));
+        assert_eq!((fold.entries(), fold.lost(), fold.lost_from()), (4, 6, Some(4)));
+        fold.forget();
+        assert_eq!((fold.entries(), fold.lost(), fold.lost_from()), (0, 10, Some(0)));
     }
 }

@@ -8,6 +8,11 @@
 //! [`Lens::finish`] ends the rest. No clock but the capture's. Everything is bounded by [`Limits`], and what was
 //! given up is told.
 //!
+//! Of a stream on which all hosts agree no octet is held, and none is even looked at: readings are of what is held, so
+//! [`Group::reading`] is empty there. From the first mark (or contradiction) on text is held, with the stream's
+//! beginning if that is near and otherwise some [context](Limits::context_octets) before it. A capture that can be
+//! read again ([`Archive`]) is best given with [`Lens::see_batch`]: then nothing at all is copied before that.
+//!
 //! ```
 //! use hairpin_lens::{Lens, Limits};
 //! use rules::Instant;
@@ -33,102 +38,61 @@
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
 
+mod archive;
 mod assembly;
 mod flow;
 mod fold;
+mod fragment;
+mod limits;
 mod report;
 mod segment;
 mod stream;
+mod table;
 mod text;
+mod totals;
 mod views;
 pub mod war;
 
-use core::time::Duration;
 use std::collections::VecDeque;
-use std::hash::{BuildHasher as _, RandomState};
 
-use hashbrown::HashTable;
 use rules::Instant;
-use wire::Trust;
+use wire::{Trust, tcp};
 
-use flow::{Flow, Key};
+pub use archive::Archive;
+use archive::{Pieces, Recent, Store};
+use assembly::Surroundings;
+use flow::{Belongs, Flow, Key};
 pub use fold::Reader;
+use fragment::{Fragments, Outcome};
+pub use limits::Limits;
 pub use report::{FlowReport, Group, StreamReport, Timing, escaped};
 use segment::Segment;
 pub use segment::Skipped;
+use table::Table;
+pub use totals::Totals;
 pub use views::{View, ViewName, views};
 pub use war::War;
 
-/// What the lens may hold.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub struct Limits {
-    /// Flows at one time; one more ends the one that was quiet longest of a few. Default: 1,048,576.
-    pub flows: u32,
-    /// Octets of text and waiting segments of all flows. Default: 256 MiB. Beyond it, text without marks is not held.
-    pub octets: u64,
-    /// Octets of a stream's beginning that are held before anything is urgent. Default: 16 KiB.
-    pub head_octets: u32,
-    /// Octets before the first mark that are held where it comes later. Default: 1 KiB.
-    pub context_octets: u32,
-    /// Octets of a stream with marks that are held. Default: 64 KiB.
-    pub text_octets: u32,
-    /// Octets of a stream that wait for others before them. Default: 1 MiB.
-    pub ahead_octets: u32,
-    /// Pieces of a stream that wait. Default: 256.
-    pub ahead_pieces: u32,
-    /// Urgent octets of a stream whose places are kept, for each kind of reader. Default: 65,536.
-    pub out_of_band: u32,
-    /// A flow that is over is told after so long; one that is quiet so many times as long is told, too.
-    /// Default: 60 s.
-    pub linger: Duration,
-    /// Packets with a wrong TCP checksum are skipped: a capture made on the sending host itself has many that
-    /// its network card completes. Default: false.
-    pub verify_checksums: bool,
-}
-
+/// Packets that are taken together, so that no wait for memory is waited for alone.
+const BATCH: usize = 32;
 /// A quiet flow is told after so many times [`Limits::linger`].
 const QUIET: u32 = 120;
 /// Flows that are looked at for the one that was quiet longest.
 const SAMPLE: usize = 32;
-/// After so many packets one flow is asked whether it is over.
+/// After so many segments one flow is asked whether it is over.
 const SWEEP: u64 = 4;
 
-impl Default for Limits {
-    fn default() -> Self {
-        Self {
-            flows: 1 << 20,
-            octets: 256 << 20,
-            head_octets: 16 << 10,
-            context_octets: 1 << 10,
-            text_octets: 64 << 10,
-            ahead_octets: 1 << 20,
-            ahead_pieces: 256,
-            out_of_band: 1 << 16,
-            linger: Duration::from_secs(60),
-            verify_checksums: false,
-        }
-    }
-}
-
-/// What was seen, all flows together.
-#[derive(Clone, Copy, PartialEq, Eq, Debug, Default, serde::Serialize)]
-pub struct Totals {
-    /// Packets given to [`Lens::see`].
-    pub packets: u64,
-    /// TCP segments among them.
-    pub segments: u64,
-    /// Malformed packets.
-    pub malformed: u64,
-    /// Fragments: they are not put together.
-    pub fragments: u64,
-    /// Packets of other protocols.
-    pub not_tcp: u64,
-    /// Flows told.
-    pub flows: u64,
-    /// Flows that were ended early to make room.
-    pub evicted: u64,
-    /// Segments whose text was not held because [`Limits::octets`] was reached.
-    pub text_given_up: u64,
+/// A packet of a capture that can be read again.
+#[derive(Clone, Copy, Debug)]
+pub struct Seen<'a> {
+    /// Number of its frame in the capture, from 1.
+    pub frame: u64,
+    /// The capture's time.
+    pub at: Instant,
+    /// The IPv4 packet; octets may go on behind it.
+    pub packet: &'a [u8],
+    /// Where the packet stands in the [`Archive`]; below 2^63.
+    pub position: u64,
 }
 
 /// The observer.
@@ -136,10 +100,10 @@ pub struct Totals {
 pub struct Lens {
     limits: Limits,
     views: Vec<View>,
-    index: HashTable<u32>,
-    hasher: RandomState,
-    flows: Vec<Option<Box<Flow>>>,
-    free: Vec<u32>,
+    flows: Table,
+    pieces: Pieces,
+    recent: Recent,
+    fragments: Fragments,
     /// Where the next look for flows that are over begins.
     cursor: usize,
     held: u64,
@@ -147,16 +111,19 @@ pub struct Lens {
     totals: Totals,
 }
 
+/// A capture that may be read again.
+type Again<'a> = Option<&'a mut dyn Archive>;
+
 impl Lens {
     /// A lens with these limits.
     pub fn new(limits: Limits) -> Self {
         Self {
             limits,
             views: views(),
-            index: HashTable::new(),
-            hasher: RandomState::new(),
-            flows: Vec::new(),
-            free: Vec::new(),
+            flows: Table::new(),
+            pieces: Pieces::new(limits.pieces as usize),
+            recent: Recent::new(limits.recent_octets as usize),
+            fragments: Fragments::new(limits.fragment_octets as usize),
             cursor: 0,
             held: 0,
             reports: VecDeque::new(),
@@ -165,131 +132,207 @@ impl Lens {
     }
 
     /// An IPv4 packet of the capture: frame number from 1, the capture's time, octets (which may go on behind it).
+    ///
+    /// Its text is kept for a while in a ring of [`Limits::recent_octets`].
     pub fn see(&mut self, frame: u64, at: Instant, packet: &[u8]) {
         self.totals.packets += 1;
-        let trust = if self.limits.verify_checksums { Trust::Verify } else { Trust::Skip };
-        match Segment::parse(frame, at, packet, trust) {
-            Ok(segment) => self.segment(&segment),
-            Err(Skipped::Malformed(_)) => self.totals.malformed += 1,
-            Err(Skipped::Fragment) => self.totals.fragments += 1,
-            Err(Skipped::NotTcp) => self.totals.not_tcp += 1,
+        match Segment::parse(frame, at, packet, 0, self.trust()) {
+            Ok(segment) => self.own(segment, None),
+            Err(skipped) => self.skip(skipped, frame, at, packet, None),
         }
     }
 
-    fn segment(&mut self, segment: &Segment<'_>) {
+    /// Packets of a capture that can be read again, in their order.
+    pub fn see_batch(&mut self, packets: &[Seen<'_>], archive: &mut dyn Archive) {
+        for packets in packets.chunks(BATCH) {
+            self.totals.packets += packets.len() as u64;
+            // Parse all, then look all up, then touch what was found: cache misses overlap.
+            let trust = self.trust();
+            let mut numbers = [None; BATCH];
+            let mut parsed = [const { None }; BATCH];
+            for (parsed, seen) in parsed.iter_mut().zip(packets) {
+                *parsed = Some(Segment::parse(seen.frame, seen.at, seen.packet, seen.position, trust));
+            }
+            for (number, parsed) in numbers.iter_mut().zip(&parsed) {
+                if let Some(Ok(segment)) = parsed {
+                    *number = self.flows.find(Key::of(segment));
+                }
+            }
+            self.touch(&numbers);
+            for ((parsed, number), seen) in parsed.into_iter().zip(numbers).zip(packets) {
+                match parsed {
+                    Some(Ok(segment)) => self.segment(&segment, number, Some(&mut *archive)),
+                    Some(Err(skipped)) => {
+                        self.skip(skipped, seen.frame, seen.at, seen.packet, Some(&mut *archive));
+                    }
+                    None => {}
+                }
+            }
+        }
+    }
+
+    /// Loads that do not depend on one another, so that the processor waits for all of them at once.
+    fn touch(&self, numbers: &[Option<u32>]) {
+        let sum = numbers.iter().flatten().fold(0, |sum: u64, &number| {
+            sum ^ self.flows.get(number).map_or(0, |flow| {
+                flow.frames.1 ^ flow.streams[0].next ^ flow.streams[1].next ^ u64::from(flow.held)
+            })
+        });
+        core::hint::black_box(sum);
+    }
+
+    fn trust(&self) -> Trust {
+        if self.limits.verify_checksums { Trust::Verify } else { Trust::Skip }
+    }
+
+    fn skip(&mut self, skipped: Skipped, frame: u64, at: Instant, packet: &[u8], archive: Again<'_>) {
+        match skipped {
+            Skipped::Malformed(_) => self.totals.malformed += 1,
+            Skipped::NotTcp => self.totals.not_tcp += 1,
+            Skipped::Fragment => self.fragment(frame, at, packet, archive),
+        }
+    }
+
+    /// A part of a packet.
+    fn fragment(&mut self, frame: u64, at: Instant, packet: &[u8], archive: Again<'_>) {
+        self.totals.fragments += 1;
+        if packet.get(9) != Some(&tcp::PROTOCOL) {
+            self.totals.not_tcp += 1;
+            return;
+        }
+        match self.fragments.take(packet, at, &mut self.totals.fragments_given_up) {
+            Outcome::Waits => {}
+            Outcome::Refused => self.totals.fragments_refused += 1,
+            Outcome::Malformed => self.totals.malformed += 1,
+            Outcome::Whole(packet) => match Segment::parse(frame, at, &packet, 0, self.trust()) {
+                Ok(segment) => self.own(segment, archive),
+                Err(_) => self.totals.malformed += 1,
+            },
+        }
+    }
+
+    /// A segment whose text cannot be read again but from the ring.
+    fn own(&mut self, mut segment: Segment<'_>, archive: Again<'_>) {
+        if segment.len > 0 && !segment.text.is_empty() {
+            segment.position = self.recent.put(segment.text);
+        }
+        let number = self.flows.find(Key::of(&segment));
+        self.segment(&segment, number, archive);
+    }
+
+    /// `number` is that of its flow, if it had one a moment ago.
+    #[inline]
+    fn segment(&mut self, segment: &Segment<'_>, number: Option<u32>, mut archive: Again<'_>) {
         self.totals.segments += 1;
+        self.totals.cut += u64::from(segment.text.len() < segment.len as usize);
         let key = Key::of(segment);
-        let hash = self.hasher.hash_one(key);
-        let mut index = self.find(hash, key);
-        if let Some(known) = index
-            && self.flows[known as usize].as_ref().is_some_and(|flow| flow.is_over_for(segment))
-        {
-            self.tell(known);
-            index = None;
-        }
-        let index = index.unwrap_or_else(|| self.open(hash, key, segment));
-        if let Some(flow) = &mut self.flows[index as usize] {
-            flow.see(segment, &self.limits);
-            self.account(index);
-        }
-        if self.totals.segments.is_multiple_of(SWEEP) {
-            self.sweep(segment.at);
-        }
-    }
-
-    fn find(&self, hash: u64, key: Key) -> Option<u32> {
-        let is_it = |&index: &u32| self.flows[index as usize].as_ref().is_some_and(|flow| flow.key == key);
-        self.index.find(hash, is_it).copied()
-    }
-
-    fn open(&mut self, hash: u64, key: Key, segment: &Segment<'_>) -> u32 {
-        if self.flows.len() - self.free.len() >= self.limits.flows.max(1) as usize {
-            self.evict();
-        }
-        let flow = Some(Box::new(Flow::new(key, segment)));
-        let index = match self.free.pop() {
-            Some(index) => {
-                self.flows[index as usize] = flow;
-                index
+        // Another packet of the batch may have begun or ended it.
+        let is_it = |number: &u32| self.flows.get(*number).is_some_and(|flow| flow.key == key);
+        let mut number = number.filter(is_it).or_else(|| self.flows.find(key));
+        let mut before = None;
+        if let Some(known) = number {
+            match self.flows.get_mut(known).map_or(Belongs::Here, |flow| flow.belongs(segment)) {
+                Belongs::Here => {}
+                Belongs::ToNext => number = None,
+                Belongs::ToNextSince(syn) => (number, before) = (None, Some(syn)),
             }
-            None => {
-                self.flows.push(flow);
-                (self.flows.len() - 1) as u32
+            if number.is_none() {
+                self.tell(known, again(&mut archive));
             }
+        }
+        let number = match (number, before) {
+            (Some(number), _) => number,
+            (None, Some(syn)) => {
+                let number = self.open(key, &syn, again(&mut archive));
+                self.hand(number, &syn, again(&mut archive));
+                number
+            }
+            (None, None) => self.open(key, segment, again(&mut archive)),
         };
-        let (flows, hasher) = (&self.flows, &self.hasher);
-        let rehash =
-            |&index: &u32| flows[index as usize].as_ref().map_or(0, |flow| hasher.hash_one(flow.key));
-        self.index.insert_unique(hash, index, rehash);
-        index
+        self.hand(number, segment, again(&mut archive));
+        if self.totals.segments.is_multiple_of(SWEEP) {
+            self.sweep(segment.at, archive);
+        }
     }
 
-    /// Keeps account of what flow `index` holds, and gives up text if it is too much in all.
-    fn account(&mut self, index: u32) {
-        let Some(flow) = &mut self.flows[index as usize] else { return };
-        let mut held: usize = flow.streams.iter().map(stream::Stream::held).sum();
-        if self.held + (held as u64) > self.limits.octets + flow.held as u64 {
-            for stream in &mut flow.streams {
-                stream.assemblies.iter_mut().for_each(assembly::Assembly::forget_text);
-            }
-            held = flow.streams.iter().map(stream::Stream::held).sum();
+    /// Hands a segment to its flow, and keeps account of what that holds.
+    #[inline]
+    fn hand(&mut self, number: u32, segment: &Segment<'_>, mut archive: Again<'_>) {
+        let Some(flow) = self.flows.get_mut(number) else { return };
+        let mut store = Store { recent: &mut self.recent, archive: again(&mut archive) };
+        let mut around = Surroundings { limits: &self.limits, pieces: &mut self.pieces, store: &mut store };
+        flow.see(segment, &mut around);
+        let mut held = flow.holds() as u64;
+        if self.held + held > self.limits.octets + u64::from(flow.held) {
+            flow.forget();
+            held = flow.holds() as u64;
             self.totals.text_given_up += 1;
         }
-        self.held = self.held + held as u64 - flow.held as u64;
+        let held = u32::try_from(held).unwrap_or(u32::MAX);
+        self.held = self.held + u64::from(held) - u64::from(flow.held);
         flow.held = held;
     }
 
+    fn open(&mut self, key: Key, segment: &Segment<'_>, archive: Again<'_>) -> u32 {
+        if self.flows.len() >= self.limits.flows.max(1) as usize {
+            self.evict(archive);
+        }
+        self.flows.insert(Flow::new(key, segment))
+    }
+
     /// Of a few flows, ends the one that was quiet longest.
-    fn evict(&mut self) {
-        let count = self.flows.len();
-        let sample = (0..count.min(4 * SAMPLE)).map(|n| (self.cursor + n) % count);
-        let known = sample.filter_map(|at| Some((self.flows[at].as_ref()?.last_seen, at)));
+    fn evict(&mut self, archive: Again<'_>) {
+        let count = self.flows.slots();
+        let sample = (0..count.min(4 * SAMPLE)).map(|n| ((self.cursor + n) % count) as u32);
+        let known = sample.filter_map(|number| Some((self.flows.get(number)?.last_seen, number)));
         let oldest = known.take(SAMPLE).min();
         self.cursor = (self.cursor + SAMPLE) % count.max(1);
-        if let Some((_, at)) = oldest {
+        if let Some((_, number)) = oldest {
             self.totals.evicted += 1;
-            self.tell(at as u32);
+            self.tell(number, archive);
         }
     }
 
     /// Looks at one flow: is it over?
-    fn sweep(&mut self, now: Instant) {
-        if self.flows.is_empty() {
-            return;
-        }
-        self.cursor = (self.cursor + 1) % self.flows.len();
-        let Some(flow) = &self.flows[self.cursor] else { return };
+    fn sweep(&mut self, now: Instant, archive: Again<'_>) {
+        self.cursor = (self.cursor + 1) % self.flows.slots().max(1);
+        let Some(flow) = self.flows.get(self.cursor as u32) else { return };
         let quiet = now.since(flow.last_seen);
-        if quiet > self.limits.linger * QUIET || flow.is_closed() && quiet > self.limits.linger {
-            self.tell(self.cursor as u32);
+        if quiet > self.limits.linger && (flow.is_closed() || quiet > self.limits.linger * QUIET) {
+            self.tell(self.cursor as u32, archive);
         }
     }
 
-    /// Flow `index` is over.
-    fn tell(&mut self, index: u32) {
-        let Some(mut flow) = self.flows[index as usize].take() else { return };
-        let hash = self.hasher.hash_one(flow.key);
-        if let Ok(entry) = self.index.find_entry(hash, |&other| other == index) {
-            entry.remove();
-        }
-        self.free.push(index);
-        self.held -= flow.held as u64;
-        flow.end();
+    /// The flow with this number is over.
+    fn tell(&mut self, number: u32, mut archive: Again<'_>) {
+        let Some(mut flow) = self.flows.remove(number) else { return };
+        self.held -= u64::from(flow.held);
+        let mut store = Store { recent: &mut self.recent, archive: again(&mut archive) };
+        flow.end(&mut Surroundings { limits: &self.limits, pieces: &mut self.pieces, store: &mut store });
         self.totals.flows += 1;
-        self.reports.push_back(FlowReport::of(&flow, &self.views));
+        self.totals.add(&flow);
+        if self.limits.all_flows || flow.is_unusual() {
+            self.reports.push_back(FlowReport::of(&flow, &self.views));
+        }
     }
 
     /// The capture is over: all flows are.
     pub fn finish(&mut self) {
-        let mut left: Vec<(u64, u32)> = Vec::new();
-        for (index, flow) in (0..).zip(&self.flows) {
-            if let Some(flow) = flow {
-                left.push((flow.frames.0, index));
-            }
-        }
+        self.end_all(None);
+    }
+
+    /// As [`finish`](Self::finish), of a capture that was given with [`see_batch`](Self::see_batch).
+    pub fn finish_batch(&mut self, archive: &mut dyn Archive) {
+        self.end_all(Some(archive));
+    }
+
+    fn end_all(&mut self, mut archive: Again<'_>) {
+        let numbers = 0..self.flows.slots() as u32;
+        let left = numbers.filter_map(|number| Some((self.flows.get(number)?.frames.0, number)));
+        let mut left: Vec<(u64, u32)> = left.collect();
         left.sort_unstable();
-        for (_, index) in left {
-            self.tell(index);
+        for (_, number) in left {
+            self.tell(number, again(&mut archive));
         }
     }
 
@@ -301,5 +344,18 @@ impl Lens {
     /// What was seen until now.
     pub fn totals(&self) -> &Totals {
         &self.totals
+    }
+
+    /// Octets that flows hold beyond their records: what [`Limits::octets`] bounds.
+    pub fn held(&self) -> u64 {
+        self.held
+    }
+}
+
+/// The capture once more, for a shorter while.
+fn again<'s>(archive: &'s mut Again<'_>) -> Again<'s> {
+    match archive {
+        Some(archive) => Some(&mut **archive),
+        None => None,
     }
 }

@@ -9,7 +9,7 @@ use serde::ser::SerializeStruct as _;
 use crate::assembly::{Assembly, Policy};
 use crate::flow::Flow;
 use crate::fold::Kind;
-use crate::stream::Stream;
+use crate::stream::{Stream, Trouble};
 use crate::views::{View, ViewName};
 use crate::war::War;
 
@@ -93,7 +93,8 @@ pub struct Group {
     pub removed_at: Vec<u64>,
     /// What a reader of other habits on some of those hosts might not find. Empty: it does not matter when they read.
     pub depends_on_timing: Vec<Timing>,
-    /// What they read, as far as it is held, from [`StreamReport::reading_from`] on.
+    /// What they read, as far as it is held, from [`StreamReport::reading_from`] on; nothing where all hosts agree
+    /// anyway (no mark, no contradiction).
     #[serde(serialize_with = "as_text")]
     pub reading: Vec<u8>,
 }
@@ -145,7 +146,8 @@ pub fn escaped(octets: &[u8]) -> String {
 
 impl FlowReport {
     pub(crate) fn of(flow: &Flow, views: &[View]) -> Self {
-        let (client, server) = match flow.client {
+        let client_side = usize::from(flow.client & 1);
+        let (client, server) = match client_side {
             0 => (flow.key.0, flow.key.1),
             _ => (flow.key.1, flow.key.0),
         };
@@ -156,8 +158,8 @@ impl FlowReport {
             frames: flow.frames,
             nanos: (flow.began.as_nanos(), flow.last_seen.as_nanos()),
             reset: flow.reset,
-            streams: [stream(flow.client), stream(1 - flow.client)],
-            wars: flow.wars.clone(),
+            streams: [stream(client_side), stream(1 - client_side)],
+            wars: flow.wars().to_vec(),
         }
     }
 
@@ -172,23 +174,30 @@ impl FlowReport {
 
 impl StreamReport {
     fn of(stream: &Stream, views: &[View]) -> Self {
-        let groups = groups(stream, views);
-        let text_from = stream.assemblies.iter().map(|assembly| assembly.text.from()).max().unwrap_or(0);
+        let nothing = Trouble::default();
+        let trouble = stream.trouble.as_deref().unwrap_or(&nothing);
+        let assemblies = &trouble.assemblies;
+        // Nothing is held where all agree: the reading, of no octets, begins at the end.
+        let text_from = assemblies.iter().map(|assembly| assembly.text_from()).max().unwrap_or(stream.next);
+        let (groups, first_difference) = match assemblies.as_slice() {
+            [] => (vec![all_agree(stream.next, views)], None),
+            _ => groups(assemblies, text_from, views),
+        };
         let mut report = Self {
-            octets: stream.next(),
+            octets: stream.next,
             acknowledged: stream.acknowledged(),
             mid_stream: stream.mid_stream,
-            complete: stream.fin.is_some_and(|fin| stream.next() >= fin),
+            complete: stream.fin().is_some_and(|fin| stream.next >= fin) && trouble.missing == 0,
             segments: stream.segments,
-            urgent_segments: stream.urgent_segments,
-            urgent_frames: stream.urgent_frames.clone(),
-            outside_window: stream.outside_window,
-            contradictions: stream.contradictions,
-            contradiction_frames: stream.contradiction_frames.clone(),
-            old_timestamps: stream.old_timestamps,
-            first_difference: first_difference(&groups, text_from),
+            urgent_segments: trouble.urgent_segments,
+            urgent_frames: trouble.urgent_frames.clone(),
+            outside_window: trouble.outside_window,
+            contradictions: trouble.contradictions,
+            contradiction_frames: trouble.contradiction_frames.clone(),
+            old_timestamps: trouble.old_timestamps,
+            first_difference,
             reading_from: text_from,
-            given_up: given_up(stream),
+            given_up: given_up(trouble),
             groups,
             verdict: String::new(),
         };
@@ -197,62 +206,136 @@ impl StreamReport {
     }
 }
 
-/// Of each assembly and each kind of fold, what it reads.
-fn groups(stream: &Stream, views: &[View]) -> Vec<Group> {
-    let parted = stream.assemblies.len() > 1;
-    let mut groups: Vec<(Vec<u64>, Group)> = Vec::new();
-    for assembly in &stream.assemblies {
+fn all_agree(octets: u64, views: &[View]) -> Group {
+    Group {
+        views: views.iter().map(View::name).collect(),
+        policies: Vec::new(),
+        octets,
+        removed: 0,
+        removed_at: Vec::new(),
+        depends_on_timing: Vec::new(),
+        reading: Vec::new(),
+    }
+}
+
+/// What one kind of reader finds under one policy.
+struct Found {
+    removed: Vec<u64>,
+    /// Places from which on it is not known.
+    lost_from: Option<u64>,
+    lost: u64,
+    reading: Vec<u8>,
+    maybe: Vec<u64>,
+}
+
+impl Found {
+    fn of(assembly: &Assembly, kind: Kind, text_from: u64) -> Self {
+        let fold = assembly.fold(kind);
+        let removed = fold.map_or_else(Vec::new, |fold| fold.removed(assembly.next));
+        let lost_from = fold.and_then(|fold| fold.lost_from());
+        let held = assembly.text.without(&removed, lost_from.unwrap_or(u64::MAX));
+        let reading = held.filter(|&(at, _)| at >= text_from).map(|(_, octet)| octet).collect();
+        Self {
+            lost_from,
+            lost: fold.map_or(0, |fold| fold.lost()),
+            reading,
+            maybe: fold.map_or_else(Vec::new, |fold| fold.maybe().to_vec()),
+            removed,
+        }
+    }
+
+    /// Offset in the stream of an octet of the reading, by its number; `None` beyond the end.
+    fn offset(&self, number: usize, text_from: u64) -> Option<u64> {
+        if number >= self.reading.len() {
+            return None;
+        }
+        let mut offset = text_from + number as u64;
+        for &removed in self.removed.iter().skip_while(|&&removed| removed < text_from) {
+            if removed > offset {
+                break;
+            }
+            offset += 1;
+        }
+        Some(offset)
+    }
+
+    /// Offset of the first octet that one of both readers finds and the other does not, or finds another.
+    fn first_difference(&self, other: &Self, text_from: u64) -> Option<u64> {
+        let same = self.reading.iter().zip(&other.reading).take_while(|(a, b)| a == b).count();
+        let (ours, theirs) = (self.offset(same, text_from), other.offset(same, text_from));
+        // A reading that ends where it is not known any longer does not differ there.
+        let (ours, theirs) = match (ours, theirs) {
+            (None, theirs) if self.lost_from.is_some() => (None, theirs.filter(|_| false)),
+            (ours, None) if other.lost_from.is_some() => (ours.filter(|_| false), None),
+            both => both,
+        };
+        let in_text = [ours, theirs].into_iter().flatten().min();
+        in_text.or_else(|| {
+            let (a, b) = (&self.removed, &other.removed);
+            let only = |a: &[u64], b: &[u64]| a.iter().find(|at| b.binary_search(at).is_err()).copied();
+            [only(a, b), only(b, a)].into_iter().flatten().min()
+        })
+    }
+}
+
+/// Of each assembly and each kind of fold, what it reads; and the first octet on which not all agree.
+fn groups(assemblies: &[Assembly], text_from: u64, views: &[View]) -> (Vec<Group>, Option<u64>) {
+    let parted = assemblies.len() > 1;
+    let mut groups: Vec<(Found, Group)> = Vec::new();
+    for assembly in assemblies {
         for kind in Kind::ALL {
             let names: Vec<ViewName> =
                 views.iter().filter(|view| view.kind == kind).map(View::name).collect();
             if names.is_empty() {
                 continue;
             }
-            let (removed, reading, maybe) = read(assembly, kind);
-            let octets = assembly.next - removed.iter().filter(|&&at| at < assembly.next).count() as u64;
-            let same = |(others, group): &&mut (Vec<u64>, Group)| {
+            let found = Found::of(assembly, kind, text_from);
+            let in_stream = found.removed.iter().filter(|&&at| at < assembly.next).count() as u64;
+            let octets = assembly.next - (in_stream + found.lost).min(assembly.next);
+            let all_held = text_from == 0 && is_whole(assembly) && found.lost == 0;
+            let same = |(other, group): &&mut (Found, Group)| {
                 group.octets == octets
-                    && group.reading == reading
-                    && (*others == removed || assembly.text.from() == 0 && is_whole(assembly))
+                    && group.reading == found.reading
+                    && (other.removed == found.removed && other.lost == found.lost || all_held)
             };
             let policy = parted.then(|| policy_name(assembly.policy));
-            let timing = Timing::of(&names, &maybe);
+            let timing = Timing::of(&names, &found.maybe);
             if let Some((_, group)) = groups.iter_mut().find(same) {
-                for name in names {
-                    if !group.views.contains(&name) {
-                        group.views.push(name);
-                    }
-                }
-                if let Some(policy) = policy.filter(|policy| !group.policies.contains(policy)) {
-                    group.policies.push(policy);
-                }
-                group.depends_on_timing.extend(timing.filter(|it| !group.depends_on_timing.contains(it)));
+                group.join(names, policy, timing);
                 continue;
             }
             let group = Group {
                 views: names,
                 policies: policy.into_iter().collect(),
                 octets,
-                removed: removed.len() as u64,
-                removed_at: removed.iter().copied().take(PLACES).collect(),
+                removed: found.removed.len() as u64 + found.lost,
+                removed_at: found.removed.iter().copied().take(PLACES).collect(),
                 depends_on_timing: timing.into_iter().collect(),
-                reading,
+                reading: found.reading.clone(),
             };
-            groups.push((removed, group));
+            groups.push((found, group));
         }
     }
-    let mut groups: Vec<Group> = groups.into_iter().map(|(_, group)| group).collect();
-    groups.sort_by_key(|group| core::cmp::Reverse(group.views.len()));
-    groups
+    groups.sort_by_key(|(_, group)| core::cmp::Reverse(group.views.len()));
+    let first = groups.split_first().and_then(|((first, _), others)| {
+        others.iter().filter_map(|(other, _)| first.first_difference(other, text_from)).min()
+    });
+    (groups.into_iter().map(|(_, group)| group).collect(), first)
 }
 
-fn read(assembly: &Assembly, kind: Kind) -> (Vec<u64>, Vec<u8>, Vec<u64>) {
-    let Some(fold) = assembly.fold(kind) else {
-        return (Vec::new(), assembly.text.without(&[]), Vec::new());
-    };
-    let removed = fold.removed(assembly.next);
-    let reading = assembly.text.without(&removed);
-    (removed, reading, fold.maybe().to_vec())
+impl Group {
+    /// More readers that read the same.
+    fn join(&mut self, names: Vec<ViewName>, policy: Option<&'static str>, timing: Option<Timing>) {
+        for name in names {
+            if !self.views.contains(&name) {
+                self.views.push(name);
+            }
+        }
+        if let Some(policy) = policy.filter(|policy| !self.policies.contains(policy)) {
+            self.policies.push(policy);
+        }
+        self.depends_on_timing.extend(timing.filter(|timing| !self.depends_on_timing.contains(timing)));
+    }
 }
 
 fn is_whole(assembly: &Assembly) -> bool {
@@ -268,21 +351,16 @@ fn policy_name(policy: Policy) -> &'static str {
     }
 }
 
-/// Offset, in the reading, of the first octet in which groups differ.
-fn first_difference(groups: &[Group], from: u64) -> Option<u64> {
-    let (first, rest) = groups.split_first()?;
-    let differs = |other: &Group| {
-        let pairs = first.reading.iter().zip(&other.reading);
-        let same = pairs.take_while(|(a, b)| a == b).count();
-        let in_text = (same < first.reading.len() || same < other.reading.len()).then(|| from + same as u64);
-        in_text.or_else(|| first.removed_at.iter().chain(&other.removed_at).min().copied())
-    };
-    rest.iter().filter_map(differs).min()
-}
-
-fn given_up(stream: &Stream) -> Vec<String> {
+fn given_up(trouble: &Trouble) -> Vec<String> {
     let mut told = Vec::new();
-    for assembly in &stream.assemblies {
+    if trouble.missing > 0 {
+        told.push(format!("{} octets that were acknowledged and are not in the capture", trouble.missing));
+    }
+    if trouble.not_compared > 0 {
+        let count = trouble.not_compared;
+        told.push(format!("the comparison of {count} segments with what had been sent before"));
+    }
+    for assembly in &trouble.assemblies {
         if assembly.given_up > 0 {
             told.push(format!("{} octets that came too far ahead", assembly.given_up));
         }
@@ -293,12 +371,13 @@ fn given_up(stream: &Stream) -> Vec<String> {
         if let Some(lost) = lost.filter(|&lost| lost > 0) {
             told.push(format!("the places of {lost} urgent octets beyond the bound"));
         }
-        if assembly.has_marks() && !is_whole(assembly) {
+        if (assembly.has_marks() || trouble.assemblies.len() > 1) && !is_whole(assembly) {
             let (from, to, all) = (assembly.text.from(), assembly.text.to(), assembly.next);
             told.push(format!("text but for octets {from} to {to} of {all}"));
         }
     }
-    told.dedup();
+    let mut once: Vec<String> = Vec::new();
+    told.retain(|line| !once.contains(line) && (once.push(line.clone()), true).1);
     told
 }
 

@@ -44,23 +44,21 @@ impl Text {
         }
     }
 
-    /// The octet at `offset`, if it is held.
-    pub(crate) fn get(&self, offset: u64) -> Option<u8> {
-        let at = usize::try_from(offset.checked_sub(self.from)?).ok()?;
-        self.octets.get(at).copied()
-    }
-
-    /// Whether `octets` at `offset` say something else than what is held; what is not held agrees.
-    pub(crate) fn contradicts(&self, offset: u64, octets: &[u8]) -> bool {
+    /// Puts other octets where some are held.
+    pub(crate) fn overwrite(&mut self, offset: u64, octets: &[u8]) {
         let (from, to) = (offset.max(self.from), (offset + octets.len() as u64).min(self.to()));
-        (from..to).any(|at| self.get(at) != octets.get((at - offset) as usize).copied())
+        for at in from..to {
+            if let Some(octet) = self.octets.get_mut((at - self.from) as usize) {
+                *octet = octets[(at - offset) as usize];
+            }
+        }
     }
 
-    /// All that is held, without the octets at `removed` (sorted).
-    pub(crate) fn without(&self, removed: &[u64]) -> Vec<u8> {
+    /// All that is held up to offset `to`, with their offsets, without the octets at `removed` (sorted).
+    pub(crate) fn without<'a>(&'a self, removed: &'a [u64], to: u64) -> impl Iterator<Item = (u64, u8)> + 'a {
         let mut removed = removed.iter().copied().skip_while(|&at| at < self.from).peekable();
-        let held = (self.from..).zip(&self.octets);
-        held.filter(|&(at, _)| removed.next_if_eq(&at).is_none()).map(|(_, &octet)| octet).collect()
+        let held = (self.from..to.min(self.to())).zip(&self.octets);
+        held.filter(move |&(at, _)| removed.next_if_eq(&at).is_none()).map(|(at, &octet)| (at, octet))
     }
 }
 
@@ -68,26 +66,32 @@ impl Text {
 mod tests {
     use super::*;
 
+    fn read(text: &Text, removed: &[u64], to: u64) -> Vec<u8> {
+        text.without(removed, to).map(|(_, octet)| octet).collect()
+    }
+
     // covers: L4
     #[test]
     fn the_text_held_is_the_last_and_knows_its_place() {
         let mut text = Text::default();
         text.push(0, b"abcdef");
         text.keep_last(4);
-        assert_eq!((text.from(), text.to(), text.get(1), text.get(2)), (2, 6, None, Some(b'c')));
+        assert_eq!((text.from(), text.to()), (2, 6));
         text.push(6, b"gh");
-        assert_eq!(text.without(&[0, 3, 7]), b"cefg");
+        assert_eq!(read(&text, &[0, 3, 7], 100), b"cefg");
+        assert_eq!(read(&text, &[3], 5), b"ce", "up to where places are known");
         text.push(10, b"xy");
         assert_eq!((text.from(), text.len()), (10, 2), "a hole begins anew");
     }
 
     // covers: L6
     #[test]
-    fn only_what_is_held_can_contradict() {
+    fn only_what_is_held_can_be_replaced() {
         let mut text = Text::default();
         text.push(5, b"abc");
-        assert!(!text.contradicts(3, b"zzab"));
-        assert!(text.contradicts(3, b"zzax"));
-        assert!(!text.contradicts(7, b"czz"));
+        text.overwrite(3, b"zzX");
+        text.overwrite(7, b"YZ");
+        text.overwrite(20, b"far");
+        assert_eq!(read(&text, &[], 100), b"XbY");
     }
 }

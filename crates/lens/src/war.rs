@@ -70,45 +70,79 @@ struct Said {
     seq: SeqNumber,
     ack: SeqNumber,
     flags: Flags,
+    /// Something was said at all.
+    known: bool,
 }
 
 /// Looks for wars in one flow.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug)]
 pub(crate) struct Detector {
-    last: [Option<Said>; 2],
-    /// Empty repetitions of each side since something else came.
+    last: [Said; 2],
+    /// What goes on; of most flows, nothing.
+    exchange: Option<Box<Exchange>>,
+}
+
+/// Empty repetitions since something else came.
+#[derive(Clone, Debug)]
+struct Exchange {
+    /// Of each side.
     counts: [u64; 2],
-    first: Option<(u64, Instant)>,
-    latest: Option<(u64, Instant, Scenario)>,
+    first: (u64, Instant),
+    latest: (u64, Instant, Scenario),
+}
+
+impl Default for Detector {
+    fn default() -> Self {
+        let nothing = Said { seq: SeqNumber(0), ack: SeqNumber(0), flags: Flags::default(), known: false };
+        Self { last: [nothing; 2], exchange: None }
+    }
 }
 
 impl Detector {
-    /// A segment of side `side`. The answer is a war that is over.
+    /// A segment of side `side`, before which things stood as `standing` says. The answer is a war that is over.
+    #[inline]
     pub(crate) fn see(
         &mut self,
         side: usize,
         segment: &Segment<'_>,
+        standing: impl FnOnce() -> Standing,
+        to_itself: bool,
+    ) -> Option<War> {
+        let said = Said { seq: segment.seq, ack: segment.ack, flags: segment.flags, known: true };
+        let again = core::mem::replace(&mut self.last[side & 1], said) == said;
+        if !again && self.exchange.is_none() {
+            return None;
+        }
+        self.see_again(side, segment, again, &standing(), to_itself)
+    }
+
+    #[cold]
+    fn see_again(
+        &mut self,
+        side: usize,
+        segment: &Segment<'_>,
+        again: bool,
         standing: &Standing,
         to_itself: bool,
     ) -> Option<War> {
-        let said = Said { seq: segment.seq, ack: segment.ack, flags: segment.flags };
-        let again = self.last[side & 1].replace(said) == Some(said);
-        let empty = segment.text.is_empty() && segment.has(Flags::ACK) && !segment.has(Flags::RST);
+        let empty = segment.len == 0 && segment.has(Flags::ACK) && !segment.has(Flags::RST);
         if !(again && empty && standing.refuses(segment)) {
-            let known = !segment.text.is_empty() && standing.knows(segment);
+            let known = segment.len > 0 && standing.knows(segment);
             return if known { None } else { self.over(to_itself, false) };
         }
-        self.counts[side & 1] += 1;
-        self.first.get_or_insert((segment.frame, segment.at));
-        self.latest = Some((segment.frame, segment.at, scenario(segment, to_itself)));
+        let latest = (segment.frame, segment.at, scenario(segment, to_itself));
+        let exchange = self.exchange.get_or_insert_with(|| {
+            Box::new(Exchange { counts: [0; 2], first: (segment.frame, segment.at), latest })
+        });
+        exchange.counts[side & 1] += 1;
+        exchange.latest = latest;
         None
     }
 
     /// What went on until now is over, or the flow is.
     pub(crate) fn over(&mut self, to_itself: bool, unfinished: bool) -> Option<War> {
-        let counts = core::mem::take(&mut self.counts);
-        let (first, latest) = (self.first.take(), self.latest.take());
-        let ((first, began), (last, ended, scenario)) = (first?, latest?);
+        let Exchange { counts, first: (first, began), latest: (last, ended, scenario) } =
+            *self.exchange.take()?;
         // The side that begins a stretch, or has the last word, says one more than the other.
         let mutual = to_itself || counts[0].min(counts[1]) + 1 >= WAR / 2;
         (mutual && counts[0] + counts[1] >= WAR).then(|| War {
@@ -131,7 +165,7 @@ impl Standing {
 
     /// Whether the segment brings and acknowledges nothing new.
     fn knows(&self, segment: &Segment<'_>) -> bool {
-        let end = segment.seq.plus(segment.text.len() as u32);
+        let end = segment.seq.plus(segment.len);
         self.end.is_some_and(|sent| !end.after(sent))
             && self.ack.is_some_and(|given| !segment.ack.after(given))
     }

@@ -3,7 +3,7 @@
 mod common;
 
 use common::{client, group, handshake, reading, see, server, stream};
-use hairpin_lens::{Limits, Reader};
+use hairpin_lens::{Limits, Reader, escaped};
 use wire::tcp::Flags;
 
 // covers: L1
@@ -11,8 +11,8 @@ use wire::tcp::Flags;
 fn a_flow_without_marks_has_one_reading() {
     let stream = stream(vec![client(100, b"hello "), client(106, b"world").flags(Flags::ACK | Flags::FIN)]);
     assert_eq!((stream.octets, stream.groups.len(), stream.complete), (11, 1, true));
-    assert_eq!(stream.groups[0].reading, b"hello world");
     assert_eq!(stream.verdict, "1 reading of 11 octets");
+    assert!(stream.groups[0].reading.is_empty(), "nothing is held where all agree");
 }
 
 // covers: L1
@@ -109,10 +109,31 @@ fn copies_that_differ_make_two_readings() {
 
 // covers: L6
 #[test]
-fn a_copy_of_what_was_delivered_changes_nothing_and_is_told() {
-    let stream = stream(vec![client(100, b"abc"), client(100, b"xyz"), client(103, b"d")]);
+fn a_copy_of_what_was_acknowledged_changes_nothing_and_is_told() {
+    let segments = vec![client(100, b"abc"), server(1, 103), client(100, b"xyzd"), client(104, b"e")];
+    let stream = stream(segments);
     assert_eq!((stream.groups.len(), stream.contradictions), (1, 1));
-    assert_eq!(stream.groups[0].reading, b"abcd");
+    assert_eq!((stream.octets, stream.contradiction_frames.as_slice()), (5, &[6][..]));
+}
+
+// covers: L6
+#[test]
+fn the_first_copy_of_what_was_not_acknowledged_may_have_been_lost() {
+    let stream = stream(vec![client(100, b"abc"), client(100, b"axc"), client(103, b"d"), server(1, 104)]);
+    let readings: Vec<_> = stream.groups.iter().map(|group| escaped(&group.reading)).collect();
+    assert_eq!((stream.contradictions, readings.len()), (1, 2), "{readings:?}");
+    assert!(readings.contains(&"abcd".into()) && readings.contains(&"axcd".into()), "{readings:?}");
+    assert_eq!(stream.first_difference, Some(1));
+}
+
+// covers: L6
+#[test]
+fn only_the_part_that_was_not_acknowledged_is_open() {
+    let segments = vec![client(100, b"abc"), server(1, 102), client(100, b"xyz"), client(103, b"d")];
+    let stream = stream(segments);
+    let readings: Vec<_> = stream.groups.iter().map(|group| escaped(&group.reading)).collect();
+    assert_eq!(readings.len(), 2);
+    assert!(readings.contains(&"abcd".into()) && readings.contains(&"abzd".into()), "{readings:?}");
 }
 
 // covers: L6

@@ -61,8 +61,11 @@ pub(super) fn check(plain: &[(Run, Prediction)], stdurg: &[(Run, Prediction)]) {
         }
         let (_, prediction) = find(plain, shape, false, Reader::Prompt);
         for (host, reader) in [("freebsd-8.0", "lazy"), ("sensor", "out-of-band")] {
-            let readings = prediction.readings(host, reader).into_iter().map(code);
-            row.push(readings.collect::<Vec<_>>().join(" or "));
+            let readings = match prediction.agreed {
+                Some(_) => vec![in_line.read.as_str()],
+                None => prediction.readings(host, reader),
+            };
+            row.push(readings.into_iter().map(code).collect::<Vec<_>>().join(" or "));
         }
         let _ = writeln!(page, "| {} |", row.join(" | "));
     }

@@ -1,11 +1,14 @@
 //! More shapes of urgent flows, beside the cases that our endpoint is compared with ([`crate::by_hand::cases`]).
 
 use crate::by_hand::cases::Line::{Bulk, Fin, Plain, Urg, UrgFin};
-use crate::by_hand::cases::{CASES, Case, case};
+use crate::by_hand::cases::{CASES, Case, Step, case};
 
-/// All shapes.
+/// All shapes with urgent data: of a stream without, nothing is held.
 pub(super) fn all() -> impl Iterator<Item = &'static Case> {
-    CASES.iter().chain(MORE)
+    let is_urgent = |case: &&Case| {
+        case.steps().iter().any(|step| matches!(step, Step::Segment(segment) if segment.urgent.is_some()))
+    };
+    CASES.iter().chain(MORE).filter(is_urgent)
 }
 
 const MORE: &[Case] = &[
@@ -35,7 +38,7 @@ const MORE: &[Case] = &[
         "the tail lost and sent again by a probe",
         &[Plain(0, "ab"), Urg(2, "c", 2), Urg(3, "!", 1), Plain(4, "d")],
     ),
-    case("only the announcement was lost", &[Plain(2, "!cd"), Plain(0, "ab"), Plain(5, "e")]),
+    case("only the announcement was lost", &[Plain(2, "!cd"), Plain(0, "ab"), Urg(5, "e?", 2)]),
     case(
         "sent twice, URG lost on the first",
         &[Plain(0, "ab!c"), Plain(0, "ab!c"), Urg(0, "ab!c", 3), Plain(4, "d")],
@@ -150,7 +153,7 @@ const MORE: &[Case] = &[
         &[Urg(0, "ab", 65_535), Plain(2, "c"), Urg(3, "d!", 2), Plain(5, "e")],
     ),
     // The end.
-    case("text behind FIN", &[Fin(0, "ab"), Plain(3, "ef")]),
+    case("text behind FIN", &[UrgFin(0, "a!b", 2), Plain(4, "ef")]),
     case("text that waits behind FIN", &[Plain(4, "ef"), Urg(0, "a!", 2), Fin(2, "cd")]),
     case("text beyond FIN that waits", &[Plain(6, "gh"), Urg(0, "a!", 2), Fin(2, "cd"), Plain(5, "xyz")]),
     case("FIN twice", &[Urg(0, "a!", 2), Fin(2, "b"), Fin(2, "b")]),

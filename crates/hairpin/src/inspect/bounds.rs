@@ -11,25 +11,32 @@ pub struct Bounds {
     /// Flows at one time; one more ends the one that was quiet longest of a few.
     #[arg(long, value_name = "N", default_value_t = 1 << 20)]
     pub max_flows: u32,
-    /// Text of all flows together; beyond it, text without marks is not held.
+    /// What all flows hold beyond their records; a flow that goes beyond gives its own up.
     #[arg(long, value_name = "SIZE", default_value = "256M", value_parser = size)]
     pub max_memory: u64,
     /// Text of a stream with marks.
     #[arg(long, value_name = "SIZE", default_value = "64K", value_parser = size)]
     pub max_text: u64,
-    /// Text of a stream that waits for what is missing before it.
-    #[arg(long, value_name = "SIZE", default_value = "1M", value_parser = size)]
+    /// Text of a stream that may lie ahead of a hole.
+    #[arg(long, value_name = "SIZE", default_value = "16M", value_parser = size)]
     pub max_ahead: u64,
     /// Urgent octets of a stream whose places are kept, for each kind of reader.
     #[arg(long, value_name = "N", default_value_t = 65_536)]
     pub max_urgent: u32,
+    /// Pieces of text of all streams whose places in the capture are kept, to compare copies and to read what lies
+    /// before a mark.
+    #[arg(long, value_name = "N", default_value_t = 1 << 20)]
+    pub max_pieces: u32,
+    /// IPv4 fragments that wait for others.
+    #[arg(long, value_name = "SIZE", default_value = "4M", value_parser = size)]
+    pub max_fragments: u64,
     /// A flow that is over is told after so long, in the capture's time; one that is quiet 120 times as long, too.
     #[arg(long, value_name = "SECONDS", default_value_t = 60)]
     pub linger: u64,
 }
 
 impl Bounds {
-    pub(super) fn limits(self, verify_checksums: bool) -> Limits {
+    pub(super) fn limits(self) -> Limits {
         let octets = |size: u64| u32::try_from(size).unwrap_or(u32::MAX);
         Limits {
             flows: self.max_flows,
@@ -37,9 +44,10 @@ impl Bounds {
             text_octets: octets(self.max_text),
             ahead_octets: octets(self.max_ahead),
             out_of_band: self.max_urgent,
+            pieces: self.max_pieces,
+            fragment_octets: octets(self.max_fragments),
             // A flow waits at most for a day: the bound keeps the arithmetic of the lens exact.
             linger: Duration::from_secs(self.linger.min(86_400)),
-            verify_checksums,
             ..Limits::default()
         }
     }

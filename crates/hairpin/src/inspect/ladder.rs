@@ -3,7 +3,6 @@
 use std::net::Ipv4Addr;
 use std::path::Path;
 
-use indicatif::ProgressBar;
 use lens::{FlowReport, escaped};
 use miette::miette;
 use rules::Instant;
@@ -28,11 +27,11 @@ const SHOWN: usize = 36;
 /// There is no such frame, or it has no TCP segment.
 pub(super) fn ends(path: &Path, frame: u64) -> miette::Result<[End; 2]> {
     let mut ends = None;
-    read::packets(path, &ProgressBar::hidden(), |number, _, packet| {
+    read::packets(path, |number, _, packet| {
         if number == frame {
             ends = segment(packet).map(|(from, to, _)| [from, to]);
         }
-        Ok(number < frame)
+        number < frame
     })?;
     let help = "name a frame with a TCP segment, as tcpdump or Wireshark number them: from 1";
     ends.ok_or_else(|| miette!(help = help, "{}: frame {frame} has no TCP segment", path.display()))
@@ -46,7 +45,7 @@ pub(super) fn draw(path: &Path, report: &FlowReport, file: &Path) -> miette::Res
     let (first, last) = report.frames;
     let began = Instant::from_nanos(report.nanos.0);
     let mut packets = Vec::new();
-    let outcome = read::packets(path, &ProgressBar::hidden(), |frame, at, packet| {
+    let outcome = read::packets(path, |frame, at, packet| {
         if let Some((from, to, tcp)) = segment(packet).filter(|_| frame >= first) {
             let of_client = (from, to) == (report.client, report.server);
             if of_client || (to, from) == (report.client, report.server) {
@@ -54,7 +53,7 @@ pub(super) fn draw(path: &Path, report: &FlowReport, file: &Path) -> miette::Res
                 packets.push((since, of_client, packet.to_vec(), note(&tcp)));
             }
         }
-        Ok(frame < last && packets.len() < SEGMENTS)
+        frame < last && packets.len() < SEGMENTS
     });
     // A damaged capture was told already; what it has is drawn.
     drop(outcome);

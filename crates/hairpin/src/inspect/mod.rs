@@ -102,6 +102,14 @@ pub fn run(args: &Args) -> miette::Result<ExitCode> {
     }
 }
 
+impl Args {
+    /// What the lens may hold, and whether it has to tell of flows on which nothing is unusual.
+    fn limits(&self) -> lens::Limits {
+        let all_flows = self.all || self.flow.is_some() || self.parquet.is_some();
+        lens::Limits { all_flows, verify_checksums: self.verify_checksums, ..self.bounds.limits() }
+    }
+}
+
 fn is_stdin(path: &std::path::Path) -> bool {
     path.as_os_str() == "-"
 }

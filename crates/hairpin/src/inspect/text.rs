@@ -183,9 +183,16 @@ pub(super) fn totals(capture: &str, totals: &Totals, complete: bool) -> String {
     let left = [
         (totals.not_tcp, "of other protocols"),
         (totals.fragments, "fragments"),
+        (totals.fragments_given_up, "datagrams whose fragments never came"),
+        (totals.fragments_refused, "datagrams whose fragments overlapped"),
         (totals.malformed, "malformed"),
+        (totals.cut, "segments that the capture has a part of"),
         (totals.evicted, "flows ended early to make room"),
-        (totals.text_given_up, "segments whose text was not held"),
+        (totals.text_given_up, "segments whose flow gave up what it held"),
+        (totals.missing_octets, "octets acknowledged that the capture does not have"),
+        (totals.octets_given_up, "octets given up ahead of a hole"),
+        (totals.not_compared, "segments not compared with what had been sent before"),
+        (totals.places_given_up, "places of urgent octets not kept"),
     ];
     for (count, what) in left.into_iter().filter(|(count, _)| *count > 0) {
         let _ = write!(text, ", {count} {what}");

@@ -185,18 +185,14 @@ impl<R: Read> Capture<R> {
     pub(crate) fn open(reader: R, name: &str) -> Result<Self, CaptureError> {
         let mut source = Source::new(reader, name);
         let magic = source.piece(4)?.ok_or_else(|| source.error("the file is empty", REMEDY))?;
-        match [magic[0], magic[1], magic[2], magic[3]] {
-            pcapng::SECTION_MAGIC => pcapng::Reader::open(source).map(Self::Pcapng),
-            magic => match pcap::kind(magic) {
-                Some(kind) => pcap::Reader::open(source, magic, kind).map(Self::Pcap),
-                None if magic[..2] == [0x1F, 0x8B] => {
-                    Err(source.error("this is a gzip file", "unpack it first: gunzip"))
-                }
-                None if magic == [0x28, 0xB5, 0x2F, 0xFD] => {
-                    Err(source.error("this is a zstd file", "unpack it first: unzstd"))
-                }
-                None => Err(source.error(format!("begins with {magic:02x?}: no capture file"), REMEDY)),
-            },
+        let magic = [magic[0], magic[1], magic[2], magic[3]];
+        match (magic, pcap::kind(magic)) {
+            (pcapng::SECTION_MAGIC, _) => pcapng::Reader::open(source).map(Self::Pcapng),
+            (_, Some(kind)) => pcap::Reader::open(source, magic, kind).map(Self::Pcap),
+            (_, None) => {
+                let (problem, remedy) = no_capture(magic);
+                Err(source.error(problem, remedy))
+            }
         }
     }
 
@@ -233,14 +229,29 @@ impl<R: Read> Capture<R> {
     }
 }
 
-const REMEDY: &str = "write a pcap or pcapng file, e.g. tcpdump -w FILE";
+pub(crate) const REMEDY: &str = "write a pcap or pcapng file, e.g. tcpdump -w FILE";
+
+/// What is wrong with a file that begins like this, and what to do.
+pub(crate) fn no_capture(magic: [u8; 4]) -> (String, &'static str) {
+    match magic {
+        [0x1F, 0x8B, ..] => ("this is a gzip file".to_owned(), "unpack it first: gunzip"),
+        [0x28, 0xB5, 0x2F, 0xFD] => ("this is a zstd file".to_owned(), "unpack it first: unzstd"),
+        _ => (format!("begins with {magic:02x?}: no capture file"), REMEDY),
+    }
+}
+
+/// What is wrong with a link layer that is not known here, and what to do.
+pub(crate) fn no_link(number: u32) -> (String, &'static str) {
+    (
+        format!("link type {number} is not known here"),
+        "capture on an interface with Ethernet (1), raw IP (101), Linux cooked (113, 276) or loopback (0)",
+    )
+}
 
 /// The link layer with this number, or the error that says which ones there are.
 pub(crate) fn link_type<R: Read>(source: &Source<R>, number: u32) -> Result<LinkType, CaptureError> {
     LinkType::from_number(number).ok_or_else(|| {
-        source.error(
-            format!("link type {number} is not known here"),
-            "capture on an interface with Ethernet (1), raw IP (101), Linux cooked (113, 276) or loopback (0)",
-        )
+        let (problem, remedy) = no_link(number);
+        source.error(problem, remedy)
     })
 }

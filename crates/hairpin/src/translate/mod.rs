@@ -13,8 +13,8 @@ pub(crate) mod capture;
 mod checksum;
 mod gateway;
 mod link;
-mod pcap;
-mod pcapng;
+pub(crate) mod pcap;
+pub(crate) mod pcapng;
 mod summary;
 #[cfg(test)]
 mod tests;

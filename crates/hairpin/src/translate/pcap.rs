@@ -9,9 +9,9 @@ use super::capture::{CaptureError, Envelope, Item, MAX_PIECE, Order, Place, Reco
 /// Byte order and units of a file, from its magic number.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Kind {
-    order: Order,
+    pub(crate) order: Order,
     /// Nanoseconds in one unit of the second timestamp field.
-    unit: u32,
+    pub(crate) unit: u32,
 }
 
 /// What a magic number says, if it is one.

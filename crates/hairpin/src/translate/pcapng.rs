@@ -8,7 +8,7 @@ use super::capture::{CaptureError, Envelope, Item, MAX_PIECE, Order, Place, Reco
 /// The type of a section header block, the same in both byte orders.
 pub(crate) const SECTION_MAGIC: [u8; 4] = [0x0A, 0x0D, 0x0D, 0x0A];
 
-const INTERFACE_DESCRIPTION: u32 = 1;
+pub(crate) const INTERFACE_DESCRIPTION: u32 = 1;
 /// Obsolete, laid out like the enhanced one except for a 16-bit interface number.
 const PACKET: u32 = 2;
 const SIMPLE_PACKET: u32 = 3;
@@ -33,13 +33,131 @@ pub(crate) struct Reader<R> {
 
 /// What an interface description says that matters here.
 #[derive(Clone, Copy, Debug)]
-struct Interface {
-    link: u32,
+pub(crate) struct Interface {
+    pub(crate) link: u32,
     snaplen: u32,
     /// Timestamp units in one second.
     units: u64,
     /// Seconds to add to each timestamp.
     offset: i64,
+}
+
+/// The byte order that a section header announces.
+pub(crate) fn order(magic: [u8; 4]) -> Option<Order> {
+    match magic {
+        [0x1A, 0x2B, 0x3C, 0x4D] => Some(Order::Big),
+        [0x4D, 0x3C, 0x2B, 0x1A] => Some(Order::Little),
+        _ => None,
+    }
+}
+
+/// Where a packet block has its frame, and what it says of it.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Fields {
+    /// The number of its interface in the section.
+    pub(crate) interface: u32,
+    /// `None`: the format does not say.
+    pub(crate) ticks: Option<u64>,
+    /// Octets of the block's body before the frame, and of the frame as far as it was captured.
+    pub(crate) at: usize,
+    pub(crate) captured: usize,
+    original: u32,
+}
+
+/// What a block of `kind` says of its packet; `None`: it has none.
+pub(crate) fn fields(
+    order: Order,
+    kind: u32,
+    body: &[u8],
+    interfaces: &[Interface],
+) -> Result<Option<Fields>, String> {
+    let too_short = || Err("a packet block is too short".to_owned());
+    let known = |number: u32| {
+        interfaces
+            .get(number as usize)
+            .copied()
+            .ok_or_else(|| format!("a packet of interface {number}, which the file does not describe"))
+    };
+    let fields = match kind {
+        ENHANCED_PACKET | PACKET => {
+            if body.len() < 20 {
+                return too_short();
+            }
+            let interface = if kind == PACKET { order.u16(body, 0).into() } else { order.u32(body, 0) };
+            known(interface)?;
+            let ticks = u64::from(order.u32(body, 4)) << 32 | u64::from(order.u32(body, 8));
+            let captured = order.u32(body, 12) as usize;
+            let fields =
+                Fields { interface, ticks: Some(ticks), at: 20, captured, original: order.u32(body, 16) };
+            (fields, captured + padding(captured))
+        }
+        SIMPLE_PACKET => {
+            if body.len() < 4 {
+                return too_short();
+            }
+            let original = order.u32(body, 0);
+            let captured = match known(0)?.snaplen {
+                0 => original,
+                snaplen => original.min(snaplen),
+            } as usize;
+            (Fields { interface: 0, ticks: None, at: 4, captured, original }, captured)
+        }
+        _ => return Ok(None),
+    };
+    let (fields, room) = fields;
+    if body.len() - fields.at < room {
+        return Err(format!("a packet of {} octets is larger than its block", fields.captured));
+    }
+    Ok(Some(fields))
+}
+
+/// What an interface description says.
+pub(crate) fn interface(order: Order, body: &[u8]) -> Result<Interface, String> {
+    if body.len() < 8 {
+        return Err("an interface description is too short".to_owned());
+    }
+    let mut interface = Interface {
+        link: order.u16(body, 0).into(),
+        snaplen: order.u32(body, 4),
+        units: 1_000_000,
+        offset: 0,
+    };
+    for (code, value) in options(order, &body[8..]) {
+        match (code, value) {
+            (OPTION_IF_TSRESOL, &[resolution]) => {
+                let units = match resolution & 0x80 {
+                    0 => 10_u64.checked_pow(u32::from(resolution)),
+                    _ => 1_u64.checked_shl(u32::from(resolution & 0x7F)),
+                };
+                interface.units = units
+                    .ok_or_else(|| format!("a timestamp resolution of {resolution:#x} is impossible"))?;
+            }
+            (OPTION_IF_TSOFFSET, value) if value.len() == 8 => {
+                let (first, second) = (order.u32(value, 0), order.u32(value, 4));
+                let (low, high) = match order {
+                    Order::Little => (first, second),
+                    Order::Big => (second, first),
+                };
+                interface.offset = (u64::from(high) << 32 | u64::from(low)) as i64;
+            }
+            _ => {}
+        }
+    }
+    Ok(interface)
+}
+
+/// The options of a block; what follows a damaged one is left out.
+fn options(order: Order, octets: &[u8]) -> impl Iterator<Item = (u16, &[u8])> {
+    let mut rest = octets;
+    core::iter::from_fn(move || {
+        if rest.len() < 4 || order.u16(rest, 0) == OPTION_END {
+            return None;
+        }
+        let (code, length) = (order.u16(rest, 0), usize::from(order.u16(rest, 2)));
+        let value = rest.get(4..4 + length)?;
+        rest = rest.get(4 + length + padding(length)..).unwrap_or_default();
+        Some((code, value))
+    })
 }
 
 impl<R: Read> Reader<R> {
@@ -68,14 +186,15 @@ impl<R: Read> Reader<R> {
         let body = self.body()?;
         match kind {
             INTERFACE_DESCRIPTION => {
-                let interface = self.interface(&body)?;
+                let interface = interface(self.order, &body).map_err(|told| self.source.damaged(told))?;
                 self.interfaces.push(interface);
             }
-            ENHANCED_PACKET | PACKET => {
-                return self.packet(kind, &body).map(|record| Some(Item::Packet(record)));
+            _ => {
+                let found = fields(self.order, kind, &body, &self.interfaces);
+                if let Some(fields) = found.map_err(|told| self.source.damaged(told))? {
+                    return self.packet(kind, &body, fields).map(|record| Some(Item::Packet(record)));
+                }
             }
-            SIMPLE_PACKET => return self.simple_packet(&body).map(|record| Some(Item::Packet(record))),
-            _ => {}
         }
         Ok(Some(Item::Verbatim(self.block(kind, &body))))
     }
@@ -83,11 +202,8 @@ impl<R: Read> Reader<R> {
     /// A section header behind its block type, as it belongs into the output.
     fn section_header(&mut self) -> Result<Vec<u8>, CaptureError> {
         let mut head = self.source.rest(8)?;
-        self.order = match [head[4], head[5], head[6], head[7]] {
-            [0x1A, 0x2B, 0x3C, 0x4D] => Order::Big,
-            [0x4D, 0x3C, 0x2B, 0x1A] => Order::Little,
-            _ => return Err(self.source.damaged("the section header has no byte order")),
-        };
+        self.order = order([head[4], head[5], head[6], head[7]])
+            .ok_or_else(|| self.source.damaged("the section header has no byte order"))?;
         let length = self.order.u32(&head, 0);
         if !(28..=MAX_PIECE).contains(&length) || !length.is_multiple_of(4) {
             return Err(self.source.damaged(format!("a section header of {length} octets is impossible")));
@@ -123,97 +239,26 @@ impl<R: Read> Reader<R> {
         }
     }
 
-    fn interface(&self, body: &[u8]) -> Result<Interface, CaptureError> {
-        if body.len() < 8 {
-            return Err(self.source.damaged("an interface description is too short"));
-        }
-        let mut interface = Interface {
-            link: self.order.u16(body, 0).into(),
-            snaplen: self.order.u32(body, 4),
-            units: 1_000_000,
-            offset: 0,
+    fn packet(&mut self, kind: u32, body: &[u8], fields: Fields) -> Result<Record, CaptureError> {
+        let (head, rest) = body.split_at(fields.at);
+        let (frame, behind) = rest.split_at(fields.captured);
+        let options = match kind {
+            SIMPLE_PACKET => Vec::new(),
+            _ => self.without_hash(behind.get(padding(fields.captured)..).unwrap_or_default()),
         };
-        for (code, value) in self.options(&body[8..]) {
-            match (code, value) {
-                (OPTION_IF_TSRESOL, &[resolution]) => {
-                    let units = match resolution & 0x80 {
-                        0 => 10_u64.checked_pow(u32::from(resolution)),
-                        _ => 1_u64.checked_shl(u32::from(resolution & 0x7F)),
-                    };
-                    interface.units = units.ok_or_else(|| {
-                        self.source
-                            .damaged(format!("a timestamp resolution of {resolution:#x} is impossible"))
-                    })?;
-                }
-                (OPTION_IF_TSOFFSET, value) if value.len() == 8 => {
-                    let (first, second) = (self.order.u32(value, 0), self.order.u32(value, 4));
-                    let (low, high) = match self.order {
-                        Order::Little => (first, second),
-                        Order::Big => (second, first),
-                    };
-                    interface.offset = (u64::from(high) << 32 | u64::from(low)) as i64;
-                }
-                _ => {}
+        let (nanos, place) = match self.interfaces.get(fields.interface as usize) {
+            Some(&interface) => {
+                (fields.ticks.map(|ticks| interface.nanos(ticks)), self.place(fields.interface, interface)?)
             }
-        }
-        Ok(interface)
-    }
-
-    fn packet(&mut self, kind: u32, body: &[u8]) -> Result<Record, CaptureError> {
-        if body.len() < 20 {
-            return Err(self.source.damaged("a packet block is too short"));
-        }
-        let number = match kind {
-            PACKET => u32::from(self.order.u16(body, 0)),
-            _ => self.order.u32(body, 0),
+            None => return Err(self.source.damaged("a packet of no interface")),
         };
-        let interface = self.known_interface(number)?;
-        let ticks = u64::from(self.order.u32(body, 4)) << 32 | u64::from(self.order.u32(body, 8));
-        let (captured, original) = (self.order.u32(body, 12), self.order.u32(body, 16));
-        let padded = captured as usize + padding(captured as usize);
-        let Some(rest) = body.get(20..).filter(|rest| rest.len() >= padded) else {
-            return Err(self
-                .source
-                .damaged(format!("a packet of {captured} octets is larger than its block")));
-        };
-        let place = self.place(number, interface)?;
-        let (frame, options) = rest.split_at(padded);
         self.source.packets += 1;
         Ok(Record {
             place,
-            nanos: Some(interface.nanos(ticks)),
-            data: frame[..captured as usize].to_vec(),
-            cut: captured < original,
-            envelope: Envelope::Block {
-                kind,
-                head: body[..20].to_vec(),
-                options: self.without_hash(options),
-            },
-        })
-    }
-
-    /// A packet without a time, always of the first interface.
-    fn simple_packet(&mut self, body: &[u8]) -> Result<Record, CaptureError> {
-        if body.len() < 4 {
-            return Err(self.source.damaged("a packet block is too short"));
-        }
-        let interface = self.known_interface(0)?;
-        let original = self.order.u32(body, 0);
-        let captured = if interface.snaplen == 0 { original } else { original.min(interface.snaplen) };
-        let Some(frame) = body.get(4..).and_then(|rest| rest.get(..captured as usize)) else {
-            return Err(self
-                .source
-                .damaged(format!("a packet of {captured} octets is larger than its block")));
-        };
-        let place = self.place(0, interface)?;
-        self.source.packets += 1;
-        let envelope = Envelope::Block { kind: SIMPLE_PACKET, head: body[..4].to_vec(), options: Vec::new() };
-        Ok(Record { place, nanos: None, data: frame.to_vec(), cut: captured < original, envelope })
-    }
-
-    fn known_interface(&self, number: u32) -> Result<Interface, CaptureError> {
-        self.interfaces.get(number as usize).copied().ok_or_else(|| {
-            self.source.damaged(format!("a packet of interface {number}, which the file does not describe"))
+            nanos,
+            data: frame.to_vec(),
+            cut: fields.captured < fields.original as usize,
+            envelope: Envelope::Block { kind, head: head.to_vec(), options },
         })
     }
 
@@ -222,23 +267,9 @@ impl<R: Read> Reader<R> {
         Ok(Place { section: self.section, interface: number, link })
     }
 
-    /// The options of a block; what follows a damaged one is left out.
-    fn options<'a>(&self, octets: &'a [u8]) -> impl Iterator<Item = (u16, &'a [u8])> {
-        let (order, mut rest) = (self.order, octets);
-        core::iter::from_fn(move || {
-            if rest.len() < 4 || order.u16(rest, 0) == OPTION_END {
-                return None;
-            }
-            let (code, length) = (order.u16(rest, 0), usize::from(order.u16(rest, 2)));
-            let value = rest.get(4..4 + length)?;
-            rest = rest.get(4 + length + padding(length)..).unwrap_or_default();
-            Some((code, value))
-        })
-    }
-
     fn without_hash(&self, octets: &[u8]) -> Vec<u8> {
         let mut kept = Vec::new();
-        for (code, value) in self.options(octets).filter(|&(code, _)| code != OPTION_EPB_HASH) {
+        for (code, value) in options(self.order, octets).filter(|&(code, _)| code != OPTION_EPB_HASH) {
             let head = match self.order {
                 Order::Little => u32::from(code) | (value.len() as u32) << 16,
                 Order::Big => u32::from(code) << 16 | value.len() as u32,
@@ -287,7 +318,10 @@ impl<R: Read> Reader<R> {
 
 impl Interface {
     /// Nanoseconds since 1970 of a timestamp; what does not fit is held at the nearest that does.
-    fn nanos(self, ticks: u64) -> u64 {
+    pub(crate) fn nanos(self, ticks: u64) -> u64 {
+        if self.offset == 0 && self.units == 1_000_000 && ticks < u64::MAX / 1_000 {
+            return ticks * 1_000;
+        }
         let nanos = i128::from(ticks) * 1_000_000_000 / i128::from(self.units);
         let nanos = nanos + i128::from(self.offset) * 1_000_000_000;
         u64::try_from(nanos.max(0)).unwrap_or(u64::MAX)
