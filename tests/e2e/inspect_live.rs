@@ -47,7 +47,7 @@ fn exchange() -> String {
     }
     client.shutdown(Shutdown::Write).expect("a socket");
     // The reader is late: all of it has arrived, the FIN too.
-    let mut fds = [PollFd::new(server.as_fd(), PollFlags::POLLRDHUP)];
+    let mut fds = [PollFd::new(server.as_fd(), PollFlags::from_bits_retain(libc::POLLRDHUP))];
     assert_eq!(poll(&mut fds, PollTimeout::from(10_000_u16)).expect("poll"), 1, "the FIN arrives");
     let mut read = String::new();
     server.read_to_string(&mut read).expect("it ends");

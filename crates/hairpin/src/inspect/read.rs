@@ -23,7 +23,7 @@ pub(super) fn look(path: &Path, lens: &mut Lens, sink: &mut Sink, bar: &Progress
     refuse_directory(path)?;
     let mut shown = 0;
     let outcome = observe(path, lens, |lens, position| {
-        bar.inc(position - shown);
+        bar.inc(position.saturating_sub(shown));
         shown = position;
         while let Some(report) = lens.poll_report() {
             sink.flow(&report)?;

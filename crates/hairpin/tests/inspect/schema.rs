@@ -1,5 +1,7 @@
 //! docs/inspect.schema.json describes every line of `--json`, and every field of it is to be seen.
 
+#![allow(clippy::panic, reason = "the helpers of these tests fail as the tests do")]
+
 use std::collections::BTreeSet;
 
 use serde_json::Value;
