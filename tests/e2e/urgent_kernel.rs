@@ -3,25 +3,19 @@
 //!
 //! | file | what is in it |
 //! |---|---|
-//! | `cases` | the segments of each case |
-//! | `client` | the client that is played by hand |
-//! | `kernel` | the kernel's side: a TUN device and a socket |
 //! | `ours` | our side: an endpoint in memory |
 
 #![allow(clippy::panic, reason = "the helpers of these tests fail as the tests do")]
 
-mod cases;
-mod client;
-mod kernel;
 mod ours;
-
-use std::fmt;
 
 use hairpin::net::sysctl;
 use wire::SeqNumber;
 
-use cases::{CASES, Case, Step};
-use client::{Client, Packet};
+use crate::by_hand::cases::{CASES, Case, Step};
+use crate::by_hand::client::Client;
+use crate::by_hand::kernel::Machine;
+use crate::by_hand::{ALL, Host, Seen, read};
 
 /// How the application reads.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -51,72 +45,6 @@ const READERS: [Reader; 7] = [
     Reader::PromptOutOfBand,
     Reader::OutOfBandAfterwards,
 ];
-
-/// What the application saw of one call.
-#[derive(Clone, PartialEq, Eq)]
-enum Seen {
-    /// Before a read: the reader stands at the mark.
-    AtMark(bool),
-    Read(Vec<u8>),
-    /// The end of the stream.
-    End,
-    OutOfBand(u8),
-    /// EINVAL; or 0 after the peer's FIN, which our interface does not tell from it: there is none either way.
-    NoOutOfBand,
-    /// EAGAIN.
-    OutOfBandNotYet,
-    /// What was acknowledged, counted from the first octet.
-    Acknowledged(u32),
-}
-
-impl fmt::Debug for Seen {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::AtMark(true) => f.write_str("^"),
-            Self::AtMark(false) => f.write_str("."),
-            Self::Read(octets) if octets.len() > 40 => write!(f, "{} octets", octets.len()),
-            Self::Read(octets) => write!(f, "{:?}", String::from_utf8_lossy(octets)),
-            Self::End => f.write_str("end"),
-            Self::OutOfBand(octet) => write!(f, "oob {:?}", char::from(*octet)),
-            Self::NoOutOfBand => f.write_str("no oob"),
-            Self::OutOfBandNotYet => f.write_str("oob EAGAIN"),
-            Self::Acknowledged(octets) => write!(f, "ack {octets}"),
-        }
-    }
-}
-
-/// A host with an open connection that a [`Client`] plays the other end of.
-trait Host {
-    /// A packet of the client's.
-    fn arrive(&mut self, packet: &Packet);
-    /// What the host has sent since, oldest first.
-    fn sent(&mut self) -> Vec<Vec<u8>>;
-    /// SIOCATMARK.
-    fn at_mark(&mut self) -> bool;
-    /// A read that does not wait; `None` if there is nothing.
-    fn read(&mut self, most: usize) -> Option<Seen>;
-    /// A read with MSG_OOB.
-    fn read_out_of_band(&mut self) -> Seen;
-}
-
-/// Reads as `reader` does, until there is nothing more or `reads` times.
-fn read(host: &mut dyn Host, most: usize, reads: usize, seen: &mut Vec<Seen>) {
-    for _ in 0..reads {
-        seen.push(Seen::AtMark(host.at_mark()));
-        match host.read(most) {
-            None => return,
-            Some(what) => {
-                let end = what == Seen::End;
-                seen.push(what);
-                if end {
-                    return;
-                }
-            }
-        }
-    }
-}
-
-const ALL: usize = 1 << 20;
 
 /// What the application saw of a case.
 fn play(case: &Case, reader: Reader, client: &mut Client, host: &mut dyn Host) -> Vec<Seen> {
@@ -176,7 +104,7 @@ const STARTS: [SeqNumber; 2] = [SeqNumber(1_000), SeqNumber(u32::MAX - 3)];
 fn compare(stdurg: bool) {
     crate::in_new_namespace(|| {
         sysctl::set("net/ipv4/tcp_stdurg", if stdurg { "1" } else { "0" }).expect("the setting is there");
-        let mut machine = kernel::Machine::new();
+        let mut machine = Machine::new();
         let mut differences = Vec::new();
         for case in CASES {
             for (in_line, reader) in [false, true].into_iter().flat_map(|i| READERS.map(|r| (i, r))) {

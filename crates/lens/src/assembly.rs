@@ -262,6 +262,11 @@ impl Assembly {
         self.ahead.insert(at, piece);
     }
 
+    /// The stream ends at `end`: what waits behind that is thrown away.
+    pub(crate) fn end_at(&mut self, end: u64) {
+        self.cut_out(end, i64::MAX as u64);
+    }
+
     /// Removes what waits in `from..to`.
     fn cut_out(&mut self, from: u64, to: u64) {
         let touched: Vec<u64> = self.waiting(from as i64, to as i64).map(|(at, _)| at).collect();

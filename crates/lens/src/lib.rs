@@ -65,7 +65,7 @@ use flow::{Belongs, Flow, Key};
 pub use fold::Reader;
 use fragment::{Fragments, Outcome};
 pub use limits::Limits;
-pub use report::{FlowReport, Group, StreamReport, escaped};
+pub use report::{FlowReport, Group, StreamReport, Timing, escaped};
 use segment::Segment;
 pub use segment::Skipped;
 use table::Table;

@@ -4,6 +4,7 @@ use core::fmt::Write as _;
 use core::net::Ipv4Addr;
 
 use serde::Serialize;
+use serde::ser::SerializeStruct as _;
 
 use crate::assembly::{Assembly, Policy};
 use crate::flow::Flow;
@@ -21,8 +22,10 @@ const SHOWN: usize = 40;
 #[derive(Clone, PartialEq, Debug, Serialize)]
 pub struct FlowReport {
     /// Who opened it, or was seen first.
+    #[serde(serialize_with = "as_end")]
     pub client: (Ipv4Addr, u16),
     /// The other end.
+    #[serde(serialize_with = "as_end")]
     pub server: (Ipv4Addr, u16),
     /// First and last frame.
     pub frames: (u64, u64),
@@ -41,6 +44,9 @@ pub struct FlowReport {
 pub struct StreamReport {
     /// Octets that arrived in order.
     pub octets: u64,
+    /// Octets of it that its receiver has acknowledged, as far as that was seen. What lies beyond may not have been
+    /// read by anybody: lost behind the observer, or refused for want of room.
+    pub acknowledged: Option<u64>,
     /// Its beginning was not seen: offsets count from the first octet seen.
     pub mid_stream: bool,
     /// Its FIN was seen, and everything before it.
@@ -85,12 +91,40 @@ pub struct Group {
     pub removed: u64,
     /// ... and the places of the first of them.
     pub removed_at: Vec<u64>,
-    /// Of those hosts, octets that a reader of other habits might find or not: any choice among them is possible.
-    pub depends_on_timing: Vec<u64>,
+    /// What a reader of other habits on some of those hosts might not find. Empty: it does not matter when they read.
+    pub depends_on_timing: Vec<Timing>,
     /// What they read, as far as it is held, from [`StreamReport::reading_from`] on; nothing where all hosts agree
     /// anyway (no mark, no contradiction).
     #[serde(serialize_with = "as_text")]
     pub reading: Vec<u8>,
+}
+
+/// Places of octets that a reader on these hosts who reads at other moments might find or not.
+///
+/// Any choice among them is possible, but that one who does not find an octet does not find the one at the next place
+/// either, if that is here, too.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize)]
+pub struct Timing {
+    /// [`ViewName::host`] of each.
+    pub hosts: Vec<&'static str>,
+    /// Offsets in the stream.
+    pub places: Vec<u64>,
+}
+
+impl Timing {
+    /// Of the hosts among `views`, unless nothing depends on it.
+    fn of(views: &[ViewName], places: &[u64]) -> Option<Self> {
+        let mut hosts: Vec<_> = views.iter().map(|view| view.host).collect();
+        hosts.dedup();
+        (!places.is_empty()).then(|| Self { hosts, places: places.to_vec() })
+    }
+}
+
+fn as_end<S: serde::Serializer>(end: &(Ipv4Addr, u16), serializer: S) -> Result<S::Ok, S::Error> {
+    let mut object = serializer.serialize_struct("End", 2)?;
+    object.serialize_field("address", &end.0)?;
+    object.serialize_field("port", &end.1)?;
+    object.end()
 }
 
 fn as_text<S: serde::Serializer>(octets: &[u8], serializer: S) -> Result<S::Ok, S::Error> {
@@ -151,6 +185,7 @@ impl StreamReport {
         };
         let mut report = Self {
             octets: stream.next,
+            acknowledged: stream.acknowledged(),
             mid_stream: stream.mid_stream,
             complete: stream.fin().is_some_and(|fin| stream.next >= fin) && trouble.missing == 0,
             segments: stream.segments,
@@ -269,8 +304,9 @@ fn groups(assemblies: &[Assembly], text_from: u64, views: &[View]) -> (Vec<Group
                     && (other.removed == found.removed && other.lost == found.lost || all_held)
             };
             let policy = parted.then(|| policy_name(assembly.policy));
+            let timing = Timing::of(&names, &found.maybe);
             if let Some((_, group)) = groups.iter_mut().find(same) {
-                group.join(names, policy, &found.maybe);
+                group.join(names, policy, timing);
                 continue;
             }
             let group = Group {
@@ -279,7 +315,7 @@ fn groups(assemblies: &[Assembly], text_from: u64, views: &[View]) -> (Vec<Group
                 octets,
                 removed: found.removed.len() as u64 + found.lost,
                 removed_at: found.removed.iter().copied().take(PLACES).collect(),
-                depends_on_timing: found.maybe.clone(),
+                depends_on_timing: timing.into_iter().collect(),
                 reading: found.reading.clone(),
             };
             groups.push((found, group));
@@ -294,7 +330,7 @@ fn groups(assemblies: &[Assembly], text_from: u64, views: &[View]) -> (Vec<Group
 
 impl Group {
     /// More readers that read the same.
-    fn join(&mut self, names: Vec<ViewName>, policy: Option<&'static str>, maybe: &[u64]) {
+    fn join(&mut self, names: Vec<ViewName>, policy: Option<&'static str>, timing: Option<Timing>) {
         for name in names {
             if !self.views.contains(&name) {
                 self.views.push(name);
@@ -303,9 +339,7 @@ impl Group {
         if let Some(policy) = policy.filter(|policy| !self.policies.contains(policy)) {
             self.policies.push(policy);
         }
-        self.depends_on_timing.extend(maybe);
-        self.depends_on_timing.sort_unstable();
-        self.depends_on_timing.dedup();
+        self.depends_on_timing.extend(timing.filter(|timing| !self.depends_on_timing.contains(timing)));
     }
 }
 

@@ -142,6 +142,11 @@ impl Stream {
         (self.fin != NONE).then_some(self.fin)
     }
 
+    /// Octets that its receiver acknowledged, the FIN left out.
+    pub(crate) fn acknowledged(&self) -> Option<u64> {
+        Some(self.acked()?.min(self.fin))
+    }
+
     fn at_offset(&self, offset: u64) -> Option<SeqNumber> {
         self.has_origin.then(|| self.origin.plus(offset as u32))
     }
@@ -207,7 +212,7 @@ impl Stream {
         if segment.len == 0 && !urgent && !fin {
             return;
         }
-        let incoming = Incoming {
+        let mut incoming = Incoming {
             offset,
             len: segment.len,
             octets: segment.text,
@@ -220,22 +225,38 @@ impl Stream {
             self.trouble().outside_window += 1;
             return;
         }
+        if fin {
+            self.end_at(incoming.end());
+        }
+        if let Some(end) = self.fin().filter(|&end| incoming.end() > end as i64) {
+            // Nothing is read that lies behind a FIN.
+            incoming.len = (end as i64 - offset).max(0) as u32;
+            incoming.octets = segment.text.get(..incoming.len as usize).unwrap_or(segment.text);
+        }
         let old = self.is_old(segment);
         let plain = self.trouble.as_ref().is_none_or(|trouble| trouble.assemblies.is_empty());
         if plain && !urgent && !old && offset == self.next as i64 {
             // What almost all text is: next in order, and nothing to be said of it.
-            if segment.len > 0 {
+            if incoming.len > 0 {
                 self.last_piece =
-                    around.pieces.add(self.last_piece, self.next, segment.position, segment.len);
-                self.next += u64::from(segment.len);
+                    around.pieces.add(self.last_piece, self.next, segment.position, incoming.len);
+                self.next += u64::from(incoming.len);
             }
         } else {
             self.take_unusual(segment, &incoming, old, around);
         }
-        if fin && self.fin == NONE {
-            self.fin = u64::try_from(incoming.end()).unwrap_or(NONE);
-        }
         self.refresh_ts_recent(segment, offset);
+    }
+
+    /// A FIN at `end`. One that lies left of what has arrived is old; of several the first in order counts.
+    fn end_at(&mut self, end: i64) {
+        let Some(end) = u64::try_from(end).ok().filter(|end| (self.next..self.fin).contains(end)) else {
+            return;
+        };
+        self.fin = end;
+        if let Some(trouble) = &mut self.trouble {
+            trouble.assemblies.iter_mut().for_each(|assembly| assembly.end_at(end));
+        }
     }
 
     #[cold]

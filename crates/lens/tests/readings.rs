@@ -35,7 +35,11 @@ fn linux_reads_by_when_it_reads() {
     let stream = stream(vec![client(100, b"ab!").urg(3), client(103, b"cd?").urg(3), client(106, b"ef")]);
     assert_eq!(reading(&stream, "linux-2.6.15", Reader::Lazy), "ab!cdef");
     assert_eq!(reading(&stream, "linux-2.6.15", Reader::Prompt), "abcdef");
-    assert_eq!(group(&stream, "linux-2.6.15", Reader::Lazy).depends_on_timing, [2]);
+    let timing = &group(&stream, "linux-2.6.15", Reader::Lazy).depends_on_timing;
+    assert_eq!(
+        (timing.len(), timing[0].hosts.as_slice(), timing[0].places.as_slice()),
+        (1, &["linux-2.6.15"][..], &[2][..])
+    );
 }
 
 // covers: L2
@@ -77,6 +81,17 @@ fn offsets_go_on_where_sequence_numbers_wrap() {
     segments.push(client(start.wrapping_add(5), b"ef"));
     let reports = see(Limits::default(), &segments);
     assert_eq!(reading(&reports[0].streams[0], "linux-2.6.15", Reader::Prompt), "abcdef");
+}
+
+// covers: L2
+#[test]
+fn nothing_is_read_behind_a_fin() {
+    let fin = Flags::ACK | Flags::FIN;
+    let waits =
+        vec![client(104, b"ef"), client(100, b"ab!").urg(3), client(103, b"").flags(fin), client(103, b"cd")];
+    let stream = stream(waits);
+    assert_eq!((stream.octets, stream.complete), (3, true));
+    assert_eq!(reading(&stream, "linux-2.6.15", Reader::InLine), "ab!");
 }
 
 // covers: L6

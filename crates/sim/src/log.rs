@@ -119,6 +119,14 @@ impl Log {
         log
     }
 
+    /// Words at the end, a line each, beside the first node.
+    pub fn conclude(&mut self, lines: impl IntoIterator<Item = String>) {
+        let at = self.entries.last().map_or(Instant::ZERO, |entry| entry.at);
+        for line in lines {
+            self.push(at, Moment::Note(NodeId(0), line));
+        }
+    }
+
     /// The nodes' names.
     pub fn names(&self) -> &[String] {
         &self.names

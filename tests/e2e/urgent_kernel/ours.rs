@@ -8,8 +8,8 @@ use rules::urgent::profile;
 use tcp::{Checksum, Config, ConnectionId, Endpoint, EndpointConfig, Error, ListenOptions};
 use wire::SeqNumber;
 
-use super::client::{Client, HOST, PORT, Packet};
-use super::{Host, Seen};
+use crate::by_hand::client::{Client, HOST, PORT, Packet};
+use crate::by_hand::{Host, Seen};
 
 pub(super) struct Ours {
     endpoint: Endpoint,

@@ -3,6 +3,7 @@
 //! `unsafe` is here for one `ioctl` with a pointer to an `int`, as `linux/sockios.h` asks for.
 #![allow(unsafe_code)]
 
+use std::cell::RefCell;
 use std::fs::File;
 use std::io::{ErrorKind, Read, Write};
 use std::net::{SocketAddrV4, TcpListener, TcpStream};
@@ -26,43 +27,55 @@ const SIOCATMARK: libc::c_int = 0x8905;
 
 nix::ioctl_read_bad!(at_mark, SIOCATMARK, libc::c_int);
 
-/// The device and the listener behind it.
-pub(super) struct Machine {
+/// The device: what is put into it, and what comes out of it, is written down.
+struct Wire {
     queue: File,
+    seen: RefCell<Vec<Packet>>,
+}
+
+/// The device and the listener behind it.
+pub(crate) struct Machine {
+    wire: Wire,
     listener: TcpListener,
     next_port: u16,
 }
 
 impl Machine {
-    pub(super) fn new() -> Self {
+    pub(crate) fn new() -> Self {
         // Else it would answer only one segment left of the window in half a second.
         sysctl::set("net/ipv4/tcp_invalid_ratelimit", "0").expect("the setting is there");
         let link = Link { name: "urgent", kernel: HOST, prefix: 24, mtu: 1_500 };
         let queue = link.create(false).expect("a TUN device");
         let listener = TcpListener::bind(SocketAddrV4::new(HOST, PORT)).expect("a listener");
         listener.set_nonblocking(true).expect("a socket");
-        Self { queue, listener, next_port: 1_024 }
+        let wire = Wire { queue, seen: RefCell::default() };
+        Self { wire, listener, next_port: 1_024 }
     }
 
-    pub(super) fn connect(&mut self, start: SeqNumber, in_line: bool) -> (Client, Kernel<'_>) {
+    /// Every packet since the last call, in order: a capture of the device, but for what others sent.
+    pub(crate) fn capture(&mut self) -> Vec<Packet> {
+        self.wire.seen.take()
+    }
+
+    pub(crate) fn connect(&mut self, start: SeqNumber, in_line: bool) -> (Client, Kernel<'_>) {
         let mut client = Client::new(self.next_port, start);
         self.next_port += 1;
-        put(&self.queue, &client.syn());
-        let answer = next(&self.queue).expect("the answer to a SYN");
-        put(&self.queue, &client.open(&answer));
+        self.wire.put(&client.syn());
+        let answer = self.wire.next().expect("the answer to a SYN");
+        self.wire.put(&client.open(&answer));
         let stream = accept(&self.listener);
         stream.set_nonblocking(true).expect("a socket");
         setsockopt(&stream, sockopt::OobInline, &in_line).expect("SO_OOBINLINE");
         // Closing is a reset: nothing of this connection is left for the next.
         let linger = libc::linger { l_onoff: 1, l_linger: 0 };
         setsockopt(&stream, sockopt::Linger, &linger).expect("SO_LINGER");
-        (client, Kernel { queue: &self.queue, stream: Some(stream) })
+        (client, Kernel { wire: &self.wire, stream: Some(stream) })
     }
 }
 
 /// An open connection of the kernel's.
-pub(super) struct Kernel<'a> {
-    queue: &'a File,
+pub(crate) struct Kernel<'a> {
+    wire: &'a Wire,
     stream: Option<TcpStream>,
 }
 
@@ -76,18 +89,18 @@ impl Drop for Kernel<'_> {
     fn drop(&mut self) {
         self.stream = None;
         // Its reset, and what else was not looked at.
-        while take(self.queue).is_some() {}
+        while self.wire.take().is_some() {}
     }
 }
 
 impl Host for Kernel<'_> {
     fn arrive(&mut self, packet: &Packet) {
-        put(self.queue, packet);
+        self.wire.put(packet);
     }
 
     fn sent(&mut self) -> Vec<Vec<u8>> {
-        let first = next(self.queue);
-        first.into_iter().chain(std::iter::from_fn(|| take(self.queue))).collect()
+        let first = self.wire.next();
+        first.into_iter().chain(std::iter::from_fn(|| self.wire.take())).collect()
     }
 
     fn at_mark(&mut self) -> bool {
@@ -118,39 +131,43 @@ impl Host for Kernel<'_> {
     }
 }
 
-fn put(mut queue: &File, packet: &[u8]) {
-    // No flag: the checksum is complete, and the kernel verifies it.
-    let mut frame = vec![0; vnet::LENGTH];
-    frame.extend(packet);
-    assert_eq!(queue.write(&frame).expect("the device is up"), frame.len());
-}
+impl Wire {
+    fn put(&self, packet: &[u8]) {
+        self.seen.borrow_mut().push(packet.to_vec());
+        // No flag: the checksum is complete, and the kernel verifies it.
+        let mut frame = vec![0; vnet::LENGTH];
+        frame.extend(packet);
+        assert_eq!((&self.queue).write(&frame).expect("the device is up"), frame.len());
+    }
 
-/// The next TCP packet to the client that is there already.
-fn take(mut queue: &File) -> Option<Vec<u8>> {
-    let mut frame = vec![0; 65_536 + vnet::LENGTH];
-    loop {
-        match queue.read(&mut frame) {
-            Ok(len) => {
-                let packet = frame.get(vnet::LENGTH..len).unwrap_or_default();
-                if tcp(packet).is_some() && packet.get(16..20) == Some(&CLIENT.octets()) {
-                    return Some(packet.to_vec());
+    /// The next TCP packet to the client that is there already.
+    fn take(&self) -> Option<Packet> {
+        let mut frame = vec![0; 65_536 + vnet::LENGTH];
+        loop {
+            match (&self.queue).read(&mut frame) {
+                Ok(len) => {
+                    let packet = frame.get(vnet::LENGTH..len).unwrap_or_default();
+                    if tcp(packet).is_some() && packet.get(16..20) == Some(&CLIENT.octets()) {
+                        self.seen.borrow_mut().push(packet.to_vec());
+                        return Some(packet.to_vec());
+                    }
                 }
+                Err(error) if error.kind() == ErrorKind::WouldBlock => return None,
+                Err(error) => panic!("{error}"),
             }
-            Err(error) if error.kind() == ErrorKind::WouldBlock => return None,
-            Err(error) => panic!("{error}"),
         }
     }
-}
 
-/// The same, waiting for it.
-fn next(queue: &File) -> Option<Vec<u8>> {
-    loop {
-        if let Some(packet) = take(queue) {
-            return Some(packet);
-        }
-        let mut fds = [PollFd::new(queue.as_fd(), PollFlags::POLLIN)];
-        if poll(&mut fds, PollTimeout::from(PATIENCE)).expect("poll") == 0 {
-            return None;
+    /// The same, waiting for it.
+    fn next(&self) -> Option<Packet> {
+        loop {
+            if let Some(packet) = self.take() {
+                return Some(packet);
+            }
+            let mut fds = [PollFd::new(self.queue.as_fd(), PollFlags::POLLIN)];
+            if poll(&mut fds, PollTimeout::from(PATIENCE)).expect("poll") == 0 {
+                return None;
+            }
         }
     }
 }

@@ -2,31 +2,32 @@
 
 /// A segment.
 #[derive(Clone, Debug)]
-pub(super) struct Segment {
-    pub(super) at: u32,
-    pub(super) text: Vec<u8>,
+pub(crate) struct Segment {
+    pub(crate) at: u32,
+    pub(crate) text: Vec<u8>,
     /// URG is set, with this pointer.
-    pub(super) urgent: Option<u16>,
-    pub(super) fin: bool,
+    pub(crate) urgent: Option<u16>,
+    pub(crate) fin: bool,
 }
 
 /// What happens next.
 #[derive(Clone, Debug)]
-pub(super) enum Step {
+pub(crate) enum Step {
     Segment(Segment),
     /// The application reads all that there is, whatever kind of reader it is.
     Read,
 }
 
-/// A case: its name, and the segments. `'U'` below.
+/// A case: its name, and the segments.
 #[derive(Debug)]
-pub(super) struct Case {
-    pub(super) name: &'static str,
+pub(crate) struct Case {
+    pub(crate) name: &'static str,
     script: &'static [Line],
 }
 
+/// A line of a script.
 #[derive(Debug)]
-enum Line {
+pub(crate) enum Line {
     /// Text at an offset, without URG.
     Plain(u32, &'static str),
     /// The same with URG and this pointer.
@@ -43,12 +44,12 @@ enum Line {
 
 use Line::{Bulk, Fin, Plain, Read, Urg, UrgFin};
 
-const fn case(name: &'static str, script: &'static [Line]) -> Case {
+pub(crate) const fn case(name: &'static str, script: &'static [Line]) -> Case {
     Case { name, script }
 }
 
 impl Case {
-    pub(super) fn steps(&self) -> Vec<Step> {
+    pub(crate) fn steps(&self) -> Vec<Step> {
         let segment = |at, text: &str, urgent, fin| {
             vec![Step::Segment(Segment { at, text: text.as_bytes().to_vec(), urgent, fin })]
         };
@@ -74,7 +75,7 @@ fn bulk(octets: u32) -> Vec<Step> {
     segments.collect()
 }
 
-pub(super) const CASES: &[Case] = &[
+pub(crate) const CASES: &[Case] = &[
     case("no urgent data", &[Plain(0, "abc"), Plain(3, "def")]),
     // Where the pointer points.
     case("pointer 0", &[Urg(0, "!ab", 0), Plain(3, "cd")]),

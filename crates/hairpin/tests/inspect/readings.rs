@@ -1,71 +1,8 @@
-//! `hairpin inspect` as a user runs it: readings as text and as JSON, several captures, damage.
+//! The table, what is shown of it, and what is said of damage.
 
-use std::path::{Path, PathBuf};
-use std::process::{Command, Output};
-
-use wire::SeqNumber;
-use wire::craft::{Header, Segment, tcp};
 use wire::tcp::Flags;
 
-/// A directory of its own, gone when the test is.
-struct Directory(PathBuf);
-
-impl Directory {
-    fn new(name: &str) -> Self {
-        let path = std::env::temp_dir().join(format!("hairpin-inspect-{name}-{}", std::process::id()));
-        std::fs::create_dir_all(&path).expect("a directory");
-        Self(path)
-    }
-
-    fn file(&self, name: &str, octets: &[u8]) -> PathBuf {
-        let path = self.0.join(name);
-        std::fs::write(&path, octets).expect("a file");
-        path
-    }
-}
-
-impl Drop for Directory {
-    fn drop(&mut self) {
-        let _ = std::fs::remove_dir_all(&self.0);
-    }
-}
-
-fn segment(seq: u32, flags: Flags, urgent: u16, text: &[u8]) -> Vec<u8> {
-    let header = Header::new([192, 0, 2, 1].into(), [192, 0, 2, 2].into());
-    let segment = Segment { seq: SeqNumber(seq), urgent, ..Segment::new(4_000, 80, flags) };
-    let mut packet = vec![0; 120 + text.len()];
-    let len = tcp(&mut packet, &header, &segment, text).expect("it fits");
-    packet.truncate(len);
-    packet
-}
-
-/// A pcap file of raw IP packets, a millisecond apart.
-fn capture(packets: &[Vec<u8>]) -> Vec<u8> {
-    let mut file = Vec::new();
-    for word in [0xa1b2_c3d4_u32, 0x0004_0002, 0, 0, 65_535, 101] {
-        file.extend(word.to_le_bytes());
-    }
-    for (n, packet) in (0u32..).zip(packets) {
-        for word in [1, n * 1_000, packet.len() as u32, packet.len() as u32] {
-            file.extend(word.to_le_bytes());
-        }
-        file.extend(packet);
-    }
-    file
-}
-
-fn disputed() -> Vec<u8> {
-    capture(&[
-        segment(99, Flags::SYN, 0, b""),
-        segment(100, Flags::ACK | Flags::URG, 7, b"maliciX"),
-        segment(107, Flags::ACK, 0, b"ous"),
-    ])
-}
-
-fn inspect(arguments: &[&str], files: &[&Path]) -> Output {
-    let mut command = Command::new(env!("CARGO_BIN_EXE_hairpin"));
-    command.arg("inspect").args(arguments).args(files).output().expect("the program runs")
-}
+use super::{Directory, capture, disputed, inspect, segment};
 
 // covers: L1, L5
 #[test]
@@ -75,9 +12,14 @@ fn the_readings_are_a_table_with_the_difference_marked() {
     let output = inspect(&[], &[&file]);
     let text = String::from_utf8_lossy(&output.stdout);
     assert!(output.status.success(), "{output:?}");
-    for wanted in
-        ["192.0.2.1:4000 > 192.0.2.2:80", "3 readings from octet 6 on", "malici|ous", "malici|Xous", "linux"]
-    {
+    for wanted in [
+        "192.0.2.1:4000 > 192.0.2.2:80",
+        "3 readings from octet 6 on",
+        "malici[X][o]us",
+        "malici[ ][o]us",
+        "malici[X][ ]us",
+        "linux",
+    ] {
         assert!(text.contains(wanted), "{wanted}: {text}");
     }
     assert!(text.contains("1 flows, 3 TCP segments"), "{text}");
@@ -122,7 +64,32 @@ fn what_a_damaged_capture_still_has_is_told_and_so_is_the_damage() {
     let (text, trouble) =
         (String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr).into_owned());
     assert!(text.contains("1 flows, 2 TCP segments") && text.contains("1 flows, 3 TCP segments"), "{text}");
-    assert!(trouble.contains("cut.pcap"), "{trouble}");
+    // However it was broken into lines.
+    let trouble = trouble.replace('\u{2502}', " ").split_whitespace().collect::<Vec<_>>().join(" ");
+    for wanted in ["cut.pcap: the file is cut short (packet 3, octet 143)", "copy the file again"] {
+        assert!(trouble.contains(wanted), "{wanted}: {trouble}");
+    }
+    assert!(text.contains("there was more"), "{text}");
     let none = inspect(&[], &[&directory.0.join("none.pcap")]);
     assert!(String::from_utf8_lossy(&none.stderr).contains("none.pcap"));
+}
+
+// covers: L5
+#[test]
+fn what_is_no_capture_is_named_with_what_to_do() {
+    let directory = Directory::new("wrong");
+    let text = directory.file("notes.txt", b"nothing of the kind");
+    let gzip = directory.file("trace.pcap.gz", &[0x1f, 0x8b, 8, 0, 0, 0, 0, 0]);
+    let empty = directory.file("empty.pcap", b"");
+    for (file, wanted) in [
+        (&text, "tcpdump -w"),
+        (&gzip, "gunzip"),
+        (&empty, "the file is empty"),
+        (&directory.0, "is a directory"),
+    ] {
+        let output = inspect(&[], &[file]);
+        let trouble = String::from_utf8_lossy(&output.stderr);
+        assert!(!output.status.success() && trouble.contains(wanted), "{wanted}: {trouble}");
+        assert!(trouble.contains("help:"), "{trouble}");
+    }
 }
