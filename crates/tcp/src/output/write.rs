@@ -248,6 +248,7 @@ impl Connection {
         }
         self.probe_octet = false;
         self.cwr_due = false;
+        self.one_way = 0;
         if end.after(self.snd_nxt) {
             self.snd_nxt = end;
         }

@@ -61,7 +61,6 @@ pub(crate) struct Recovery {
     dup_octets: u32,
     /// Octets sent again in this episode and not reported as duplicates: at 0 it was for nothing.
     undo_octets: u32,
-    episode: Instant,
     last_sent: Instant,
     /// Timers; [`NEVER`]: not running.
     reorder_at: Instant,
@@ -162,7 +161,6 @@ impl Recovery {
             limited_until: iss,
             dup_octets: 0,
             undo_octets: 0,
-            episode: Instant::ZERO,
             last_sent: Instant::ZERO,
             reorder_at: NEVER,
             probe_at: NEVER,
