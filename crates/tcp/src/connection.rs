@@ -599,3 +599,6 @@ impl Connection {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -86,6 +86,11 @@ impl<'a> Segment<'a> {
         self.flags.contains(flag)
     }
 
+    /// It asks for a connection: a SYN that neither answers nor ends anything (RFC 9293 3.10.7.2).
+    pub(crate) const fn opens(&self) -> bool {
+        self.has(Flags::SYN) && !self.has(Flags::ACK) && !self.has(Flags::FIN) && !self.has(Flags::RST)
+    }
+
     /// SEG.LEN: SYN and FIN count (RFC 9293 3.4).
     pub(crate) const fn len(&self) -> u32 {
         self.payload.len() as u32 + self.has(Flags::SYN) as u32 + self.has(Flags::FIN) as u32
