@@ -53,7 +53,7 @@ pub(crate) struct Recovery {
     rto_count: u16,
     /// SND.NXT when the recovery began: it ends when this is acknowledged.
     recover: SeqNumber,
-    /// ECE before this is about the same congestion (RFC 3168 6.1.2).
+    /// ECE up to this is about the same congestion (RFC 3168 6.1.2).
     ece_until: SeqNumber,
     /// Up to here the window was full when it left.
     limited_until: SeqNumber,
@@ -255,7 +255,8 @@ impl Recovery {
             self.frto = Frto::Off;
             self.rack.on_recovered();
         }
-        if input.ece && self.phase == Phase::Open && !input.ack.before(self.ece_until) {
+        // Only what left with CWR or behind it brings news: an ACK of all that left before may still bear the old mark.
+        if input.ece && self.phase == Phase::Open && input.ack.after(self.ece_until) {
             self.ece_until = self.board.nxt();
             self.reduce(self.board.outstanding().saturating_add(newly_acked));
         } else if phase != Phase::Fast {

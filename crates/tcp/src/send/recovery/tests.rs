@@ -376,6 +376,10 @@ fn marks_of_congestion_reduce_the_window_once_a_round_trip() {
     mark(&mut sender, 2);
     assert!(!sender.recovery.take_cwr() && sender.recovery.cwnd() >= reduced);
     mark(&mut sender, 10);
+    assert!(!sender.recovery.take_cwr(), "all of this left before the reduction");
+    sender.send(2);
+    sender.wait(50);
+    mark(&mut sender, 12);
     assert!(sender.recovery.take_cwr());
 }
 
