@@ -61,7 +61,7 @@ pub(crate) fn segments_a_second(rtt: f64, loss: u64) -> f64 {
     let (mut random, mut now) = (9, 0.0);
     let (mut sent, mut arrived, mut recover) = (0, 0, 0);
     while arrived < LENGTH {
-        while flight.len() + 1 <= window.cwnd as usize {
+        while flight.len() < window.cwnd as usize {
             flight.push_back((now + rtt, sent, next(&mut random) % 1_000_000 < loss));
             sent += 1;
         }
