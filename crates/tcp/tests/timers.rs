@@ -112,7 +112,7 @@ fn an_ack_waits_for_an_answer_in_a_conversation_and_shortly_in_a_stream() {
     let mut pair = Pair::new();
     let ids = pair.open(plain());
     let delay = Config::default().delayed_ack;
-    let mut waits = |pair: &mut Pair, answers: bool| {
+    let waits = |pair: &mut Pair, answers: bool| {
         let start = pair.now;
         forge(pair, ids, true, &[1], |_| {});
         let due = pair.b.poll_timeout().expect("an ACK is owed");
