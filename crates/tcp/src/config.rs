@@ -81,7 +81,8 @@ pub struct Config {
     pub nagle: bool,
     /// Hold segments below the MSS until there is more, at most 200 ms (TCP_CORK).
     pub cork: bool,
-    /// How long an ACK may wait (RFC 9293 3.8.6.3: below 0.5 s). Zero: never.
+    /// How long an ACK may wait (RFC 9293 3.8.6.3: below 0.5 s). Zero: never. Where text goes one way only, an ACK
+    /// waits for an eighth of it: nothing of ours will take it along.
     pub delayed_ack: Duration,
     /// RTO before the first measurement (RFC 6298 2.1).
     pub initial_rto: Duration,

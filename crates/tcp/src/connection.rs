@@ -65,6 +65,8 @@ pub(crate) struct Connection {
     pub(crate) unreachable: bool,
     /// The path is narrower than we believe any to be: routers may fragment, DF is not set.
     pub(crate) fragments: bool,
+    /// Segments of text that came since we sent some.
+    pub(crate) one_way: u8,
     /// Keep-alives sent since.
     pub(crate) keep_alives: u8,
     pub(crate) snd_shift: u8,
@@ -299,6 +301,7 @@ impl Connection {
             heard: now,
             unreachable: false,
             fragments: false,
+            one_way: 0,
             keep_alives: 0,
             kept_alive: now,
             stalled_since: None,
@@ -596,3 +599,6 @@ impl Connection {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -3,7 +3,7 @@
 use core::net::SocketAddrV4;
 
 use wire::SeqNumber;
-use wire::tcp::{Flags, Tcp, TcpOption};
+use wire::tcp::{Flags, SackBlocks, Tcp, TcpOption};
 
 /// A segment whose checksums are right, or are looked at later (`verified` in the input step).
 #[derive(Clone, Copy, Debug)]
@@ -19,7 +19,7 @@ pub(crate) struct Segment<'a> {
     /// Unscaled.
     pub(crate) window: u16,
     pub(crate) urgent: u16,
-    pub(crate) options: Options,
+    pub(crate) options: Options<'a>,
     pub(crate) payload: &'a [u8],
     /// The packet bore the mark of congestion (RFC 3168: ECN field 11).
     pub(crate) congested: bool,
@@ -27,20 +27,14 @@ pub(crate) struct Segment<'a> {
 
 /// The options that mean something to us.
 #[derive(Clone, Copy, Debug, Default)]
-pub(crate) struct Options {
+pub(crate) struct Options<'a> {
     pub(crate) mss: Option<u16>,
     pub(crate) window_scale: Option<u8>,
     pub(crate) sack_permitted: bool,
     /// TSval, TSecr.
     pub(crate) timestamps: Option<(u32, u32)>,
-    pub(crate) sacks: Sacks,
-}
-
-/// SACK blocks: left edge and the octet behind. Four are all that 40 octets of options hold.
-#[derive(Clone, Copy, Debug, Default)]
-pub(crate) struct Sacks {
-    blocks: [(SeqNumber, SeqNumber); 4],
-    len: u8,
+    /// As they lie in the packet: most segments have none, and what is copied then costs time.
+    pub(crate) sacks: Option<SackBlocks<'a>>,
 }
 
 /// Both ends of a connection, as this side sees them.
@@ -67,7 +61,7 @@ impl<'a> Segment<'a> {
     /// Each kind of options puts the whole segment together by itself: one that is made first and copied then waits
     /// for its own stores.
     #[inline(always)]
-    fn with(tcp: &'a Tcp<&'a [u8]>, options: Options, congested: bool) -> Self {
+    fn with(tcp: &'a Tcp<&'a [u8]>, options: Options<'a>, congested: bool) -> Self {
         Self {
             seq: tcp.seq(),
             sent_at: tcp.seq(),
@@ -86,6 +80,11 @@ impl<'a> Segment<'a> {
         self.flags.contains(flag)
     }
 
+    /// It asks for a connection: a SYN that neither answers nor ends anything (RFC 9293 3.10.7.2).
+    pub(crate) const fn opens(&self) -> bool {
+        self.has(Flags::SYN) && !self.has(Flags::ACK) && !self.has(Flags::FIN) && !self.has(Flags::RST)
+    }
+
     /// SEG.LEN: SYN and FIN count (RFC 9293 3.4).
     pub(crate) const fn len(&self) -> u32 {
         self.payload.len() as u32 + self.has(Flags::SYN) as u32 + self.has(Flags::FIN) as u32
@@ -97,8 +96,8 @@ impl<'a> Segment<'a> {
     }
 }
 
-impl Options {
-    fn read(tcp: &Tcp<&[u8]>) -> Self {
+impl<'a> Options<'a> {
+    fn read(tcp: &'a Tcp<&'a [u8]>) -> Self {
         let mut options = Self::default();
         for option in tcp.options().map_while(Result::ok) {
             match option {
@@ -106,23 +105,10 @@ impl Options {
                 TcpOption::WindowScale(shift) => options.window_scale = Some(shift),
                 TcpOption::SackPermitted => options.sack_permitted = true,
                 TcpOption::Timestamps { value, echo_reply } => options.timestamps = Some((value, echo_reply)),
-                TcpOption::Sack(blocks) => blocks.take(4).for_each(|block| options.sacks.push(block)),
+                TcpOption::Sack(blocks) => options.sacks = Some(blocks),
                 _ => {}
             }
         }
         options
-    }
-}
-
-impl Sacks {
-    pub(crate) fn push(&mut self, block: (SeqNumber, SeqNumber)) {
-        if let Some(slot) = self.blocks.get_mut(usize::from(self.len)) {
-            *slot = block;
-            self.len += 1;
-        }
-    }
-
-    pub(crate) fn as_slice(&self) -> &[(SeqNumber, SeqNumber)] {
-        self.blocks.get(..usize::from(self.len)).unwrap_or(&[])
     }
 }

@@ -187,3 +187,31 @@ fn a_syn_for_which_there_is_no_room_does_not_end_a_time_wait_that_is_held() {
     assert_eq!(pair.b.info(ids.1).map(|info| info.state), Some(State::TimeWait));
     assert_eq!(pair.b.counters().time_wait_kept, 1);
 }
+
+// covers: T5
+#[test]
+fn a_syn_with_fin_ends_no_time_wait_and_prolongs_none() {
+    let (mut pair, nxt, recent) = waiting(true, true);
+    let until = pair.b.poll_timeout();
+    pair.now = pair.now + Duration::from_secs(30);
+    for (seq, flags) in [(nxt.plus(5), Flags(0)), (nxt.minus(2), Flags::ACK)] {
+        let answers =
+            feed(&mut pair, Flags::SYN | Flags::FIN | flags, seq, Some(recent.wrapping_add(40_000)));
+        assert!(answers.iter().all(|packet| tcp_of(packet).flags() == Flags::ACK));
+        assert_eq!((pair.b.time_waits(), pair.b.connections()), (1, 0));
+        assert_eq!(pair.b.poll_timeout(), until);
+    }
+
+    let mut pair = Pair::new();
+    let ids = pair.open(common::plain());
+    pair.b.shutdown(ids.1, pair.now).expect("open");
+    pair.run(Duration::from_millis(100));
+    pair.a.close(ids.0, pair.now);
+    pair.run(Duration::from_millis(100));
+    common::forge(&mut pair, ids, true, &[], |segment| {
+        (segment.flags, segment.seq) = (Flags::SYN | Flags::FIN, segment.seq.plus(5));
+    });
+    let answers = sent_by(&mut pair.b, pair.now);
+    assert!(answers.iter().all(|packet| tcp_of(packet).flags() == Flags::ACK));
+    assert_eq!(pair.b.info(ids.1).map(|info| info.state), Some(State::TimeWait));
+}

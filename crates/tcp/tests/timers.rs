@@ -105,3 +105,33 @@ fn a_probe_of_nothing_never_stands_where_text_is_in_flight() {
         }
     }
 }
+
+// covers: T8
+#[test]
+fn an_ack_waits_for_an_answer_in_a_conversation_and_shortly_in_a_stream() {
+    let mut pair = Pair::new();
+    let ids = pair.open(plain());
+    let delay = Config::default().delayed_ack;
+    let waits = |pair: &mut Pair, answers: bool| {
+        let start = pair.now;
+        forge(pair, ids, true, &[1], |_| {});
+        let due = pair.b.poll_timeout().expect("an ACK is owed");
+        assert!(sent_by(&mut pair.b, start).is_empty());
+        pair.now = due;
+        pair.b.handle_timeout(due);
+        if answers {
+            pair.b.send(ids.1, &[2], due).unwrap();
+        }
+        assert_eq!(sent_by(&mut pair.b, due).len(), 1);
+        due.since(start)
+    };
+    for _ in 0..16 {
+        assert_eq!(waits(&mut pair, false), delay);
+    }
+    assert_eq!(waits(&mut pair, false), delay / 8);
+    assert_eq!(waits(&mut pair, true), delay / 8);
+    // The answer is acknowledged, so that no timer of its own is next.
+    let snd_nxt = pair.b.info(ids.1).unwrap().snd_nxt;
+    forge(&mut pair, ids, true, &[], |segment| segment.ack = snd_nxt);
+    assert_eq!(waits(&mut pair, false), delay, "text of ours went the other way");
+}

@@ -10,9 +10,9 @@ use std::time::Duration;
 use hairpin_tcp::{Checksum, Config, ConnectionId};
 use rules::Instant;
 
-use crate::figures::{alone, beside};
+use crate::figures::{alone, beside, spread};
 use crate::many::next;
-use crate::{ours, smol};
+use crate::{ideal, ours, smol};
 
 const RATE: f64 = 100e6;
 const BUFFERS: usize = 4 << 20;
@@ -187,7 +187,7 @@ fn cell(mebi: usize, rtt: Duration, percent: &str, loss: u64) {
     let octets = mebi << 20;
     let mbits = |seconds: f64| octets as f64 * 8.0 / seconds / 1e6;
     let (mut pairs, mut shares) = (Vec::new(), Vec::new());
-    for seed in 0..if mebi == 10 { 9 } else { 3 } {
+    for seed in 0..if mebi == 10 { 25 } else { 7 } {
         let ours = mbits(transfer(&mut Hairpin::new(), octets, rtt, loss, seed));
         let peer = mbits(transfer(&mut smol::Pair::apart(BUFFERS), octets, rtt, loss, seed));
         pairs.push((ours, peer));
@@ -208,4 +208,19 @@ fn cell(mebi: usize, rtt: Duration, percent: &str, loss: u64) {
     );
     let note = format!("of {:.2} Mbit/s: Mathis, or the link", possible(rtt, loss));
     alone(&format!("{name}: of what is possible"), "share", shares, Some(0.8), false, &note);
+    // A short transfer is as much slow start as it is this.
+    if mebi == 100 {
+        let ideal = ideal::segments_a_second(rtt.as_secs_f64(), loss) * MSS * 8.0 / 1e6;
+        let peer = spread(pairs.iter().map(|pair| pair.1).collect()).1;
+        let note = format!("of {ideal:.2} Mbit/s, which is {:.2} times smoltcp", ideal / peer);
+        let shares = pairs.iter().map(|pair| pair.0 / ideal).collect();
+        alone(
+            &format!("{name}: of an RFC 9438 sender that loses no time"),
+            "share",
+            shares,
+            None,
+            false,
+            &note,
+        );
+    }
 }

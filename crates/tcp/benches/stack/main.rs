@@ -6,6 +6,7 @@
 mod figures;
 mod flood;
 mod grid;
+mod ideal;
 mod many;
 mod memory;
 mod ours;

@@ -13,7 +13,7 @@ use wire::tcp::Flags;
 use super::keys::Keys;
 use crate::Config;
 use crate::output::OptionOctets;
-use crate::segment::{Options, Sacks, Segment, Tuple};
+use crate::segment::{Options, Segment, Tuple};
 
 /// Segment sizes that three bits can name.
 const SIZES: [u16; 8] = [64, 256, 536, 966, 1_200, 1_400, 1_440, 1_460];
@@ -139,7 +139,7 @@ impl Offer {
             window_scale: self.window_scale,
             sack_permitted: self.sack,
             timestamps: segment.options.timestamps.filter(|_| self.timestamps),
-            sacks: Sacks::default(),
+            sacks: None,
         };
         Segment {
             seq: irs,

@@ -23,7 +23,7 @@ impl Endpoint {
             self.counters.rst_ignored += 1;
         } else if segment.has(Flags::ACK) {
             self.handle_cookie(listener, tuple, segment, now);
-        } else if segment.has(Flags::SYN) && !segment.has(Flags::FIN) {
+        } else if segment.opens() {
             self.handle_syn(listener, tuple, segment, now);
         } else {
             self.counters.unacceptable += 1;

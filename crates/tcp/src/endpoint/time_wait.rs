@@ -177,7 +177,7 @@ impl Endpoint {
 impl Connection {
     /// It is in TIME-WAIT and this SYN begins another one (RFC 6191): behind which sequence number.
     pub(super) fn is_reopened_by(&self, segment: &Segment<'_>) -> Option<SeqNumber> {
-        if self.state != State::TimeWait || !segment.has(Flags::SYN) || segment.has(Flags::ACK) {
+        if self.state != State::TimeWait || !segment.opens() {
             return None;
         }
         let ended = Ended { rcv_nxt: self.rcv_nxt, ts_recent: self.ts_recent.map(|recent| recent.value) };
@@ -197,7 +197,7 @@ impl TimeWait {
             };
         }
         let tsval = segment.options.timestamps.map(|(value, _)| value);
-        if segment.has(Flags::SYN) && !segment.has(Flags::ACK) {
+        if segment.opens() {
             let ended = Ended { rcv_nxt: self.rcv_nxt, ts_recent: self.ts_recent.map(|recent| recent.value) };
             return match time_wait_syn(ended, NewSyn { seq: segment.seq, tsval }) {
                 SynInTimeWait::Accept => Verdict::Reopen(self.snd_nxt),
@@ -208,7 +208,7 @@ impl TimeWait {
             return Verdict::Acknowledge;
         }
         let ack = segment.has(Flags::ACK).then_some(segment.ack);
-        match segment.has(Flags::FIN) {
+        match segment.has(Flags::FIN) && !segment.has(Flags::SYN) {
             true if is_fin_again(segment.end(), ack, self.rcv_nxt, self.snd_nxt) => Verdict::Restart,
             _ if segment.len() > 0 || segment.seq != self.rcv_nxt => Verdict::Acknowledge,
             _ => Verdict::Nothing,

@@ -3,6 +3,7 @@
 use rules::reset::{Group, reset_for};
 use rules::rfc5961::{AckVerdict, ack_verdict};
 use rules::window::{updates_send_window, window_octets};
+use wire::SeqNumber;
 use wire::tcp::Flags;
 
 use super::{Step, Stop};
@@ -10,6 +11,9 @@ use crate::connection::{Connection, Context, Events, Fin};
 use crate::segment::Segment;
 use crate::send::recovery::AckInput;
 use crate::{Reason, State};
+
+/// All that 40 octets of options hold.
+const SACK_BLOCKS: usize = 4;
 
 impl Connection {
     pub(super) fn check_ack<'a>(&mut self, segment: Segment<'a>, cx: &mut Context<'_>) -> Step<'a> {
@@ -65,9 +69,16 @@ impl Connection {
     /// SND.UNA =< SEG.ACK =< SND.NXT.
     pub(super) fn acknowledge(&mut self, segment: &Segment<'_>, cx: &mut Context<'_>) {
         let window = self.window_of(segment);
+        let (mut blocks, mut count) = ([(SeqNumber(0), SeqNumber(0)); SACK_BLOCKS], 0);
+        if self.negotiated.sack {
+            for (to, block) in blocks.iter_mut().zip(segment.options.sacks.into_iter().flatten()) {
+                *to = block;
+                count += 1;
+            }
+        }
         let input = AckInput {
             ack: segment.ack,
-            sacks: if self.negotiated.sack { segment.options.sacks.as_slice() } else { &[] },
+            sacks: blocks.get(..count).unwrap_or(&[]),
             tsecr_rtt: self.rtt_of(segment, cx),
             has_data: segment.len() > 0,
             window_changed: window != self.snd_wnd,

@@ -70,7 +70,7 @@ impl Connection {
             && (segment.ack == self.snd_una && self.snd_una == self.snd_nxt)
             && self.window_of(segment) == self.snd_wnd
             && self.persist.is_none()
-            && segment.options.sacks.as_slice().is_empty()
+            && segment.options.sacks.is_none()
             && !self.negotiated.ecn
             && !self.urgent.is_out_of_band()
             && self.predicts_timestamp(segment, cx)

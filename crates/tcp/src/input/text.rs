@@ -1,5 +1,7 @@
 //! Seventh step: the text (RFC 9293 3.10.7.4), and when it is acknowledged (RFC 9293 3.8.6.3, RFC 5681 4.2).
 
+use core::time::Duration;
+
 use wire::SeqNumber;
 use wire::tcp::Flags;
 
@@ -7,6 +9,9 @@ use super::{Step, Stop};
 use crate::Reason;
 use crate::connection::{AckDue, Connection, Context, Events};
 use crate::segment::Segment;
+
+/// Segments of text in a row, with none of ours between them, that are a stream and no conversation.
+const ONE_WAY: u8 = 16;
 
 impl Connection {
     /// Text in order goes to the application, text out of order waits in its place.
@@ -89,8 +94,17 @@ impl Connection {
         if !in_order || !self.assembler.is_empty() || enough || self.config.delayed_ack.is_zero() {
             self.ack_now();
         } else if self.ack == AckDue::No {
-            self.ack = AckDue::By(cx.now + self.config.delayed_ack);
+            self.ack = AckDue::By(cx.now + self.ack_delay());
         }
+        self.one_way = self.one_way.saturating_add(1);
+    }
+
+    /// How long an ACK may wait (RFC 9293 3.8.6.3: below half a second). It waits for text of ours to take it along,
+    /// and for a second segment. Where text goes one way only the second segment is left to wait for, and in a
+    /// stream that comes soon or, when the sender's window is used up, not before the ACK has gone.
+    fn ack_delay(&self) -> Duration {
+        let delay = self.config.delayed_ack;
+        if self.one_way < ONE_WAY { delay } else { delay / 8 }
     }
 
     /// What the peer's full-sized segments are likely to be, in octets of text.

@@ -84,8 +84,9 @@ impl Connection {
             _ => self.send.copy_and_sum(offset, to),
         };
         let lengths = packet.write_octets(buf, &options, len, link, text)?;
-        self.sent(out, &packet, cx);
+        // Before it is noted as sent: the D-SACK that went with it takes room from the text, and is then forgotten.
         let mss = usize::from(self.text_mss());
+        self.sent(out, &packet, cx);
         Some(lengths.transmit((len > mss).then_some(mss as u16), link))
     }
 
@@ -248,6 +249,7 @@ impl Connection {
         }
         self.probe_octet = false;
         self.cwr_due = false;
+        self.one_way = 0;
         if end.after(self.snd_nxt) {
             self.snd_nxt = end;
         }

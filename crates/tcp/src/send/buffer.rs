@@ -99,7 +99,9 @@ impl SendBuffer {
     fn each_piece(&self, offset: usize, to: &mut [u8], mut copy: impl FnMut(usize, &[u8], &mut [u8])) {
         let there = self.len().saturating_sub(offset).min(to.len());
         let (mut rest, beyond) = to.split_at_mut(there);
-        beyond.fill(0);
+        if !beyond.is_empty() {
+            beyond.fill(0);
+        }
         // Bounded by `len` where anything is copied at all.
         let position = offset.min(self.len()) + self.start as usize;
         let (mut index, mut at, mut done) = (position / CHUNK, position % CHUNK, 0);

@@ -53,7 +53,7 @@ pub(crate) struct Recovery {
     rto_count: u16,
     /// SND.NXT when the recovery began: it ends when this is acknowledged.
     recover: SeqNumber,
-    /// ECE before this is about the same congestion (RFC 3168 6.1.2).
+    /// ECE up to this is about the same congestion (RFC 3168 6.1.2).
     ece_until: SeqNumber,
     /// Up to here the window was full when it left.
     limited_until: SeqNumber,
@@ -61,7 +61,6 @@ pub(crate) struct Recovery {
     dup_octets: u32,
     /// Octets sent again in this episode and not reported as duplicates: at 0 it was for nothing.
     undo_octets: u32,
-    episode: Instant,
     last_sent: Instant,
     /// Timers; [`NEVER`]: not running.
     reorder_at: Instant,
@@ -162,7 +161,6 @@ impl Recovery {
             limited_until: iss,
             dup_octets: 0,
             undo_octets: 0,
-            episode: Instant::ZERO,
             last_sent: Instant::ZERO,
             reorder_at: NEVER,
             probe_at: NEVER,
@@ -257,7 +255,8 @@ impl Recovery {
             self.frto = Frto::Off;
             self.rack.on_recovered();
         }
-        if input.ece && self.phase == Phase::Open && !input.ack.before(self.ece_until) {
+        // Only what left with CWR or behind it brings news: an ACK of all that left before may still bear the old mark.
+        if input.ece && self.phase == Phase::Open && input.ack.after(self.ece_until) {
             self.ece_until = self.board.nxt();
             self.reduce(self.board.outstanding().saturating_add(newly_acked));
         } else if phase != Phase::Fast {

@@ -50,8 +50,8 @@ struct Resent {
 #[derive(Clone, Copy, Debug, Default)]
 pub(crate) struct Losses {
     pub(crate) octets: u32,
-    /// When the newest retransmission left that is lost itself.
-    pub(crate) resent_at: Option<Instant>,
+    /// Behind the last octet that was sent once and is lost.
+    pub(crate) original_end: Option<SeqNumber>,
     /// When the next range would be lost.
     pub(crate) next: Option<Instant>,
 }
@@ -361,6 +361,7 @@ impl Scoreboard {
                     break;
                 }
                 losses.octets += record.len();
+                losses.original_end = Some(record.end);
                 self.set(index, State::Lost);
             }
             self.first_original = record.end;
@@ -392,7 +393,6 @@ impl Scoreboard {
                             alive = true;
                         } else {
                             losses.octets += record.len();
-                            losses.resent_at = Some(resent.sent_at);
                             self.set(index, State::Lost);
                         }
                     }

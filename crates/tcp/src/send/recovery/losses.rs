@@ -86,10 +86,11 @@ impl Recovery {
         if lost.octets == 0 {
             return false;
         }
-        // A retransmission of this episode that is lost itself is another congestion (RFC 5681 4.3).
-        let another = lost.resent_at.is_some_and(|at| at >= self.episode);
+        // What left after the recovery began is the next window, and a loss in it another congestion (RFC 5681 4.3).
+        // A lost retransmission is none: PRR holds back for it already (RFC 8985 9.3).
+        let another = lost.original_end.is_some_and(|end| end.after(self.recover));
         if self.phase == Phase::Open || (self.phase == Phase::Fast && another) {
-            self.begin_recovery(now, flight);
+            self.begin_recovery(flight);
         }
         true
     }
@@ -121,14 +122,13 @@ impl Recovery {
         self.segment() * DUP_THRESH
     }
 
-    pub(super) fn begin_recovery(&mut self, now: Instant, flight: u32) {
+    pub(super) fn begin_recovery(&mut self, flight: u32) {
         self.reduce(self.board.outstanding().max(flight));
         // What the probe had to say is known now: it must not reduce the window a second time.
         self.tlp.clear();
         self.phase = Phase::Fast;
         self.recover = self.board.nxt();
         self.ece_until = self.recover;
-        self.episode = now;
         self.prr = Prr::new(flight);
     }
 

@@ -162,6 +162,28 @@ fn a_retransmission_that_is_lost_is_found_without_a_timeout() {
     assert_eq!(sender.recovery.rto_count(), 0);
 }
 
+// covers: T6, T7
+#[test]
+fn a_window_of_data_reduces_the_window_once_and_the_next_one_again() {
+    let mut sender = Sender::new(true);
+    sender.send(10);
+    sender.wait(45);
+    sender.ack(0, &[(1, 4)]);
+    assert_eq!(sender.recovery.ssthresh(), 5 * MSS);
+    assert_eq!(sender.resend(), 0);
+    sender.send(1);
+    sender.wait(50);
+    assert!(sender.ack(0, &[(1, 11)]).lost_any, "the retransmission is lost");
+    assert_eq!(sender.recovery.ssthresh(), 5 * MSS, "PRR holds back for it already");
+    assert_eq!(sender.resend(), 0);
+    sender.send(3);
+    sender.wait(50);
+    let before = sender.recovery.ssthresh();
+    assert!(sender.ack(0, &[(12, 14), (1, 11)]).lost_any, "what left in the recovery is lost");
+    assert!(sender.recovery.ssthresh() < before, "that is another window of data");
+    assert!(sender.recovery.in_recovery());
+}
+
 // covers: T6
 #[test]
 fn a_lost_tail_is_probed_after_two_round_trips_and_the_probe_finds_the_rest() {
@@ -354,6 +376,10 @@ fn marks_of_congestion_reduce_the_window_once_a_round_trip() {
     mark(&mut sender, 2);
     assert!(!sender.recovery.take_cwr() && sender.recovery.cwnd() >= reduced);
     mark(&mut sender, 10);
+    assert!(!sender.recovery.take_cwr(), "all of this left before the reduction");
+    sender.send(2);
+    sender.wait(50);
+    mark(&mut sender, 12);
     assert!(sender.recovery.take_cwr());
 }
 
