@@ -326,7 +326,10 @@ impl Stream {
         let wnd = self.right_edge().map_or(1 << 30, |edge| edge.saturating_sub(left).min(1 << 30) as u32);
         let window = Window { nxt: SeqNumber(left as u32), wnd };
         let (seq, len) = (SeqNumber(incoming.offset as u32), (incoming.end() - incoming.offset) as u32);
-        acceptability(seq, len, window, Edge::Seqval) != Acceptability::Unacceptable
+        // Hosts look at text that ends where the window begins, as Linux does (docs/what-linux-reads.md), and not at
+        // an empty segment left of it.
+        let edge = if len == 0 { Edge::Rfc793 } else { Edge::Seqval };
+        acceptability(seq, len, window, edge) != Acceptability::Unacceptable
     }
 
     fn is_old(&self, segment: &Segment<'_>) -> bool {

@@ -226,7 +226,10 @@ fn check(report: &FlowReport, limits: &Limits) {
             );
             let most = limits.text_octets.max(limits.head_octets) + limits.context_octets;
             assert!(group.reading.len() <= most as usize);
-            assert!(group.removed_at.is_sorted() && group.depends_on_timing.iter().all(|timing| timing.places.is_sorted()));
+            assert!(
+                group.removed_at.is_sorted()
+                    && group.depends_on_timing.iter().all(|timing| timing.places.is_sorted())
+            );
         }
     }
 }

@@ -61,7 +61,10 @@ impl Machine {
         let mut client = Client::new(self.next_port, start);
         self.next_port += 1;
         self.wire.put(&client.syn());
-        let answer = self.wire.next().expect("the answer to a SYN");
+        // The reset of the connection before may come only now.
+        let to_this =
+            |answer: &Packet| tcp(answer).is_some_and(|tcp| tcp.destination_port() == client.port());
+        let answer = std::iter::from_fn(|| self.wire.next()).find(to_this).expect("the answer to a SYN");
         self.wire.put(&client.open(&answer));
         let stream = accept(&self.listener);
         stream.set_nonblocking(true).expect("a socket");
