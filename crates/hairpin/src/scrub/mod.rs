@@ -7,8 +7,7 @@ mod summary;
 #[cfg(test)]
 mod tests;
 
-use std::fs::File;
-use std::io::{BufReader, BufWriter, Read, Write};
+use std::io::{Read, Write};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
@@ -18,7 +17,7 @@ use rules::Instant;
 use wire::ethernet::{EtherType, Mac};
 
 use crate::translate::capture::{Capture, Item, Record};
-use crate::translate::{Checksums, Sides, expand, refuse_same_file};
+use crate::translate::{Checksums, Sides, create_output, expand, open_input, show};
 pub use summary::Summary;
 
 /// Arguments of `scrub`.
@@ -63,12 +62,7 @@ pub fn run(args: &Args) -> miette::Result<ExitCode> {
         Sides { inside_macs: args.inside_mac.clone(), inside_interfaces: args.inside_interface.clone() };
     let checksums = if args.trust_checksums { Checksums::Trust } else { Checksums::Verify };
     let (summary, trouble) = scrub(&args.input, &args.output, &engine, &sides, checksums)?;
-    if args.json {
-        let text = serde_json::to_string_pretty(&summary).map_err(|error| miette!("{error}"))?;
-        crate::cli::print(&format!("{text}\n"))?;
-    } else {
-        crate::cli::print(&summary.to_string())?;
-    }
+    show(&summary, args.json)?;
     trouble.map_or(Ok(ExitCode::SUCCESS), Err)
 }
 
@@ -87,28 +81,20 @@ pub fn scrub(
     sides: &Sides,
     checksums: Checksums,
 ) -> miette::Result<(Summary, Option<Report>)> {
-    let name = input.display().to_string();
-    let file = File::open(input).map_err(|error| miette!(help = "name a capture file", "{name}: {error}"))?;
-    refuse_same_file(&file, input, output)?;
-    let mut capture = Capture::open(BufReader::new(file), &name)?;
-    if !sides.inside_interfaces.is_empty() && capture.format() == "pcap" {
-        let help = "use --inside-mac, or let the addresses decide";
-        return Err(miette!(help = help, "{name}: a pcap file has no interfaces for --inside-interface"));
-    }
+    let mut capture = open_input(input, output, sides)?;
     let scrubber = Scrubber::new(config, expand(0), Instant::ZERO)
         .map_err(|error| miette!(help = error.remedy.clone(), "{error}"))?;
-    let shown = output.display();
-    let file = File::create(output)
-        .map_err(|error| miette!(help = "name a file that can be written", "{shown}: {error}"))?;
+    let file = create_output(output)?;
     let summary = Summary { format: capture.format(), ..Summary::default() };
-    let output = BufWriter::new(file);
-    let mut work = Work { config, sides, checksums, scrubber, output, summary, first: None };
+    let mut work = Work { config, sides, checksums, scrubber, output: file, summary, first: None };
     let outcome = work.items(&mut capture).and_then(|()| work.output.flush().map_err(Stopped::Output));
     work.summary.complete = outcome.is_ok();
     work.summary.finish(work.scrubber.counters());
     let trouble = outcome.err().map(|stopped| match stopped {
         Stopped::Input(report) => report,
-        Stopped::Output(error) => miette!(help = "see whether the disk is full", "{shown}: {error}"),
+        Stopped::Output(error) => {
+            miette!(help = "see whether the disk is full", "{}: {error}", output.display())
+        }
     });
     Ok((work.summary, trouble))
 }

@@ -1,5 +1,6 @@
 //! Captures through `scrub`.
 
+use std::fs::File;
 use std::path::PathBuf;
 
 use wire::craft::{self, Header, Segment};

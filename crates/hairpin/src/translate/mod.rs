@@ -19,6 +19,7 @@ mod summary;
 #[cfg(test)]
 mod tests;
 
+use std::fmt::Display;
 use std::fs::File;
 use std::io::{BufReader, BufWriter};
 use std::os::unix::fs::MetadataExt as _;
@@ -27,6 +28,7 @@ use std::process::ExitCode;
 
 use miette::{Report, miette};
 use rules::Instant;
+use serde::Serialize;
 use wire::ethernet::Mac;
 
 pub use capture::CaptureError;
@@ -79,12 +81,7 @@ pub fn run(args: &Args) -> miette::Result<ExitCode> {
     let checksums = if args.trust_checksums { Checksums::Trust } else { Checksums::Verify };
     let (summary, trouble) =
         translate(&args.input, &args.output, &settings.engine, &sides, checksums, args.seed)?;
-    if args.json {
-        let text = serde_json::to_string_pretty(&summary).map_err(|error| miette!("{error}"))?;
-        crate::cli::print(&format!("{text}\n"))?;
-    } else {
-        crate::cli::print(&summary.to_string())?;
-    }
+    show(&summary, args.json)?;
     trouble.map_or(Ok(ExitCode::SUCCESS), Err)
 }
 
@@ -104,22 +101,13 @@ pub fn translate(
     checksums: Checksums,
     seed: u64,
 ) -> miette::Result<(Summary, Option<Report>)> {
-    let name = input.display().to_string();
-    let file = File::open(input).map_err(|error| miette!(help = "name a capture file", "{name}: {error}"))?;
-    refuse_same_file(&file, input, output)?;
-    let mut capture = Capture::open(BufReader::new(file), &name)?;
-    if !sides.inside_interfaces.is_empty() && capture.format() == "pcap" {
-        let help = "use --inside-mac, or let the addresses decide";
-        return Err(miette!(help = help, "{name}: a pcap file has no interfaces for --inside-interface"));
-    }
+    let mut capture = open_input(input, output, sides)?;
     let mut engine = nat::Engine::new(config, expand(seed), Instant::ZERO)
         .map_err(|error| miette!(help = error.remedy.clone(), "{error}"))?;
-    let shown = output.display();
-    let file = File::create(output)
-        .map_err(|error| miette!(help = "name a file that can be written", "{shown}: {error}"))?;
+    let file = create_output(output)?;
 
     let mut summary = Summary { format: capture.format(), ..Summary::default() };
-    let mut translation = Translation::new(config, sides, &mut engine, BufWriter::new(file), &mut summary);
+    let mut translation = Translation::new(config, sides, &mut engine, file, &mut summary);
     translation.checksums = checksums;
     let outcome = translation.run(&mut capture);
     drop(translation);
@@ -127,13 +115,49 @@ pub fn translate(
     summary.complete = outcome.is_ok();
     let trouble = outcome.err().map(|stopped| match stopped {
         Stopped::Input(error) => Report::new(error),
-        Stopped::Output(error) => miette!(help = "see whether the disk is full", "{shown}: {error}"),
+        Stopped::Output(error) => {
+            miette!(help = "see whether the disk is full", "{}: {error}", output.display())
+        }
     });
     Ok((summary, trouble))
 }
 
+/// The capture at `input`, if its sides can be told as `sides` says; nothing is done to `output` yet.
+pub(crate) fn open_input(
+    input: &Path,
+    output: &Path,
+    sides: &Sides,
+) -> miette::Result<Capture<BufReader<File>>> {
+    let name = input.display().to_string();
+    let file = File::open(input).map_err(|error| miette!(help = "name a capture file", "{name}: {error}"))?;
+    refuse_same_file(&file, input, output)?;
+    let capture = Capture::open(BufReader::new(file), &name)?;
+    if !sides.inside_interfaces.is_empty() && capture.format() == "pcap" {
+        let help = "use --inside-mac, or let the addresses decide";
+        return Err(miette!(help = help, "{name}: a pcap file has no interfaces for --inside-interface"));
+    }
+    Ok(capture)
+}
+
+pub(crate) fn create_output(output: &Path) -> miette::Result<BufWriter<File>> {
+    let shown = output.display();
+    let file = File::create(output)
+        .map_err(|error| miette!(help = "name a file that can be written", "{shown}: {error}"))?;
+    Ok(BufWriter::new(file))
+}
+
+/// Prints what was done, for people or as JSON.
+pub(crate) fn show(summary: &(impl Serialize + Display), json: bool) -> miette::Result<()> {
+    if json {
+        let text = serde_json::to_string_pretty(summary).map_err(|error| miette!("{error}"))?;
+        crate::cli::print(&format!("{text}\n"))
+    } else {
+        crate::cli::print(&summary.to_string())
+    }
+}
+
 /// The output would empty the input before it is read, under whatever name.
-pub(crate) fn refuse_same_file(input: &File, input_path: &Path, output: &Path) -> miette::Result<()> {
+fn refuse_same_file(input: &File, input_path: &Path, output: &Path) -> miette::Result<()> {
     let same = match (input.metadata(), std::fs::metadata(output)) {
         (Ok(one), Ok(other)) => (one.dev(), one.ino()) == (other.dev(), other.ino()),
         _ => false,
