@@ -4,7 +4,7 @@
 //! their datagram, as on hosts of today (RFC 5722 says so for IPv6, Linux does it for both): that is told.
 
 use core::time::Duration;
-use std::collections::{HashMap, VecDeque};
+use std::collections::{BTreeMap, VecDeque};
 
 use rules::Instant;
 use wire::fragment::DatagramKey;
@@ -20,7 +20,7 @@ const MOST: usize = 128;
 /// Datagrams that are not whole yet.
 #[derive(Debug)]
 pub(crate) struct Fragments {
-    waiting: HashMap<DatagramKey, Datagram>,
+    waiting: BTreeMap<DatagramKey, Datagram>,
     /// In the order in which they began.
     order: VecDeque<(DatagramKey, u64)>,
     began: u64,
@@ -57,7 +57,7 @@ pub(crate) enum Outcome {
 
 impl Fragments {
     pub(crate) fn new(most: usize) -> Self {
-        Self { waiting: HashMap::new(), order: VecDeque::new(), began: 0, octets: 0, most }
+        Self { waiting: BTreeMap::new(), order: VecDeque::new(), began: 0, octets: 0, most }
     }
 
     /// Takes a fragment of a TCP segment in; `given_up` counts datagrams that are not waited for any longer.

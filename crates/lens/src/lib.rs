@@ -20,7 +20,7 @@
 //! use wire::SeqNumber;
 //! use wire::tcp::Flags;
 //!
-//! let mut lens = Lens::new(Limits::default());
+//! let mut lens = Lens::new(Limits::default(), [7, 9]);
 //! let header = Header::new("192.0.2.1".parse()?, "192.0.2.2".parse()?);
 //! let mut packet = [0; 128];
 //! let mut send = |seq, flags, urgent, text: &[u8]| {
@@ -117,12 +117,13 @@ pub struct Lens {
 type Again<'a> = Option<&'a mut dyn Archive>;
 
 impl Lens {
-    /// A lens with these limits.
-    pub fn new(limits: Limits) -> Self {
+    /// A lens with these limits. `seed` keys the table of flows; it comes from the operating system, or, where
+    /// everything must repeat, from the test.
+    pub fn new(limits: Limits, seed: [u64; 2]) -> Self {
         Self {
             limits,
             views: views(),
-            flows: Table::new(),
+            flows: Table::new(seed),
             pieces: Pieces::new(limits.pieces as usize),
             recent: Recent::new(limits.recent_octets as usize),
             fragments: Fragments::new(limits.fragment_octets as usize),

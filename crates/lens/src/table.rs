@@ -1,9 +1,9 @@
 //! The flows that are open: records in pieces of memory that never move, found by their ends.
 
-use core::hash::BuildHasher as _;
-use std::hash::RandomState;
+use core::hash::Hasher as _;
 
 use hashbrown::HashTable;
+use siphasher::sip::SipHasher13;
 
 use crate::flow::{Flow, Key};
 
@@ -14,7 +14,7 @@ const CHUNK: usize = 1_024;
 #[derive(Debug)]
 pub(crate) struct Table {
     index: HashTable<Entry>,
-    key: HashKey,
+    seed: [u64; 2],
     chunks: Vec<Vec<Option<Flow>>>,
     free: Vec<u32>,
     slots: usize,
@@ -27,35 +27,23 @@ struct Entry {
     number: u32,
 }
 
-/// What the hash is keyed with, so that nobody who makes traffic can aim at one bucket.
-#[derive(Clone, Copy, Debug)]
-struct HashKey([u64; 2]);
-
-impl HashKey {
-    /// A multiply-and-fold hash; both halves of the product count.
-    #[inline]
-    fn hash(self, key: Key) -> u64 {
-        let fold = |a: u64, b: u64| {
-            let product = u128::from(a) * u128::from(b);
-            product as u64 ^ (product >> 64) as u64
-        };
-        let Key((one, one_port), (other, other_port)) = key;
-        let addresses = u64::from(one.to_bits()) << 32 | u64::from(other.to_bits());
-        let ports = u64::from(one_port) << 16 | u64::from(other_port);
-        fold(fold(addresses ^ self.0[0], ports ^ self.0[1]) ^ self.0[1], 0x9e37_79b9_7f4a_7c15)
-    }
+/// Keyed, so that nobody who makes traffic can aim at one bucket.
+fn hash(seed: [u64; 2], key: Key) -> u64 {
+    let mut hasher = SipHasher13::new_with_keys(seed[0], seed[1]);
+    let Key((one, one_port), (other, other_port)) = key;
+    hasher.write_u64(u64::from(one.to_bits()) << 32 | u64::from(other.to_bits()));
+    hasher.write_u32(u32::from(one_port) << 16 | u32::from(other_port));
+    hasher.finish()
 }
 
 impl Table {
-    pub(crate) fn new() -> Self {
-        let random = RandomState::new();
-        let key = HashKey([random.hash_one(1_u8), random.hash_one(2_u8)]);
-        Self { index: HashTable::new(), key, chunks: Vec::new(), free: Vec::new(), slots: 0 }
+    pub(crate) fn new(seed: [u64; 2]) -> Self {
+        Self { index: HashTable::new(), seed, chunks: Vec::new(), free: Vec::new(), slots: 0 }
     }
 
     #[inline]
     pub(crate) fn find(&self, key: Key) -> Option<u32> {
-        self.index.find(self.key.hash(key), |entry| entry.key == key).map(|entry| entry.number)
+        self.index.find(hash(self.seed, key), |entry| entry.key == key).map(|entry| entry.number)
     }
 
     #[inline]
@@ -79,8 +67,8 @@ impl Table {
             (self.slots - 1) as u32
         });
         self.chunks[number as usize / CHUNK][number as usize % CHUNK] = Some(flow);
-        let hash_key = self.key;
-        self.index.insert_unique(hash_key.hash(key), Entry { key, number }, |entry| hash_key.hash(entry.key));
+        let seed = self.seed;
+        self.index.insert_unique(hash(seed, key), Entry { key, number }, |entry| hash(seed, entry.key));
         number
     }
 
@@ -88,7 +76,7 @@ impl Table {
         let slot = self.chunks.get_mut(number as usize / CHUNK)?.get_mut(number as usize % CHUNK)?;
         let flow = slot.take()?;
         let same = |entry: &Entry| entry.number == number;
-        if let Ok(entry) = self.index.find_entry(self.key.hash(flow.key), same) {
+        if let Ok(entry) = self.index.find_entry(hash(self.seed, flow.key), same) {
             entry.remove();
         }
         self.free.push(number);

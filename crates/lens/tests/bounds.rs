@@ -87,7 +87,7 @@ fn a_million_flows_take_no_more_than_the_limits_say() {
     let limits = Limits { octets: 32 << 20, pieces: 1 << 16, recent_octets: 1 << 20, ..Limits::default() };
     let mut told = 0;
     let most = peak(|| {
-        let mut lens = Lens::new(limits);
+        let mut lens = Lens::new(limits, [7, 9]);
         see_flows(&mut lens, 1_000_000);
         assert!(lens.held() <= limits.octets, "{}", lens.held());
         lens.finish();
@@ -106,7 +106,7 @@ fn flows_beyond_the_limit_take_no_memory() {
     let limits =
         Limits { flows: 10_000, octets: 1 << 20, pieces: 4_096, recent_octets: 4_096, ..Limits::default() };
     let most = peak(|| {
-        let mut lens = Lens::new(limits);
+        let mut lens = Lens::new(limits, [7, 9]);
         for round in 0..10 {
             see_flows(&mut lens, 30_000);
             let told = std::iter::from_fn(|| lens.poll_report()).count() as u64;
@@ -125,7 +125,7 @@ fn out_of_band_octets_of_one_flow_are_bounded_and_beyond_the_bound_it_is_told() 
         let limits = Limits { recent_octets: 1 << 16, pieces: 1 << 10, ..Limits::default() };
         let mut reports = Vec::new();
         let most = peak(|| {
-            let mut lens = Lens::new(limits);
+            let mut lens = Lens::new(limits, [7, 9]);
             for segment in handshake(100) {
                 lens.see(1, Instant::ZERO, &segment.packet());
             }
@@ -158,7 +158,7 @@ fn a_stream_of_five_gigabytes_keeps_its_marks_in_their_places() {
     let text = vec![b'x'; PIECE as usize];
     let mut data = client(0, &text).packet();
     let mut archive: &[u8] = &data.clone();
-    let mut lens = Lens::new(Limits::default());
+    let mut lens = Lens::new(Limits::default(), [7, 9]);
     for segment in handshake(100) {
         lens.see(1, Instant::ZERO, &segment.packet());
     }

@@ -9,7 +9,7 @@ use wire::craft::{self, Header};
 use wire::tcp::Flags;
 
 fn run(packets: &[Vec<u8>]) -> (Vec<FlowReport>, Lens) {
-    let mut lens = Lens::new(Limits::default());
+    let mut lens = Lens::new(Limits::default(), [7, 9]);
     for (frame, packet) in (1..).zip(packets) {
         lens.see(frame, Instant::from_micros(frame), packet);
     }
@@ -68,7 +68,7 @@ fn fragments_that_overlap_end_their_datagram_and_what_never_comes_is_given_up() 
     let (reports, lens) = run(&[packets(&handshake(100)), parts].concat());
     assert_eq!((reports[0].streams[0].octets, lens.totals().fragments_refused), (0, 1));
     let lone = fragments(&client(100, b"sixteen octets..").packet(), 24).remove(0);
-    let mut lens = Lens::new(Limits::default());
+    let mut lens = Lens::new(Limits::default(), [7, 9]);
     lens.see(1, Instant::ZERO, &lone);
     lens.see(2, Instant::from_secs(31), &other);
     assert_eq!(lens.totals().fragments_given_up, 1);

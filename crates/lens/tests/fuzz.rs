@@ -237,7 +237,7 @@ fn check(report: &FlowReport, limits: &Limits) {
 fn run(seed: u64, packets: u64) -> (u64, u64) {
     let mut traffic = Traffic::new(seed);
     let limits = limits(&mut traffic.random);
-    let (mut lens, mut reports, mut seen) = (Lens::new(limits), 0, 0);
+    let (mut lens, mut reports, mut seen) = (Lens::new(limits, [7, 9]), 0, 0);
     // What can be read again, in every other lens; the beginning of it may be lost.
     let mut archive: Vec<u8> = Vec::new();
     let again = seed.is_multiple_of(2);

@@ -167,7 +167,7 @@ fn what_is_given_up_is_told() {
 // covers: L4
 #[test]
 fn flows_beyond_the_bound_end_the_quietest() {
-    let mut lens = hairpin_lens::Lens::new(Limits { flows: 2, ..Limits::default() });
+    let mut lens = hairpin_lens::Lens::new(Limits { flows: 2, ..Limits::default() }, [7, 9]);
     for n in 0..10u16 {
         let header = wire::craft::Header::new(common::CLIENT.0, common::SERVER.0);
         let segment = wire::craft::Segment::new(1_000 + n, 80, Flags::SYN);

@@ -13,7 +13,7 @@ use sim::{Behaviour, Hairpin, Host, Link, Log, Network, NodeId, war};
 
 /// What an observer at the senders saw.
 fn look(log: &Log) -> Vec<FlowReport> {
-    let mut lens = Lens::new(Limits::default());
+    let mut lens = Lens::new(Limits::default(), [7, 9]);
     for (frame, (_, packet)) in (1..).zip(log.begun()) {
         lens.see(frame, packet.sent, &packet.octets);
     }

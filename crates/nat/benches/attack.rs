@@ -5,25 +5,22 @@
 //! attack are mixed as are offered in the time that the engine has taken so far. With and without it in
 //! turn, so that the ratio holds where a figure does not. Packets are built outside the timed part.
 
+mod common;
+
 use std::hint::black_box;
 use std::net::Ipv4Addr;
 use std::time::Instant as Clock;
 
+use common::{EACH, Flow, LEN, PIECE, Random, flow, resident, write};
 use hairpin_nat as nat;
 use nat::config::{Config, Pool};
 use nat::event::EventKind;
 use nat::{BATCH, Endpoint, Engine, Offload, Packet, Protocol, Realm, Verdict};
 use rules::Instant;
-use wire::craft;
 use wire::tcp::Flags;
 
-/// Octets of every packet, IP header included.
-const LEN: usize = 64;
-/// Packets of a timed piece.
-const PIECE: usize = 16_384;
-/// Established sessions, and how many of them one subscriber has.
+/// Established sessions.
 const SESSIONS: usize = 65_536;
-const EACH: usize = 1_000;
 /// Pairs of rounds, and the seconds of each: half a minute of attack in all.
 const ROUNDS: usize = 5;
 const SECONDS: f64 = 6.0;
@@ -47,28 +44,6 @@ fn main() {
     if wants("limit") {
         let name = "1 M/s of new flows of a subscriber at its limit";
         compare(name, "other subscribers' established flows", TRIED, at_limit);
-    }
-}
-
-/// One flow as the bench knows it.
-#[derive(Clone, Copy)]
-struct Flow {
-    protocol: Protocol,
-    internal: Endpoint,
-    remote: Endpoint,
-    external: Endpoint,
-}
-
-fn flow(number: usize) -> Flow {
-    let address = Ipv4Addr::from_bits(Ipv4Addr::new(100, 64, 0, 0).to_bits() + (number / EACH) as u32 + 1);
-    let nth = number % EACH;
-    let remote =
-        Ipv4Addr::from_bits(Ipv4Addr::new(198, 18, 0, 0).to_bits() + (number * 7 % 65_536) as u32 + 1);
-    Flow {
-        protocol: if nth.is_multiple_of(2) { Protocol::Udp } else { Protocol::Tcp },
-        internal: Endpoint::new(address, 10_000 + nth as u16),
-        remote: Endpoint::new(remote, 443),
-        external: Endpoint::new(Ipv4Addr::UNSPECIFIED, 0),
     }
 }
 
@@ -128,18 +103,6 @@ fn at_limit(random: &mut Random, flows: &[Flow], buffer: &mut [u8; LEN]) -> Real
     let protocol = if dice & 1 == 0 { Protocol::Udp } else { Protocol::Tcp };
     write(buffer, protocol, source, remote, Flags::SYN);
     Realm::Inside
-}
-
-fn write(buffer: &mut [u8; LEN], protocol: Protocol, source: Endpoint, destination: Endpoint, flags: Flags) {
-    let header = craft::Header::new(source.address, destination.address);
-    let written = match protocol {
-        Protocol::Tcp => {
-            let segment = craft::Segment::new(source.port, destination.port, flags);
-            craft::tcp(buffer, &header, &segment, &[0; LEN - 40])
-        }
-        _ => craft::udp(buffer, &header, source.port, destination.port, &[0; LEN - 28]),
-    };
-    assert_eq!(written, Some(LEN));
 }
 
 /// An engine with its flows, and packets for it.
@@ -364,25 +327,5 @@ fn established(random: &mut Random, flows: &[Flow], buffer: &mut [u8; LEN]) -> R
     } else {
         write(buffer, flow.protocol, flow.remote, flow.external, Flags::ACK);
         Realm::Outside
-    }
-}
-
-/// Resident memory of this process, in octets.
-fn resident() -> i64 {
-    let status = std::fs::read_to_string("/proc/self/status").expect("Linux");
-    let line = status.lines().find(|line| line.starts_with("VmRSS:")).expect("VmRSS");
-    line.split_whitespace().nth(1).and_then(|kib| kib.parse::<i64>().ok()).expect("a number") * 1_024
-}
-
-/// SplitMix64: enough for a random order.
-struct Random(u64);
-
-impl Random {
-    fn next(&mut self) -> u64 {
-        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
-        let mut x = self.0;
-        x = (x ^ (x >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-        x = (x ^ (x >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-        x ^ (x >> 31)
     }
 }

@@ -8,24 +8,19 @@
 //! There is no peer in here: these are absolute figures with their targets. Each is the median of
 //! several rounds, and the spread is printed with it.
 
+mod common;
+
 use std::hint::black_box;
 use std::net::Ipv4Addr;
 use std::time::Instant as Clock;
 
+use common::{EACH, Flow, LEN, PIECE, Random, flow, resident, write};
 use hairpin_nat as nat;
 use nat::config::{Config, Pool, RstPolicy, TcpChecks, TimeWaitPolicy};
 use nat::event::EventKind;
-use nat::{BATCH, Endpoint, Engine, Offload, Packet, Protocol, Realm, Verdict};
+use nat::{BATCH, Engine, Offload, Packet, Protocol, Realm, Verdict};
 use rules::Instant;
-use wire::craft;
 use wire::tcp::Flags;
-
-/// Octets of every packet, IP header included.
-const LEN: usize = 64;
-/// Packets of a timed piece.
-const PIECE: usize = 16_384;
-/// Sessions of one subscriber.
-const EACH: usize = 1_000;
 
 fn main() {
     let chosen: Vec<String> = std::env::args().skip(1).filter(|arg| !arg.starts_with('-')).collect();
@@ -46,28 +41,6 @@ fn main() {
     }
 }
 
-/// One flow as the bench knows it.
-#[derive(Clone, Copy)]
-struct Flow {
-    protocol: Protocol,
-    internal: Endpoint,
-    remote: Endpoint,
-    external: Endpoint,
-}
-
-fn flow(number: usize) -> Flow {
-    let address = Ipv4Addr::from_bits(Ipv4Addr::new(100, 64, 0, 0).to_bits() + (number / EACH) as u32 + 1);
-    let nth = number % EACH;
-    let remote =
-        Ipv4Addr::from_bits(Ipv4Addr::new(198, 18, 0, 0).to_bits() + (number * 7 % 65_536) as u32 + 1);
-    Flow {
-        protocol: if nth.is_multiple_of(2) { Protocol::Udp } else { Protocol::Tcp },
-        internal: Endpoint::new(address, 10_000 + nth as u16),
-        remote: Endpoint::new(remote, 443),
-        external: Endpoint::new(Ipv4Addr::UNSPECIFIED, 0),
-    }
-}
-
 fn config(sessions: usize) -> Config {
     // A third of the ports will be in use.
     let last = Ipv4Addr::from_bits(Ipv4Addr::new(203, 0, 113, 0).to_bits() + (sessions / 40_000) as u32);
@@ -77,18 +50,6 @@ fn config(sessions: usize) -> Config {
     config.limits.sessions = sessions as u32;
     config.limits.mappings = sessions as u32;
     config
-}
-
-fn write(buffer: &mut [u8; LEN], protocol: Protocol, source: Endpoint, destination: Endpoint, flags: Flags) {
-    let header = craft::Header::new(source.address, destination.address);
-    let written = match protocol {
-        Protocol::Tcp => {
-            let segment = craft::Segment::new(source.port, destination.port, flags);
-            craft::tcp(buffer, &header, &segment, &[0; LEN - 40])
-        }
-        _ => craft::udp(buffer, &header, source.port, destination.port, &[0; LEN - 28]),
-    };
-    assert_eq!(written, Some(LEN));
 }
 
 /// Runs `packets` through the engine in batches; the answer is how long that took.
@@ -256,24 +217,4 @@ fn report(name: &str, unit: &str, values: &mut [f64], target: Option<f64>) {
     println!(
         "bench: {{\"group\":\"engine\",\"name\":\"{name}\",\"unit\":\"{unit}\",\"ours\":{median:.2},\"ours_min\":{min:.2},\"ours_max\":{max:.2}{target}}}"
     );
-}
-
-/// Resident memory of this process, in octets.
-fn resident() -> i64 {
-    let status = std::fs::read_to_string("/proc/self/status").expect("Linux");
-    let line = status.lines().find(|line| line.starts_with("VmRSS:")).expect("VmRSS");
-    line.split_whitespace().nth(1).and_then(|kib| kib.parse::<i64>().ok()).expect("a number") * 1_024
-}
-
-/// SplitMix64: enough for a random order.
-struct Random(u64);
-
-impl Random {
-    fn next(&mut self) -> u64 {
-        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
-        let mut x = self.0;
-        x = (x ^ (x >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-        x = (x ^ (x >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-        x ^ (x >> 31)
-    }
 }

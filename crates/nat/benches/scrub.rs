@@ -4,10 +4,13 @@
 //! `cargo bench -p hairpin-nat --bench scrub` prints a line of JSON for each figure, behind `bench: `. Packets are
 //! built outside of the timed part, 16,384 at a time. Pairs are run A B A B and compared round by round.
 
+mod common;
+
 use std::hint::black_box;
 use std::net::Ipv4Addr;
 use std::time::Instant as Clock;
 
+use common::{EACH, LEN, PIECE, Random};
 use hairpin_nat as nat;
 use nat::config::{Config, Pool, Scrub, Watch};
 use nat::event::EventKind;
@@ -16,16 +19,10 @@ use rules::Instant;
 use wire::craft;
 use wire::tcp::Flags;
 
-/// Octets of every packet, IP header included.
-const LEN: usize = 64;
-/// Packets of a timed piece.
-const PIECE: usize = 16_384;
 /// Pieces of a round: four million packets.
 const PIECES: usize = 256;
 const ROUNDS: usize = 9;
 const FLOWS: usize = 65_536;
-/// Flows of one subscriber.
-const EACH: usize = 1_000;
 
 fn main() {
     cost_in_the_engine();
@@ -291,17 +288,4 @@ fn report(name: &str, unit: &str, values: &mut [f64], target: Option<f64>, at_mo
     println!(
         "bench: {{\"group\":\"scrubber\",\"name\":\"{name}\",\"unit\":\"{unit}\",\"ours\":{median:.2},\"ours_min\":{min:.2},\"ours_max\":{max:.2}{target},\"at_most\":{at_most},\"note\":\"{note}\"}}"
     );
-}
-
-/// SplitMix64: enough for a random order.
-struct Random(u64);
-
-impl Random {
-    fn next(&mut self) -> u64 {
-        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
-        let mut x = self.0;
-        x = (x ^ (x >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-        x = (x ^ (x >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-        x ^ (x >> 31)
-    }
 }

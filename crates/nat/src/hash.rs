@@ -66,6 +66,15 @@ impl HashKey {
         self.hash(addresses, u64::from(protocol) | 1 << 61)
     }
 
+    /// What hides the Identifications of datagrams with this source, destination and protocol. Who sends them and
+    /// sees them behind the scrubber learns of it, so it is a hash that hides its key.
+    pub(crate) fn hidden(self, (source, destination, protocol): (Ipv4Addr, Ipv4Addr, u8)) -> u64 {
+        let mut hasher = SipHasher13::new_with_keys(self.0[0], self.0[1]);
+        hasher.write_u64(u64::from(source.to_bits()) << 32 | u64::from(destination.to_bits()));
+        hasher.write_u8(protocol);
+        hasher.finish()
+    }
+
     /// Where counter `number` begins. The outside sees this one, so it is a hash that hides its key.
     pub(crate) fn start(self, number: usize) -> u16 {
         let mut hasher = SipHasher13::new_with_keys(self.0[0], self.0[1]);

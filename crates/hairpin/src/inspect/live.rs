@@ -43,7 +43,7 @@ pub(super) fn run(args: &Args, interface: &str) -> miette::Result<ExitCode> {
     let end =
         args.seconds.map(|seconds| std::time::Instant::now() + Duration::from_secs(seconds.min(1 << 30)));
     eprintln!("listening on {interface}; ^C ends it");
-    let mut lens = Lens::new(args.limits());
+    let mut lens = args.lens()?;
     let mut sink = Sink::new(args, Path::new(interface), 0, |text| crate::cli::print(&text))?;
     let mut ear =
         Ear { tap: &tap, lens: &mut lens, sink: &mut sink, seen: 0, most: args.count, buf: vec![0; PACKET] };

@@ -8,7 +8,7 @@ use std::sync::Mutex;
 use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 
 use indicatif::{ProgressBar, ProgressStyle};
-use lens::{FlowReport, Lens};
+use lens::FlowReport;
 use miette::miette;
 
 use super::sink::Sink;
@@ -56,7 +56,7 @@ fn work(args: &Args, jobs: &Mutex<VecDeque<Job<'_>>>, bar: &ProgressBar) {
         let print = |text| output.send(Told::Piece(text)).map_err(|_| miette!("nobody listens any longer"));
         let mut trouble = None;
         let drawn = Sink::new(args, path, index, print).and_then(|mut sink| {
-            let mut lens = Lens::new(args.limits());
+            let mut lens = args.lens()?;
             if let Some(frame) = args.flow {
                 sink.want(ladder::ends(path, frame)?);
             }

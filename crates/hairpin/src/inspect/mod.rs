@@ -24,6 +24,7 @@ mod text;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
+use miette::IntoDiagnostic as _;
 use miette::miette;
 
 /// Arguments of `inspect`.
@@ -103,10 +104,13 @@ pub fn run(args: &Args) -> miette::Result<ExitCode> {
 }
 
 impl Args {
-    /// What the lens may hold, and whether it has to tell of flows on which nothing is unusual.
-    fn limits(&self) -> lens::Limits {
+    /// A lens with what it may hold, and whether it has to tell of flows on which nothing is unusual.
+    fn lens(&self) -> miette::Result<lens::Lens> {
         let all_flows = self.all || self.flow.is_some() || self.parquet.is_some();
-        lens::Limits { all_flows, verify_checksums: self.verify_checksums, ..self.bounds.limits() }
+        let limits =
+            lens::Limits { all_flows, verify_checksums: self.verify_checksums, ..self.bounds.limits() };
+        let seed = u128::from_le_bytes(crate::net::seed().into_diagnostic()?);
+        Ok(lens::Lens::new(limits, [seed as u64, (seed >> 64) as u64]))
     }
 }
 

@@ -1,7 +1,6 @@
 //! The workers: one thread for each shard of the engine.
 
-use std::fs::File;
-use std::io::{self, Read};
+use std::io;
 use std::os::fd::{AsFd, BorrowedFd};
 use std::sync::Arc;
 use std::thread::JoinHandle;
@@ -17,7 +16,7 @@ use super::stats::Totals;
 use super::tun::Queues;
 use super::worker::{Control, Shard as WorkerShard, Worker};
 use crate::config::{Mode, Settings};
-use crate::net::failure;
+use crate::net::{failure, seed};
 
 /// The running workers.
 #[derive(Debug)]
@@ -160,15 +159,6 @@ fn eventfd() -> io::Result<Arc<EventFd>> {
     EventFd::from_flags(EfdFlags::EFD_NONBLOCK | EfdFlags::EFD_CLOEXEC)
         .map(Arc::new)
         .map_err(|error| failure("making an eventfd", error.into()))
-}
-
-/// Keys for the engine's hashes and port selection (N16), from the system's generator.
-fn seed() -> io::Result<[u8; 32]> {
-    let mut seed = [0; 32];
-    File::open("/dev/urandom")
-        .and_then(|mut random| random.read_exact(&mut seed))
-        .map_err(|error| failure("reading /dev/urandom", error))?;
-    Ok(seed)
 }
 
 #[cfg(test)]

@@ -184,7 +184,7 @@ fn no_file_makes_the_readers_panic_or_disagree() {
         assert_eq!(ours.1.is_some(), theirs.1.is_some(), "file {n}: {:?} {:?}", ours.1, theirs.1);
         damaged += usize::from(ours.1.is_some());
         packets += ours.0.len();
-        let mut lens = lens::Lens::new(lens::Limits::default());
+        let mut lens = lens::Lens::new(lens::Limits::default(), [7, 9]);
         let told = super::stream(file.as_slice(), "a", &mut lens, |_, _| Ok(()));
         assert_eq!(told.is_err(), ours.1.is_some(), "file {n}");
         assert!(lens.totals().packets <= ours.0.len() as u64);

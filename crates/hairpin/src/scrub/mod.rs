@@ -14,10 +14,10 @@ use std::process::ExitCode;
 use miette::{Report, miette};
 use nat::{Packet, Realm, Scrubber, Verdict};
 use rules::Instant;
-use wire::ethernet::{EtherType, Mac};
+use wire::ethernet::EtherType;
 
 use crate::translate::capture::{Capture, Item, Record};
-use crate::translate::{Checksums, Sides, create_output, expand, open_input, show};
+use crate::translate::{Checksums, Reading, Sides, create_output, expand, open_input};
 pub use summary::Summary;
 
 /// Arguments of `scrub`.
@@ -33,20 +33,9 @@ pub struct Args {
     /// Without one, the defaults.
     #[arg(short, long, value_name = "FILE")]
     pub config: Option<PathBuf>,
-    /// Frames from this Ethernet address come from inside, all others from outside; can be repeated.
-    /// Without it and --inside-interface, inside.prefixes decide.
-    #[arg(long, value_name = "MAC")]
-    pub inside_mac: Vec<Mac>,
-    /// Packets of this interface of a pcapng file (0 is the first) come from inside; can be repeated.
-    #[arg(long, value_name = "ID")]
-    pub inside_interface: Vec<u32>,
-    /// Do not verify TCP and UDP checksums, and finish unfinished ones: for captures taken on a host whose
-    /// network card does that work.
-    #[arg(long)]
-    pub trust_checksums: bool,
-    /// Print the summary as JSON.
-    #[arg(long)]
-    pub json: bool,
+    #[command(flatten)]
+    /// How the capture is read, and the summary written.
+    pub reading: Reading,
 }
 
 /// `hairpin scrub`.
@@ -58,11 +47,9 @@ pub fn run(args: &Args) -> miette::Result<ExitCode> {
         Some(path) => crate::config::load(path)?.engine,
         None => nat::Config::new(Vec::new(), Vec::new()),
     };
-    let sides =
-        Sides { inside_macs: args.inside_mac.clone(), inside_interfaces: args.inside_interface.clone() };
-    let checksums = if args.trust_checksums { Checksums::Trust } else { Checksums::Verify };
+    let (sides, checksums) = (args.reading.sides(), args.reading.checksums());
     let (summary, trouble) = scrub(&args.input, &args.output, &engine, &sides, checksums)?;
-    show(&summary, args.json)?;
+    args.reading.show(&summary)?;
     trouble.map_or(Ok(ExitCode::SUCCESS), Err)
 }
 

@@ -54,6 +54,14 @@ pub struct Args {
     /// What the gateway's random choices follow from: the same seed, the same output.
     #[arg(long, value_name = "N", default_value_t = 0)]
     pub seed: u64,
+    #[command(flatten)]
+    /// How the capture is read, and the summary written.
+    pub reading: Reading,
+}
+
+/// How a capture is read, and its summary written.
+#[derive(clap::Args, Debug)]
+pub struct Reading {
     /// Frames from this Ethernet address come from inside, all others from outside; can be repeated.
     /// Without it and --inside-interface, the addresses of the packets decide.
     #[arg(long, value_name = "MAC")]
@@ -70,18 +78,36 @@ pub struct Args {
     pub json: bool,
 }
 
+impl Reading {
+    pub(crate) fn sides(&self) -> Sides {
+        Sides { inside_macs: self.inside_mac.clone(), inside_interfaces: self.inside_interface.clone() }
+    }
+
+    pub(crate) fn checksums(&self) -> Checksums {
+        if self.trust_checksums { Checksums::Trust } else { Checksums::Verify }
+    }
+
+    /// Prints what was done, for people or as JSON.
+    pub(crate) fn show(&self, summary: &(impl Serialize + Display)) -> miette::Result<()> {
+        if self.json {
+            let text = serde_json::to_string_pretty(summary).map_err(|error| miette!("{error}"))?;
+            crate::cli::print(&format!("{text}\n"))
+        } else {
+            crate::cli::print(&summary.to_string())
+        }
+    }
+}
+
 /// `hairpin translate`.
 ///
 /// # Errors
 /// The report of [`crate::config::load`], and those of [`translate`].
 pub fn run(args: &Args) -> miette::Result<ExitCode> {
     let settings = crate::config::load(&args.config)?;
-    let sides =
-        Sides { inside_macs: args.inside_mac.clone(), inside_interfaces: args.inside_interface.clone() };
-    let checksums = if args.trust_checksums { Checksums::Trust } else { Checksums::Verify };
+    let (sides, checksums) = (args.reading.sides(), args.reading.checksums());
     let (summary, trouble) =
         translate(&args.input, &args.output, &settings.engine, &sides, checksums, args.seed)?;
-    show(&summary, args.json)?;
+    args.reading.show(&summary)?;
     trouble.map_or(Ok(ExitCode::SUCCESS), Err)
 }
 
@@ -144,16 +170,6 @@ pub(crate) fn create_output(output: &Path) -> miette::Result<BufWriter<File>> {
     let file = File::create(output)
         .map_err(|error| miette!(help = "name a file that can be written", "{shown}: {error}"))?;
     Ok(BufWriter::new(file))
-}
-
-/// Prints what was done, for people or as JSON.
-pub(crate) fn show(summary: &(impl Serialize + Display), json: bool) -> miette::Result<()> {
-    if json {
-        let text = serde_json::to_string_pretty(summary).map_err(|error| miette!("{error}"))?;
-        crate::cli::print(&format!("{text}\n"))
-    } else {
-        crate::cli::print(&summary.to_string())
-    }
 }
 
 /// The output would empty the input before it is read, under whatever name.

@@ -94,7 +94,7 @@ pub(crate) fn handshake(start: u32) -> Vec<Seg> {
 }
 
 pub(crate) fn see(limits: Limits, segments: &[Seg]) -> Vec<FlowReport> {
-    let mut lens = Lens::new(limits);
+    let mut lens = Lens::new(limits, [7, 9]);
     let mut now = 0;
     for (frame, segment) in (1..).zip(segments) {
         now += segment.wait;

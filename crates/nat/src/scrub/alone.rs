@@ -15,7 +15,7 @@ use wire::{Fragment, Packet as Parsed, Trust};
 
 use super::config::Action;
 use super::engine::ends;
-use super::finding::{Finding, Findings, Headers, ScrubEvent, ScrubEventKind};
+use super::finding::{Finding, Findings, Found, Headers, ScrubEvent, ScrubEventKind};
 use super::flows::{Flows, Key};
 use super::segment::{clean, raise_ttl};
 use super::wars::Outcome;
@@ -214,13 +214,10 @@ impl Scrubber {
                 Ok(())
             }
             (Action::Pass, _) => {
-                self.found(
-                    packet.from,
-                    Findings::NONE.with(Finding::IllegalPassed),
-                    None,
-                    packet.data,
-                    &stage.brief,
-                );
+                let findings = Findings::NONE.with(Finding::IllegalPassed);
+                let (at, from, headers) = (self.now, packet.from, stage.brief.headers());
+                let found = Found { at, from, findings, before: None, data: packet.data, headers };
+                self.scrub.told.note(&mut self.counters.scrubbed, found);
                 self.scrub(packet, &stage.brief, None);
                 Ok(())
             }
@@ -315,7 +312,9 @@ impl Scrubber {
             self.hide_ip_id(packet.data);
             findings = findings.with(Finding::IpId);
         }
-        self.found(packet.from, findings, before, packet.data, brief);
+        let (at, from, headers) = (self.now, packet.from, brief.headers());
+        let found = Found { at, from, findings, before, data: packet.data, headers };
+        self.scrub.told.note(&mut self.counters.scrubbed, found);
     }
 
     /// The service ports that a segment is about, and its addresses.
@@ -328,34 +327,13 @@ impl Scrubber {
         (service, [source.address, destination.address])
     }
 
-    fn found(
-        &mut self,
-        from: Realm,
-        findings: Findings,
-        before: Option<Headers>,
-        data: &[u8],
-        brief: &Brief,
-    ) {
-        if findings.is_empty() {
-            return;
-        }
-        self.counters.scrubbed.add(findings);
-        let (at, after) = (self.now, || Headers::of(data, brief.headers()));
-        let lost = self.scrub.told.found(|| {
-            let after = after();
-            let kind = ScrubEventKind::Changed { findings, before: before.unwrap_or(after), after };
-            ScrubEvent { at, from, kind }
-        });
-        self.counters.scrubbed.events_lost += u64::from(lost);
-    }
-
     /// Another Identification: a permutation of all of them, another one for each source, destination and protocol.
     /// So all fragments of a datagram keep the same one, those of two datagrams stay different, and what the
     /// sender has counted nobody can tell.
     fn hide_ip_id(&self, data: &mut [u8]) {
         let Some(header) = data.first_chunk::<20>() else { return };
         let address = |at: usize| Ipv4Addr::new(header[at], header[at + 1], header[at + 2], header[at + 3]);
-        let key = self.key.datagram((address(12), address(16), header[9]));
+        let key = self.key.hidden((address(12), address(16), header[9]));
         let id = permuted(key, u16::from_be_bytes([header[4], header[5]]));
         let old = u16::from_be_bytes([header[4], header[5]]);
         write(data, 4, id);

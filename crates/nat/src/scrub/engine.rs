@@ -10,7 +10,7 @@ use wire::tcp::Flags;
 
 use super::Service;
 use super::config::Action;
-use super::finding::{Finding, Findings, Headers, ScrubEvent, ScrubEventKind};
+use super::finding::{Finding, Findings, Found, Headers, ScrubEvent, ScrubEventKind};
 use super::segment::{clean, raise_ttl};
 use super::wars::Outcome;
 use crate::batch::{Arrival, Decision, Refusal, Route};
@@ -56,7 +56,10 @@ impl Engine {
             return Err(Reason::TcpFlags.into());
         };
         let fit = self.fit(arrival, packet, brief, realm.other())?;
-        self.scrubbed(arrival.realm(), Findings::NONE.with(Finding::IllegalPassed), None, packet.data, brief);
+        let findings = Findings::NONE.with(Finding::IllegalPassed);
+        let (at, from, headers) = (self.now, realm, brief.headers());
+        let found = Found { at, from, findings, before: None, data: packet.data, headers };
+        self.scrub.told.note(&mut self.output.counters.scrubbed, found);
         let rewrite = self.sessions.lines()[index as usize].rewrite(realm);
         Ok(Decision { route: Route::To(realm.other()), rewrite, fit })
     }
@@ -100,30 +103,9 @@ impl Engine {
         if raise_ttl(packet.data, self.scrub.ttl_floor.saturating_add(arrival.age())) {
             findings = findings.with(Finding::Ttl);
         }
-        self.scrubbed(arrival.realm(), findings, before, packet.data, brief);
-    }
-
-    /// Counts what was found in a packet, and tells it if it is its turn.
-    fn scrubbed(
-        &mut self,
-        from: Realm,
-        findings: Findings,
-        before: Option<Headers>,
-        data: &[u8],
-        brief: &Brief,
-    ) {
-        if findings.is_empty() {
-            return;
-        }
-        let at = self.now;
-        self.output.counters.scrubbed.add(findings);
-        let after = || Headers::of(data, brief.headers());
-        let lost = self.scrub.told.found(|| {
-            let after = after();
-            let kind = ScrubEventKind::Changed { findings, before: before.unwrap_or(after), after };
-            ScrubEvent { at, from, kind }
-        });
-        self.output.counters.scrubbed.events_lost += u64::from(lost);
+        let (at, from, headers) = (self.now, arrival.realm(), brief.headers());
+        let found = Found { at, from, findings, before, data: packet.data, headers };
+        self.scrub.told.note(&mut self.output.counters.scrubbed, found);
     }
 
     /// The service ports that a segment from `realm` is about, and the addresses that prefixes may name: those of

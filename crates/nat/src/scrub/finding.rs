@@ -200,6 +200,19 @@ pub(crate) struct Told {
     events: VecDeque<ScrubEvent>,
 }
 
+/// What was found in a packet.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Found<'a> {
+    pub(crate) at: Instant,
+    pub(crate) from: Realm,
+    pub(crate) findings: Findings,
+    /// What its headers were, if it was changed and its turn to be told.
+    pub(crate) before: Option<Headers>,
+    /// The packet as it is now, and how much of it is headers.
+    pub(crate) data: &'a [u8],
+    pub(crate) headers: usize,
+}
+
 /// Events that wait at most: 80 KiB. What comes on top is lost, and counted.
 const WAITING: usize = 256;
 
@@ -214,6 +227,21 @@ impl Told {
     /// Whether the next finding is told.
     pub(crate) fn is_due(&self) -> bool {
         self.sample.is_some() && self.left == 0
+    }
+
+    /// Counts what was found in a packet, and tells it if its turn has come.
+    pub(crate) fn note(&mut self, counts: &mut Scrubbed, found: Found<'_>) {
+        let Found { at, from, findings, before, data, headers } = found;
+        if findings.is_empty() {
+            return;
+        }
+        counts.add(findings);
+        let lost = self.found(|| {
+            let after = Headers::of(data, headers);
+            let kind = ScrubEventKind::Changed { findings, before: before.unwrap_or(after), after };
+            ScrubEvent { at, from, kind }
+        });
+        counts.events_lost += u64::from(lost);
     }
 
     /// There was a finding; `tell` makes the event if its turn has come. `true`: it was lost.
