@@ -22,7 +22,7 @@ use crate::{BATCH, Checksum, Endpoint, Packet, Protocol, Realm, Reason, Verdict}
 
 /// How many packets the second stage is behind the first: a bucket has come by then, and the sessions are
 /// asked for one by one while packets are parsed. Asked for all at once, they would queue.
-const BEHIND: usize = 12;
+pub(crate) const BEHIND: usize = 12;
 
 /// What the first stage found out about each packet of a batch.
 pub(crate) type Stages = Vec<Result<Brief, Malformed>>;

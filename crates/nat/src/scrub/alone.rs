@@ -20,6 +20,7 @@ use super::flows::{Flows, Key};
 use super::segment::{clean, raise_ttl};
 use super::wars::Outcome;
 use super::{Scrubbing, Service};
+use crate::batch::BEHIND;
 use crate::brief::Brief;
 use crate::config::ConfigError;
 use crate::hash::HashKey;
@@ -93,11 +94,14 @@ impl Scrubber {
         self.handle_timeout(now);
         let mut stages = core::mem::take(&mut self.stages);
         stages.clear();
-        stages.extend(packets.iter().take(BATCH).map(|packet| self.stage(packet)));
-        if let Some(flows) = &self.flows {
-            for key in stages.iter().flatten().filter_map(|stage| stage.key.as_ref()) {
-                flows.prefetch_entry(key.hash);
+        for (n, packet) in packets.iter().take(BATCH).enumerate() {
+            stages.push(self.stage(packet));
+            if let Some(behind) = n.checked_sub(BEHIND) {
+                self.foresee(&stages, behind);
             }
+        }
+        for n in stages.len().saturating_sub(BEHIND)..stages.len() {
+            self.foresee(&stages, n);
         }
         for ((packet, verdict), stage) in packets.iter_mut().zip(verdicts).zip(&stages) {
             let outcome = match stage {
@@ -120,6 +124,14 @@ impl Scrubber {
             };
         }
         self.stages = stages;
+    }
+
+    /// Second stage of packet `n`: asks for its connection.
+    #[inline(always)]
+    fn foresee(&self, stages: &[Result<Stage, Reason>], n: usize) {
+        if let (Some(flows), Some(Ok(Stage { key: Some(key), .. }))) = (&self.flows, stages.get(n)) {
+            flows.prefetch_entry(key.hash);
+        }
     }
 
     /// A scrubber makes no packets of its own.

@@ -98,6 +98,9 @@ impl Flows {
     pub(crate) fn prefetch_entry(&self, hash: u64) {
         if let Guess::Entry(index) = self.table.guess(hash, 0) {
             prefetch(&self.entries, index as usize);
+            for other in self.table.other_guesses(hash, 0) {
+                prefetch(&self.entries, other as usize);
+            }
         }
     }
 
