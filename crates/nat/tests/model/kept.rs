@@ -192,7 +192,8 @@ impl Model {
             };
             return Ok(Err(expected.into()));
         };
-        if paired.is_some_and(|address| address != given.external.address) {
+        // One port for both protocols is where the other's is, though its subscriber may have moved on since.
+        if together.is_none() && paired.is_some_and(|address| address != given.external.address) {
             return Err(format!("{request:?} has {given:?}, which is not its address"));
         }
         let homes = self.homes(self.whose(internal));
