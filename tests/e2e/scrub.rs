@@ -193,7 +193,7 @@ fn a_scrubber_tells_what_it_did_and_leaves_the_machine_as_it_was() {
 /// telnetd answers with a Synch, an urgent DM, at which telnet throws away what has arrived before it.
 fn largest_gap(lab: &Lab) -> Option<usize> {
     const FLOOD: &str = "#!/bin/sh\nstty -echo\necho READY\nread line\n\
-        awk 'BEGIN { for (i = 0; i < 400000; i++) printf \"%06d %057d\\n\", i, 0; print \"END\" }'\n";
+        awk 'BEGIN { for (i = 0; i < 600000; i++) printf \"%06d %057d\\n\", i, 0; print \"END\" }'\n";
     for program in ["telnetd", "telnet", "script"] {
         let found = ["/usr/sbin", "/usr/bin"]
             .iter()
@@ -211,6 +211,10 @@ fn largest_gap(lab: &Lab) -> Option<usize> {
     let mode = std::os::unix::fs::PermissionsExt::from_mode(0o755);
     std::fs::set_permissions(&flood, mode).expect("a file of ours");
     let listener = at(&lab.server, || TcpListener::bind((SERVER, 23)).expect("the Telnet port"));
+    // Far more waits for telnet than it can show before the Synch comes, on the busiest machine.
+    at(&lab.client, || {
+        std::fs::write("/proc/sys/net/ipv4/tcp_rmem", "4096 33554432 33554432").expect("a setting");
+    });
     let mut telnet = at(&lab.client, || {
         Command::new("script")
             .args(["-qfec", &format!("telnet {SERVER}"), "/dev/null"])
@@ -237,7 +241,7 @@ fn largest_gap(lab: &Lab) -> Option<usize> {
     seen.until(&mut screen, |text| contains(text, b"telnet> "));
     at(&lab.client, || {
         let deadline = Instant::now() + Duration::from_secs(20);
-        while unread() < 100_000 {
+        while unread() < 4_000_000 {
             assert!(Instant::now() < deadline, "only {} octets wait", unread());
             std::thread::yield_now();
         }
@@ -299,13 +303,13 @@ fn telnets_synch_works_with_the_shipped_exceptions_and_not_without() {
         in_new_namespace(|| {
             let Some(shipped) = largest_gap(&Lab::new(between, "")) else { return };
             println!("{between:?}, excepted: {shipped} lines thrown away at once");
-            // telnetd alone throws away what is in its own buffers, 16 KiB.
-            assert!(shipped > 600, "{between:?}: {shipped} lines");
+            // telnetd alone throws away what is in its own buffers, 16 KiB: some 250 lines.
+            assert!(shipped > 5_000, "{between:?}: {shipped} lines");
         });
         in_new_namespace(|| {
             let Some(cleared) = largest_gap(&Lab::new(between, "except_ports = []")) else { return };
             println!("{between:?}, cleared: {cleared} lines thrown away at once");
-            assert!(cleared < 400, "{between:?}: {cleared} lines");
+            assert!(cleared < 1_000, "{between:?}: {cleared} lines");
         });
     }
 }
