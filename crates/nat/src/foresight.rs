@@ -9,7 +9,8 @@ use crate::engine::Engine;
 use crate::hash::Flow;
 use crate::mapping::MappingKey;
 use crate::memory::prefetch;
-use crate::pool::Port;
+use crate::open::check_opens;
+use crate::pool::{Owner, Port};
 use crate::table::Guess;
 use crate::{BATCH, Endpoint, Protocol, Realm};
 
@@ -38,10 +39,8 @@ impl Engine {
     /// will need.
     #[inline(always)]
     pub(crate) fn foresee_rest(&self, stages: &mut Stages, sight: Sight) {
-        let Sight { mut further, mut new } = sight;
-        while further != 0 {
-            let n = further.trailing_zeros() as usize;
-            further &= further - 1;
+        let Sight { further, mut new } = sight;
+        for n in bits(further) {
             let Some(Ok(brief)) = stages.get_mut(n) else { continue };
             match self.flows.guess(brief.hash, 1) {
                 Guess::Entry(index) => {
@@ -62,32 +61,25 @@ impl Engine {
     #[cold]
     #[inline(never)]
     fn foresee_new(&self, stages: &Stages, new: u64) {
+        let briefs = || bits(new).filter_map(|n| stages.get(n)?.as_ref().ok());
+        self.foresee_strangers(briefs().filter_map(|brief| self.stranger(brief)));
+        // One new session in thirty has found another's tag. Only where there are many does it pay to look.
+        let many = new.count_ones() >= MANY;
+        let guessed = stages.iter().take_while(|_| many).flatten().filter(|brief| {
+            brief.guess.is_some_and(|index| !self.sessions.lines()[index as usize].has(brief.flow))
+        });
+        self.foresee_newcomers(briefs().chain(guessed).filter_map(|brief| self.newcomer(brief)));
+    }
+
+    /// Asks for what packets from inside need that may open a session.
+    fn foresee_newcomers(&self, found: impl Iterator<Item = Newcomer>) {
         let mut places = [None; BATCH];
         let mut count = 0;
-        let mut note = |newcomer: Option<Newcomer>| {
-            if let Some(newcomer) = newcomer
-                && let Some(place) = places.get_mut(count)
-            {
-                self.endpoints.prefetch(newcomer.endpoint_hash, 0);
-                self.hosts.prefetch(newcomer.host_hash, 0);
-                *place = Some(newcomer);
-                count += 1;
-            }
-        };
-        for (n, stage) in stages.iter().enumerate() {
-            if let Ok(brief) = stage
-                && new & 1 << n != 0
-            {
-                note(self.newcomer(brief));
-            }
-        }
-        // One new session in thirty has found another's tag. Only here does it pay to look.
-        for brief in stages.iter().flatten() {
-            if let Some(index) = brief.guess
-                && !self.sessions.lines()[index as usize].has(brief.flow)
-            {
-                note(self.newcomer(brief));
-            }
+        for (place, newcomer) in places.iter_mut().zip(found) {
+            self.endpoints.prefetch(newcomer.endpoint_hash, 0);
+            self.hosts.prefetch(newcomer.host_hash, 0);
+            *place = Some(newcomer);
+            count += 1;
         }
         self.sessions.prefetch_free(count);
         self.mappings.prefetch_free(count);
@@ -103,21 +95,46 @@ impl Engine {
             }
         }
         for newcomer in newcomers.iter_mut().flatten() {
-            let (protocol, internal) = (newcomer.protocol, newcomer.internal);
             let mapping = newcomer.mapping.map(|index| self.mappings.get(index));
             if let Some(mapping) = mapping.filter(|mapping| mapping.is(newcomer.key)) {
                 self.prefetch_inbound(newcomer, mapping.external());
-            } else if self.config.ports.preserve
-                && let Some(host) = newcomer.host
-            {
-                // The port that it would like to keep.
-                let address = self.subscribers.get(host).external;
-                let port = Port { address, protocol, port: internal.port };
-                newcomer.port = Some(port);
-                self.pool.prefetch(port);
+            } else if self.config.ports.preserve {
+                newcomer.port = self.port_wanted(newcomer);
+                newcomer.port.inspect(|&port| self.pool.prefetch(port));
             }
         }
         self.foresee_ports(newcomers);
+    }
+
+    /// The port that a newcomer without a mapping would like to keep, if it may have one at all.
+    fn port_wanted(&self, newcomer: &Newcomer) -> Option<Port> {
+        let (protocol, internal) = (newcomer.protocol, newcomer.internal);
+        let host = self.subscribers.get(newcomer.host?);
+        host.may_open(protocol, true, 1, &self.config.limits, self.tick).ok()?;
+        Some(Port { address: host.external, protocol, port: internal.port })
+    }
+
+    /// Asks for what packets from outside need that have no session: whom their port belongs to, by the other
+    /// protocol as well where that counts.
+    fn foresee_strangers(&self, found: impl Iterator<Item = Port>) {
+        let twin = |port: Port| self.config.filtering.protocol_independent.then(|| port.in_other_protocol());
+        let mut ports = [None; BATCH];
+        let mut count = 0;
+        for (place, port) in ports.iter_mut().zip(found) {
+            self.pool.prefetch_owner(port);
+            twin(port).flatten().inspect(|&twin| self.pool.prefetch_owner(twin));
+            *place = Some(port);
+            count += 1;
+        }
+        let mut mappings = [None; BATCH];
+        for (place, port) in mappings.iter_mut().zip(ports[..count].iter().flatten()) {
+            let twins = || self.pool.mapping(twin(*port)??);
+            *place = self.pool.mapping(*port).or_else(twins);
+            place.inspect(|&mapping| prefetch(self.mappings.lines(), mapping as usize));
+        }
+        for &mapping in mappings[..count].iter().flatten() {
+            prefetch(self.subscribers.lines(), self.mappings.get(mapping).subscriber as usize);
+        }
     }
 
     /// Asks for what the ports that newcomers will get lead to.
@@ -146,9 +163,19 @@ impl Engine {
         self.flows.prefetch(self.key.flow(inbound), 0);
     }
 
+    /// Where a packet from outside wants to go that may open a session.
+    fn stranger(&self, brief: &Brief) -> Option<Port> {
+        if !brief.common || brief.flow.realm() == Realm::Inside || check_opens(brief).is_err() {
+            return None;
+        }
+        let (protocol, _, external) = brief.flow.ends()?;
+        let Owner::Here(address) = self.pool.owner(external.address)? else { return None };
+        (!self.basic.is(address)).then_some(Port { address, protocol, port: external.port })
+    }
+
     /// A packet from inside, as one that may open a session.
     fn newcomer(&self, brief: &Brief) -> Option<Newcomer> {
-        if !brief.common || brief.flow.ports as u8 != Realm::Inside as u8 {
+        if !brief.common || brief.flow.realm() != Realm::Inside {
             return None;
         }
         let (protocol, internal, remote) = brief.flow.ends()?;
@@ -213,6 +240,19 @@ pub(crate) struct Sight {
     /// Who have none.
     new: u64,
 }
+
+/// The numbers of the bits that are set, from the lowest on.
+fn bits(set: u64) -> impl Iterator<Item = usize> {
+    let mut left = set;
+    core::iter::from_fn(move || {
+        let lowest = left.checked_sub(1).map(|_| left.trailing_zeros() as usize)?;
+        left &= left - 1;
+        Some(lowest)
+    })
+}
+
+/// So many packets of a batch without a session are many.
+const MANY: u32 = 8;
 
 /// Sessions of a slot whose end is prepared while one is ended: that takes a good part of the time that
 /// memory takes to answer, so one is not enough.

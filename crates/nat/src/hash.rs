@@ -116,6 +116,12 @@ impl Flow {
         }
     }
 
+    /// Where it was seen.
+    #[inline(always)]
+    pub(crate) fn realm(self) -> Realm {
+        if self.ports as u8 == Realm::Inside as u8 { Realm::Inside } else { Realm::Outside }
+    }
+
     /// What it was made of, but for the realm: protocol, source, destination.
     #[inline(always)]
     pub(crate) fn ends(self) -> Option<(Protocol, Endpoint, Endpoint)> {

@@ -247,9 +247,15 @@ impl Pool {
         if port.protocol == Protocol::Other {
             return;
         }
-        let entry = self.entry(port);
-        prefetch(&self.owners, entry);
-        prefetch(&self.taken, entry / 64);
+        self.prefetch_owner(port);
+        prefetch(&self.taken, self.entry(port) / 64);
+    }
+
+    /// Asks for whom `port` belongs to.
+    pub(crate) fn prefetch_owner(&self, port: Port) {
+        if port.protocol != Protocol::Other {
+            prefetch(&self.owners, self.entry(port));
+        }
     }
 
     /// The external endpoint that `port` is.

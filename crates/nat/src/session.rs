@@ -245,7 +245,7 @@ impl Session {
 
     /// Whether `flow` is the tuple of its packets, in the realm that `flow` names.
     pub(crate) fn has(&self, flow: Flow) -> bool {
-        let realm = if flow.ports as u8 == Realm::Inside as u8 { Realm::Inside } else { Realm::Outside };
+        let realm = flow.realm();
         self.flow(realm) == flow
     }
 
