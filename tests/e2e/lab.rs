@@ -217,8 +217,8 @@ fn a_quick_run_prints_one_object_measures_and_ends_with_success() {
     assert!(output.status.success(), "{}\n{report:#}", output.status);
     if live(&report) {
         let throughput = report["throughput"].as_array().expect("a list");
-        // Three loads, with and without offloads.
-        assert_eq!(throughput.len(), 6);
+        // Three loads, with and without offloads, and two of a scrubber.
+        assert_eq!(throughput.len(), 8);
         for comparison in throughput {
             assert!(comparison["hairpin"][0].as_f64() > Some(0.0), "{comparison}");
         }

@@ -41,6 +41,12 @@ state_directory = "{}"
     )
 }
 
+/// The configuration of a daemon that translates nothing and scrubs.
+pub fn scrubbing(directory: &Path) -> String {
+    let outside = "[outside]\ninterfaces = [\"out\"]\n";
+    format!("mode = \"scrub\"\n{}", with_settings(outside, "", directory, true))
+}
+
 impl Daemon {
     /// Starts it in `gateway` with the text of a `configuration`, and waits until it says that it is ready.
     ///

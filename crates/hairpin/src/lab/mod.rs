@@ -8,7 +8,7 @@
 //! | [`daemon`] | starting, asking and stopping the daemon |
 //! | [`gateway`] | hosts and a daemon for one check alone |
 //! | [`checks`] | what is driven through it, a file each |
-//! | [`throughput`] | its speed beside that of the kernel's masquerade |
+//! | [`throughput`] | its speed beside that of the kernel with rules for the same |
 //! | `offline` | the same kind of traffic as a capture, where there can be no namespaces |
 //! | [`report`] | the table and the object at the end |
 
@@ -37,7 +37,7 @@ use self::daemon::{Daemon, configuration};
 use self::gateway::Workshop;
 use self::progress::Progress;
 use self::report::{Outcome, Report};
-use self::throughput::{Comparison, Masquerade};
+use self::throughput::{Comparison, Kernel, Setting};
 use self::world::World;
 use crate::net::namespace::{Privilege, acquire_privilege};
 
@@ -192,8 +192,9 @@ fn in_namespaces(args: &Args, privilege: Privilege, directory: &Path, start: Ins
             Ok(comparisons) => throughput.extend(comparisons),
             Err(error) => problems.push(error.to_string()),
         };
-        measured(measure(args, &world, true, &progress));
-        measured(measure_without_offloads(args, directory, &progress));
+        measured(measure(args, &world, Setting::Translated, &progress));
+        measured(measure_anew(args, directory, Setting::WithoutOffloads, &progress));
+        measured(measure_anew(args, directory, Setting::Scrubbed, &progress));
     }
     progress.done();
     drop(progress);
@@ -225,23 +226,34 @@ fn in_namespaces(args: &Args, privilege: Privilege, directory: &Path, start: Ins
     Ok(report)
 }
 
-fn measure(args: &Args, world: &World, offloads: bool, progress: &Progress) -> io::Result<Vec<Comparison>> {
-    throughput::compare(world, offloads, args.rounds(), args.round(), &mut |what| progress.doing(what))
+fn measure(args: &Args, world: &World, setting: Setting, progress: &Progress) -> io::Result<Vec<Comparison>> {
+    throughput::compare(world, setting, args.rounds(), args.round(), &mut |what| progress.doing(what))
 }
 
 /// In a world of its own: the one that the checks were in stays as it was, for `--keep`.
-fn measure_without_offloads(
+fn measure_anew(
     args: &Args,
     directory: &Path,
+    setting: Setting,
     progress: &Progress,
 ) -> io::Result<Vec<Comparison>> {
-    progress.doing("making hosts and links without offloads");
+    progress.doing("making hosts and links to measure with");
     let world = World::create()?;
-    world.without_offloads()?;
-    let directory = directory.join("without-offloads");
+    let directory = directory.join(format!("{setting:?}"));
     std::fs::create_dir(&directory)?;
-    let mut daemon = Daemon::start(&world.gateway, &directory, &configuration(&directory, false))?;
-    let measured = measure(args, &world, false, progress);
+    let configuration = match setting {
+        Setting::Translated => configuration(&directory, true),
+        Setting::WithoutOffloads => {
+            world.without_offloads()?;
+            configuration(&directory, false)
+        }
+        Setting::Scrubbed => {
+            world.routes_to_clients()?;
+            daemon::scrubbing(&directory)
+        }
+    };
+    let mut daemon = Daemon::start(&world.gateway, &directory, &configuration)?;
+    let measured = measure(args, &world, setting, progress);
     measured.and_then(|comparisons| daemon.stop().map(|()| comparisons))
 }
 
@@ -269,7 +281,7 @@ fn put_in_the_middle(middle: Middle, world: &World, directory: &Path) -> io::Res
         }
         Middle::Nftables => {
             let missing = || io::Error::new(io::ErrorKind::NotFound, "nft is not installed");
-            Masquerade::find(&world.gateway).ok_or_else(missing)?.replace_daemon()?;
+            Kernel::find(&world.gateway).ok_or_else(missing)?.replace_daemon()?;
             world.forward_in_kernel()?;
         }
         Middle::Nothing => {}
@@ -302,7 +314,7 @@ fn throughput_note(args: &Args, world: &World, measured: &[Comparison]) -> Optio
     if args.rounds() == 0 || measured.is_empty() {
         return None;
     }
-    let missing = Masquerade::find(&world.gateway).is_none();
+    let missing = Kernel::find(&world.gateway).is_none();
     missing.then(|| "for the kernel's own figures, install nftables and run again".to_owned())
 }
 

@@ -1,8 +1,8 @@
-//! Throughput of the daemon beside that of the kernel's masquerade, in the same run and between the
-//! same two hosts: `client1` reaches one server address through the daemon and another past it.
+//! Throughput of the daemon beside that of the kernel with rules for the same work, in the same run and
+//! between the same two hosts: `client1` reaches one server address through the daemon and another past it.
 //!
 //! Rounds of both alternate, so that what else the machine does meanwhile meets both alike; only
-//! ratios of neighbours are worth comparing between machines. The masquerade's rules are loaded for
+//! ratios of neighbours are worth comparing between machines. The kernel's rules are loaded for
 //! its own turns only: connection tracking would cost the daemon's packets too.
 
 use std::io::{self, IoSlice, IoSliceMut, Read, Write};
@@ -16,12 +16,14 @@ use std::time::{Duration, Instant};
 
 use nix::sys::socket::{MsgFlags, MultiHeaders, SockaddrIn, recvmmsg, sendmmsg, setsockopt, sockopt};
 use serde::Serialize;
+use wire::tcp::Flags;
 
 use super::sockets::{ANY, PATIENCE, at, patient, tcp_connect, tcp_listen, udp};
 use super::world::{CLIENT1_BESIDE, Host, SERVER, SERVER_BESIDE, World};
 
 const PORT: u16 = 5201;
-const MASQUERADE: &str = "hairpin-lab";
+/// The kernel's rules.
+const TABLE: &str = "hairpin-lab";
 /// Datagrams handed to the kernel at one time.
 const BURST: usize = 32;
 /// Octets of UDP payload: a frame of 64 octets with its check sequence.
@@ -35,6 +37,63 @@ enum Load {
     SmallUdp,
 }
 
+/// The daemon's work, and with what.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Setting {
+    /// Translation; packets go as super-segments and with unfinished checksums where they can.
+    Translated,
+    /// Translation of frames of their MTU with finished checksums.
+    WithoutOffloads,
+    /// Scrubbing alone; nothing is translated.
+    Scrubbed,
+}
+
+impl Setting {
+    /// The loads, what they are called, and the unit of their figures.
+    const fn loads(self) -> &'static [(Load, &'static str, &'static str)] {
+        match self {
+            Self::Translated => &[
+                (Load::Download, "TCP download", "Gbit/s"),
+                (Load::Upload, "TCP upload", "Gbit/s"),
+                (Load::SmallUdp, "UDP, 64-octet frames", "kpps"),
+            ],
+            Self::WithoutOffloads => &[
+                (Load::Download, "TCP download without offloads", "Gbit/s"),
+                (Load::Upload, "TCP upload without offloads", "Gbit/s"),
+                (Load::SmallUdp, "UDP, 64-octet frames without offloads", "kpps"),
+            ],
+            Self::Scrubbed => &[
+                (Load::Download, "TCP download, scrubbed", "Gbit/s"),
+                (Load::Upload, "TCP upload, scrubbed", "Gbit/s"),
+            ],
+        }
+    }
+
+    /// What does the same in the kernel: a masquerade, or a rule for each combination of flags with URG, for
+    /// nftables cannot take a single one off.
+    fn rules(self) -> String {
+        let chains = match self {
+            Self::Translated | Self::WithoutOffloads => format!(
+                "chain out {{ type nat hook postrouting priority srcnat; \
+                 ip saddr {CLIENT1_BESIDE} oifname \"out\" masquerade; }}"
+            ),
+            Self::Scrubbed => {
+                let combinations: String = (0..=u8::MAX)
+                    .filter(|flags| flags & Flags::URG.0 != 0)
+                    .map(|flags| {
+                        format!("tcp flags == {flags} tcp flags set {} return; ", flags & !Flags::URG.0)
+                    })
+                    .collect();
+                format!(
+                    "chain clear {{ {combinations} }}\nchain forward {{ type filter hook forward priority 0; \
+                     tcp urgptr != 0 tcp urgptr set 0; tcp flags & urg == urg jump clear; }}"
+                )
+            }
+        };
+        format!("table ip {TABLE} {{\n{chains}\n}}\n")
+    }
+}
+
 /// One load through both.
 #[derive(Clone, Debug, Serialize)]
 pub struct Comparison {
@@ -46,7 +105,7 @@ pub struct Comparison {
     pub offloads: bool,
     /// The daemon's, round by round.
     pub hairpin: Vec<f64>,
-    /// The masquerade's in the same rounds; empty where there is no `nft`.
+    /// The kernel's in the same rounds; empty where there is no `nft`.
     pub nftables: Vec<f64>,
 }
 
@@ -64,21 +123,14 @@ pub fn spread(mut figures: Vec<f64>) -> Option<[f64; 3]> {
     Some([*figures.first()?, figures[figures.len() / 2], *figures.last()?])
 }
 
-/// The loads, what they are called with and without offloads, and the unit of their figures.
-const LOADS: [(Load, [&str; 2], &str); 3] = [
-    (Load::Download, ["TCP download", "TCP download without offloads"], "Gbit/s"),
-    (Load::Upload, ["TCP upload", "TCP upload without offloads"], "Gbit/s"),
-    (Load::SmallUdp, ["UDP, 64-octet frames", "UDP, 64-octet frames without offloads"], "kpps"),
-];
-
-/// Measures all loads, `rounds` times each, and tells `progress` what it is at. `offloads` is what
-/// the figures are labelled with: whether world and daemon have them.
+/// Measures all loads of a setting, `rounds` times each, and tells `progress` what it is at. World and daemon are
+/// as the setting says.
 ///
 /// # Errors
 /// The system's, with the load.
 pub fn compare(
     world: &World,
-    offloads: bool,
+    setting: Setting,
     rounds: usize,
     each: Duration,
     progress: &mut dyn FnMut(&str),
@@ -86,18 +138,18 @@ pub fn compare(
     if rounds == 0 {
         return Ok(Vec::new());
     }
-    let masquerade = Masquerade::find(&world.gateway);
-    LOADS
-        .into_iter()
-        .map(|(load, names, unit)| {
-            let name = names[usize::from(!offloads)];
+    let (kernel, rules) = (Kernel::find(&world.gateway), setting.rules());
+    let offloads = setting != Setting::WithoutOffloads;
+    let loads = setting.loads().iter();
+    loads
+        .map(|&(load, name, unit)| {
             let mut comparison =
                 Comparison { name, unit, offloads, hairpin: Vec::new(), nftables: Vec::new() };
             for round in 1..=rounds {
                 progress(&format!("{name}, round {round} of {rounds}"));
                 comparison.hairpin.push(measure(world, load, SERVER, each)?);
-                if let Some(masquerade) = &masquerade {
-                    let _loaded = masquerade.load()?;
+                if let Some(kernel) = &kernel {
+                    let _loaded = kernel.load(&rules)?;
                     comparison.nftables.push(measure(world, load, SERVER_BESIDE, each)?);
                 }
             }
@@ -200,28 +252,25 @@ fn count_datagrams(socket: &std::net::UdpSocket, done: &AtomicBool) -> io::Resul
     }
 }
 
-/// The kernel's own address translation in the gateway.
+/// The gateway's kernel, to do the daemon's work itself.
 #[derive(Debug)]
-pub struct Masquerade<'a> {
+pub struct Kernel<'a> {
     gateway: &'a Host,
     nft: PathBuf,
 }
 
 /// Loaded rules; dropped, they are gone.
 #[derive(Debug)]
-pub struct Loaded<'a, 'b>(&'a Masquerade<'b>);
+pub struct Loaded<'a, 'b>(&'a Kernel<'b>);
 
-impl<'a> Masquerade<'a> {
+impl<'a> Kernel<'a> {
     /// It, if `nft` is installed.
     pub fn find(gateway: &'a Host) -> Option<Self> {
         Some(Self { gateway, nft: super::process::find("nft")? })
     }
 
-    fn load(&self) -> io::Result<Loaded<'_, 'a>> {
-        self.rules(&format!(
-            "table ip {MASQUERADE} {{ chain out {{ type nat hook postrouting priority srcnat; \
-             ip saddr {CLIENT1_BESIDE} oifname \"out\" masquerade; }}\n}}\n"
-        ))?;
+    fn load(&self, rules: &str) -> io::Result<Loaded<'_, 'a>> {
+        self.rules(rules)?;
         Ok(Loaded(self))
     }
 
@@ -256,13 +305,13 @@ impl<'a> Masquerade<'a> {
             return Ok(());
         }
         let said = String::from_utf8_lossy(&said.stderr);
-        Err(io::Error::other(format!("nft refuses the masquerade: {}", said.trim())))
+        Err(io::Error::other(format!("nft refuses the rules: {}", said.trim())))
     }
 }
 
 impl Drop for Loaded<'_, '_> {
     fn drop(&mut self) {
         // With the last rule the kernel takes its hooks out of the path again.
-        drop(self.0.rules(&format!("delete table ip {MASQUERADE}\n")));
+        drop(self.0.rules(&format!("delete table ip {TABLE}\n")));
     }
 }

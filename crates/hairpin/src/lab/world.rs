@@ -234,6 +234,15 @@ impl World {
         self.server.via(INSIDE_NET, GATEWAY_OUTSIDE)
     }
 
+    /// The server's routes to all clients, on the links past the daemon as well.
+    ///
+    /// # Errors
+    /// The system's.
+    pub fn routes_to_clients(&self) -> io::Result<()> {
+        self.route_to_inside()?;
+        self.server.via(Ipv4Net::from(CLIENT1_BESIDE), GATEWAY_OUTSIDE)
+    }
+
     /// From now on the links of the measurements carry frames of their MTU with finished checksums.
     ///
     /// # Errors
