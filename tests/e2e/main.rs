@@ -6,6 +6,7 @@
 //! | `lab_full` | those that have a gateway of their own: TIME-WAIT, RST, floods, STUN, FTP and more |
 //! | `run` | what `hairpin run` does to a machine and takes back |
 //! | `scrub` | urgent data scrubbed: every reader, Telnet, FTP, and nftables beside it |
+//! | `war` | two hosts at war through the daemon, and the end of it |
 //! | `host` | `hairpin tcp`, and a web server on our own TCP |
 //! | `urgent_kernel` | urgent data: the same segments to the kernel and to our endpoint, and what is read of them |
 //! | `lens_kernel` | urgent flows to the kernel, and what `hairpin inspect` says of a capture of them |
@@ -23,6 +24,7 @@ mod lens_kernel;
 mod run;
 mod scrub;
 mod urgent_kernel;
+mod war;
 
 use nix::sched::{CloneFlags, unshare};
 

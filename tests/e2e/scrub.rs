@@ -28,22 +28,22 @@ const PORT: u16 = 4_000;
 
 /// Whether there is a NAT between the two hosts, or a scrubber alone.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-enum Between {
+pub(crate) enum Between {
     Nat,
     Scrubber,
 }
 
 /// Two hosts and a daemon between.
-struct Lab {
-    client: Sender<Job>,
-    server: Sender<Job>,
+pub(crate) struct Lab {
+    pub(crate) client: Sender<Job>,
+    pub(crate) server: Sender<Job>,
     daemon: Daemon,
     directory: Directory,
 }
 
 impl Lab {
     /// In the namespace of the calling thread; `scrub` are lines of `[scrub]`.
-    fn new(between: Between, scrub: &str) -> Self {
+    pub(crate) fn new(between: Between, scrub: &str) -> Self {
         let netlink = interfaces();
         let directory = Directory::new();
         let client = neighbour("client", "in1", CLIENT, Some(GATEWAY_INSIDE), &netlink);
@@ -69,17 +69,19 @@ impl Lab {
         Self { client, server, daemon, directory }
     }
 
-    /// Ends the daemon; its counters.
-    fn counters(mut self) -> serde_json::Value {
+    /// Ends the daemon; its counters, and what it logged.
+    pub(crate) fn end(mut self) -> (serde_json::Value, String) {
         self.daemon.signal(Signal::SIGTERM);
-        assert!(self.daemon.wait(), "{}", self.daemon.errors());
+        let ended = self.daemon.wait();
+        let said = self.daemon.errors();
+        assert!(ended, "{said}");
         let stats = std::fs::read_to_string(self.directory.0.join("stats.json")).expect("it was written");
-        serde_json::from_str(&stats).expect("it is JSON")
+        (serde_json::from_str(&stats).expect("it is JSON"), said)
     }
 }
 
 /// Does something in a host and waits for it.
-fn at<T: Send + 'static>(host: &Sender<Job>, work: impl FnOnce() -> T + Send + 'static) -> T {
+pub(crate) fn at<T: Send + 'static>(host: &Sender<Job>, work: impl FnOnce() -> T + Send + 'static) -> T {
     let (done, outcome) = channel();
     host.send(Box::new(move || {
         let _ = done.send(work());
@@ -149,7 +151,7 @@ fn every_reader_reads_the_same(between: Between) {
     assert_eq!(exchange(&lab, 23, Reader::InLine).0, "abc!xyz");
     assert_eq!(exchange(&lab, 23, Reader::Lazy), ("abcxyz".to_owned(), None));
     assert_eq!(exchange(&lab, 23, Reader::OutOfBand), ("abcxyz".to_owned(), Some(b'!')));
-    let counters = lab.counters();
+    let (counters, _) = lab.end();
     assert!(
         counters["scrubbed"]["urgent"].as_u64().expect("a number") >= READERS.len() as u64,
         "{counters:#}"
