@@ -1,7 +1,7 @@
-//! `hairpin inspect --live` on a loopback interface: what it says is what the application has read.
+//! `hairpin inspect --live` on a loopback interface and on one of a pair: what it says is what the application has read.
 
 use std::io::{BufRead as _, BufReader, Read as _};
-use std::net::{Shutdown, TcpListener, TcpStream};
+use std::net::{Ipv4Addr, Shutdown, SocketAddr, TcpListener, TcpStream};
 use std::os::fd::{AsFd as _, AsRawFd as _};
 use std::process::{Child, Command, Stdio};
 
@@ -12,10 +12,13 @@ use nix::sys::socket::{MsgFlags, send};
 use nix::unistd::Pid;
 use serde_json::Value;
 
-/// The program, listening.
-fn listen(arguments: &[&str]) -> Child {
+use crate::run::{CLIENT, interfaces, neighbour};
+use crate::scrub::{GATEWAY_INSIDE, at};
+
+/// The program, listening on `interface`.
+fn listen(interface: &str, arguments: &[&str]) -> Child {
     let mut child = Command::new(env!("CARGO_BIN_EXE_hairpin"))
-        .args(["inspect", "--live", "lo", "--json"])
+        .args(["inspect", "--live", interface, "--json"])
         .args(arguments)
         .stdout(Stdio::piped())
         .stderr(Stdio::piped())
@@ -25,7 +28,7 @@ fn listen(arguments: &[&str]) -> Child {
     let stderr = child.stderr.as_mut().expect("a pipe");
     // One octet at a time: what comes later is left in the pipe.
     BufReader::with_capacity(1, stderr).read_line(&mut said).expect("it says that it listens");
-    assert!(said.contains("listening on lo"), "{said}");
+    assert!(said.contains(&format!("listening on {interface}")), "{said}");
     child
 }
 
@@ -36,14 +39,18 @@ fn objects(child: Child) -> Vec<Value> {
     text.lines().map(|line| serde_json::from_str(line).expect("an object a line")).collect()
 }
 
-/// An exchange over the loopback interface; what its late reader has read.
-fn exchange() -> String {
-    let listener = TcpListener::bind("127.0.0.1:0").expect("a listener");
-    let client = TcpStream::connect(listener.local_addr().expect("an address")).expect("a connection");
+/// An exchange with a listener at `address`, to which `connect` connects; what its late reader has read.
+fn exchange(address: Ipv4Addr, connect: impl FnOnce(SocketAddr) -> TcpStream) -> String {
+    let listener = TcpListener::bind((address, 0)).expect("a listener");
+    let client = connect(listener.local_addr().expect("an address"));
     client.set_nodelay(true).expect("a socket");
     let (mut server, _) = listener.accept().expect("a connection");
-    for (text, flags) in [("ab!", MsgFlags::MSG_OOB), ("cd?", MsgFlags::MSG_OOB), ("ef", MsgFlags::empty())] {
-        send(client.as_raw_fd(), text.as_bytes(), flags).expect("there is room");
+    // More than a segment: where there are offloads it goes as one, and with its checksum not finished.
+    let long = "x".repeat(20_000);
+    let (oob, none) = (MsgFlags::MSG_OOB, MsgFlags::empty());
+    for (text, flags) in [("ab!", oob), (&long, none), ("cd?", oob), ("ef", none)] {
+        let sent = send(client.as_raw_fd(), text.as_bytes(), flags).expect("there is room");
+        assert_eq!(sent, text.len());
     }
     client.shutdown(Shutdown::Write).expect("a socket");
     // The reader is late: all of it has arrived, the FIN too.
@@ -52,6 +59,24 @@ fn exchange() -> String {
     let mut read = String::new();
     server.read_to_string(&mut read).expect("it ends");
     read
+}
+
+fn exchange_at_home() -> String {
+    exchange(Ipv4Addr::LOCALHOST, |server| TcpStream::connect(server).expect("a connection"))
+}
+
+/// What was told of the exchange on `interface` is what was read.
+fn told(objects: &[Value], interface: &str, read: &str) {
+    assert_eq!(objects.len(), 2, "a flow and the totals: {objects:?}");
+    let groups = objects[0]["streams"][0]["groups"].as_array().expect("a list");
+    let late = serde_json::json!({ "host": "linux-2.6.15", "reader": "lazy" });
+    let is_late = |group: &&Value| group["views"].as_array().is_some_and(|views| views.contains(&late));
+    let group = groups.iter().find(is_late).expect("there is such a view");
+    assert_eq!(group["reading"], read);
+    // Both directions were heard, and nothing twice.
+    assert_eq!(objects[0]["streams"][0]["urgent_segments"], 2);
+    assert_eq!(objects[0]["streams"][1]["mid_stream"], false);
+    assert_eq!(objects[1]["capture"], interface);
 }
 
 fn loopback_up() {
@@ -65,20 +90,25 @@ fn loopback_up() {
 fn an_interface_is_listened_on_until_the_interrupt() {
     crate::in_new_namespace(|| {
         loopback_up();
-        let child = listen(&[]);
-        let read = exchange();
+        let child = listen("lo", &[]);
+        let read = exchange_at_home();
         kill(Pid::from_raw(child.id() as i32), Signal::SIGINT).expect("it is there");
-        let objects = objects(child);
-        assert_eq!(objects.len(), 2, "a flow and the totals: {objects:?}");
-        let groups = objects[0]["streams"][0]["groups"].as_array().expect("a list");
-        let late = serde_json::json!({ "host": "linux-2.6.15", "reader": "lazy" });
-        let is_late = |group: &&Value| group["views"].as_array().is_some_and(|views| views.contains(&late));
-        let group = groups.iter().find(is_late).expect("there is such a view");
-        assert_eq!(group["reading"], read.as_str());
-        // Both directions were heard, and nothing twice.
-        assert_eq!(objects[0]["streams"][0]["urgent_segments"], 2);
-        assert_eq!(objects[0]["streams"][1]["mid_stream"], false);
-        assert_eq!(objects[1]["capture"], "lo");
+        told(&objects(child), "lo", &read);
+    });
+}
+
+// covers: L1, L5
+#[test]
+fn one_end_of_a_pair_is_listened_on_offloads_and_all() {
+    crate::in_new_namespace(|| {
+        let netlink = interfaces();
+        let client = neighbour("client", "in1", CLIENT, Some(GATEWAY_INSIDE), &netlink);
+        let child = listen("in0", &[]);
+        let read = exchange(GATEWAY_INSIDE, |server| {
+            at(&client, move || TcpStream::connect(server).expect("a connection"))
+        });
+        kill(Pid::from_raw(child.id() as i32), Signal::SIGINT).expect("it is there");
+        told(&objects(child), "in0", &read);
     });
 }
 
@@ -87,8 +117,8 @@ fn an_interface_is_listened_on_until_the_interrupt() {
 fn listening_ends_after_so_many_packets() {
     crate::in_new_namespace(|| {
         loopback_up();
-        let child = listen(&["--count", "3", "--all"]);
-        exchange();
+        let child = listen("lo", &["--count", "3", "--all"]);
+        exchange_at_home();
         let objects = objects(child);
         assert_eq!(objects.last().expect("totals")["totals"]["packets"], 3);
     });
@@ -99,7 +129,7 @@ fn listening_ends_after_so_many_packets() {
 fn listening_ends_after_its_time_and_a_wrong_interface_is_named() {
     crate::in_new_namespace(|| {
         loopback_up();
-        let objects = objects(listen(&["--for", "0"]));
+        let objects = objects(listen("lo", &["--for", "0"]));
         assert_eq!(objects.len(), 1, "totals: {objects:?}");
         let wrong = Command::new(env!("CARGO_BIN_EXE_hairpin")).args(["inspect", "--live", "eth7"]).output();
         let trouble = String::from_utf8(wrong.expect("the program runs").stderr).expect("text");

@@ -10,7 +10,7 @@
 //! | `host` | `hairpin tcp`, and a web server on our own TCP |
 //! | `urgent_kernel` | urgent data: the same segments to the kernel and to our endpoint, and what is read of them |
 //! | `lens_kernel` | urgent flows to the kernel, and what `hairpin inspect` says of a capture of them |
-//! | `inspect_live` | `hairpin inspect --live` on a loopback interface |
+//! | `inspect_live` | `hairpin inspect --live` on interfaces |
 //! | `by_hand` | the client, the kernel and the segments of both |
 //!
 //! A lab is a process of its own, so that it can also enter a user namespace.

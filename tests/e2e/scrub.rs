@@ -21,7 +21,7 @@ use wire::tcp::Flags;
 use crate::in_new_namespace;
 use crate::run::{CLIENT, Daemon, Directory, Job, Machine, SERVER, interfaces, neighbour};
 
-const GATEWAY_INSIDE: Ipv4Addr = Ipv4Addr::new(10, 0, 0, 1);
+pub(crate) const GATEWAY_INSIDE: Ipv4Addr = Ipv4Addr::new(10, 0, 0, 1);
 const GATEWAY_OUTSIDE: Ipv4Addr = Ipv4Addr::new(198, 51, 100, 1);
 /// A port that nobody excepts.
 const PORT: u16 = 4_000;
