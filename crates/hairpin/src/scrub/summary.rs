@@ -6,6 +6,8 @@ use std::collections::BTreeMap;
 use nat::{Counters, Headers, ScrubEvent, ScrubEventKind};
 use serde::Serialize;
 
+use crate::translate::unfinished_checksums;
+
 /// Totals, and what was told beside them.
 #[derive(Clone, Debug, Default, PartialEq, Serialize)]
 pub struct Summary {
@@ -133,6 +135,7 @@ impl fmt::Display for Summary {
             writeln!(f, "sample at {at:.6} s: {}\n  before {before}", what.join(", "))?;
             writeln!(f, "  after  {}", after.as_deref().unwrap_or("dropped"))?;
         }
-        Ok(())
+        let hint = unfinished_checksums(&self.dropped, self.packets_in);
+        hint.map_or(Ok(()), |hint| writeln!(f, "hint: {hint}"))
     }
 }

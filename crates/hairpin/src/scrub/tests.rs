@@ -110,3 +110,17 @@ fn what_cannot_be_scrubbed_is_said_before_anything_is_written() {
     assert!(!output.exists());
     assert!(scrub(&input, &input, &config, &Sides::default(), Checksums::Verify).is_err(), "the same file");
 }
+
+// covers: C5
+#[test]
+fn checksums_that_a_network_card_finishes_are_dropped_with_a_hint() {
+    let files = Files::new("unfinished");
+    let mut unfinished = segment((40_000, 80), Flags::ACK, 0, b"text");
+    unfinished[37] ^= 1;
+    let (summary, out) = files.scrub(&nat::Config::new(Vec::new(), Vec::new()), &[unfinished]);
+    assert!(out.is_empty());
+    assert!(
+        summary.to_string().contains("hint: ") && summary.to_string().contains("--trust-checksums"),
+        "{summary}"
+    );
+}

@@ -34,6 +34,7 @@ use wire::ethernet::Mac;
 pub use capture::CaptureError;
 pub use checksum::Checksums;
 pub use link::Sides;
+pub(crate) use summary::unfinished_checksums;
 pub use summary::{LeftOut, Summary};
 
 use capture::Capture;

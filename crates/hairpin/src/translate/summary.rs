@@ -73,16 +73,8 @@ impl Summary {
 
     /// What to do about packets that were lost for a reason that is seldom the traffic's.
     fn hints(&self) -> Vec<&'static str> {
-        let many = |count: u64| count > 0 && count >= self.packets_in / 4;
-        let dropped = |reason: Malformed| self.dropped.get(reason.name()).copied().unwrap_or(0);
-        let mut hints = Vec::new();
-        if many(dropped(Malformed::TcpChecksum) + dropped(Malformed::UdpChecksum)) {
-            hints.push(
-                "a host with checksum offload captures what it sends with unfinished checksums: \
-                 try --trust-checksums",
-            );
-        }
-        if many(self.left_out.neither_side) {
+        let mut hints = Vec::from_iter(unfinished_checksums(&self.dropped, self.packets_in));
+        if is_many(self.left_out.neither_side, self.packets_in) {
             hints.push(
                 "\"neither side\" is neither from an inside prefix nor to a pool address, such as answers \
                  captured inside: compare inside.prefixes and pool.addresses, or tell the sides apart with \
@@ -105,6 +97,22 @@ impl Summary {
         self.mappings_live = engine.mappings().count() as u64;
         self.sessions_live = engine.sessions().count() as u64;
     }
+}
+
+fn is_many(count: u64, packets: u64) -> bool {
+    count > 0 && count >= packets / 4
+}
+
+/// What to do where many of the packets of a capture were dropped for their checksums.
+pub(crate) fn unfinished_checksums(
+    dropped: &BTreeMap<&'static str, u64>,
+    packets: u64,
+) -> Option<&'static str> {
+    let checksums = [Malformed::TcpChecksum, Malformed::UdpChecksum];
+    let count = checksums.iter().filter_map(|reason| dropped.get(reason.name())).sum();
+    is_many(count, packets).then_some(
+        "a host with checksum offload captures what it sends with unfinished checksums: try --trust-checksums",
+    )
 }
 
 impl fmt::Display for Summary {
