@@ -58,6 +58,7 @@ impl Endpoint {
         if let Some(Place::Connection(index)) = place
             && let Some(connection) = self.connections.get_mut(index)
         {
+            connection.touch();
             let unsummed = (checksum == Checksum::Verify).then(headers);
             match connection.take_predicted(&segment, unsummed, &mut context!(self, now)) {
                 Predicted::Taken => return self.settle(index, now),
