@@ -68,7 +68,8 @@ async fn listen(args: &Args, stack: Stack, journal: Arc<Journal>) -> miette::Res
     let options = Arc::new(args.options.clone());
     let mut connections = JoinSet::new();
     for number in 1..=args.count.unwrap_or(u64::MAX) {
-        let (stream, service) = accept(&mut listeners).await.map_err(|error| super::over("accepting", &error))?;
+        let (stream, service) =
+            accept(&mut listeners).await.map_err(|error| super::over("accepting", &error))?;
         let (options, journal) = (Arc::clone(&options), Arc::clone(&journal));
         connections.spawn(async move { attend(&stream, service, number, &options, &journal).await });
         while connections.try_join_next().is_some() {}
@@ -81,9 +82,9 @@ async fn listen(args: &Args, stack: Stack, journal: Arc<Journal>) -> miette::Res
 
 fn bind(args: &Args, stack: &Stack, port: u16, service: Service) -> miette::Result<TcpListener> {
     let at = SocketAddrV4::new(args.options.address.addr(), port);
-    let listener = stack.bind(at, ListenOptions::default()).map_err(|error| {
-        miette!(help = "name each port once", "listening on {at}: {error}")
-    })?;
+    let listener = stack
+        .bind(at, ListenOptions::default())
+        .map_err(|error| miette!(help = "name each port once", "listening on {at}: {error}"))?;
     let name = service.to_possible_value().map(|value| value.get_name().to_owned());
     eprintln!("listening on {at}: {}", name.unwrap_or_default());
     Ok(listener)
