@@ -295,7 +295,7 @@ pub fn flags(host: &mut Host, text: &str) -> Result<(), String> {
 pub const KNOWN: &str = "timestamps, sack, wscale, ecn, nagle, delayed_ack, initial_rto, min_rto, max_rto, \
     syn_retries, retries, user_timeout, time_wait, fin_wait_2, congestion (reno, cubic), hystart, pacing, \
     initial_window, pmtud, send_buffer, receive_buffer, mss, seq_validation (rfc793, seqval), window_probe (next, una, \
-    old, empty), protect_time_wait, urgent (a profile of RFC 6093 appendix A), oob (octets kept out of band, 0: in \
+    old, empty), any_probe, protect_time_wait, urgent (a profile of RFC 6093 appendix A), oob (octets kept out of band, 0: in \
     line), challenge_acks, half_open, out_of_order_ranges, reset_closed_ports, ttl, mtu";
 
 fn own(host: &mut Host, name: &str, value: &str) -> Option<()> {
@@ -330,6 +330,7 @@ fn own_number(host: &mut Host, name: &str, value: u64) -> Option<()> {
         "hystart" => connection.hystart = on,
         "pacing" => connection.pacing = on,
         "pmtud" => connection.path_mtu_discovery = on,
+        "any_probe" => connection.any_probe = on,
         "protect_time_wait" => connection.protect_time_wait = on,
         "delayed_ack" => connection.delayed_ack = millis,
         "initial_rto" => connection.initial_rto = millis,
@@ -344,7 +345,9 @@ fn own_number(host: &mut Host, name: &str, value: u64) -> Option<()> {
         "send_buffer" => connection.send_buffer = size,
         "receive_buffer" => connection.receive_buffer = size,
         "mss" => connection.mss = u16::try_from(value).ok(),
-        "oob" if on => connection.urgent = connection.clone().out_of_band(size as u16).urgent,
+        "oob" if on => {
+            connection.urgent = connection.clone().out_of_band(u16::try_from(size).ok()?).urgent;
+        }
         "oob" => connection.urgent = connection.clone().in_line().urgent,
         "challenge_acks" => settings.limits.challenge_acks = count,
         "half_open" => settings.limits.half_open = size,

@@ -146,3 +146,22 @@ fn a_damaged_script_ends_too() {
         }
     }
 }
+
+// covers: O1
+#[test]
+fn the_page_names_every_setting_and_the_error_every_one_of_the_page() {
+    let page = fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join("../../docs/drill.md"));
+    let page = page.expect("docs/drill.md");
+    let table = page.split("## ").find(|part| part.starts_with("Settings")).expect("its section");
+    let rows = table.lines().filter(|line| line.starts_with("| ") && line.contains('`'));
+    let named: Vec<_> = rows.flat_map(|row| row.split('`').skip(1).step_by(2)).collect();
+    for setting in
+        hairpin_drill::settings::KNOWN.split([',', '(', ')', ' ']).filter(|word| word.contains('_'))
+    {
+        assert!(named.contains(&setting), "{setting} is not on the page");
+    }
+    let known: Vec<_> = hairpin_drill::settings::KNOWN.split([',', '(', ')', ' ']).collect();
+    for name in named {
+        assert!(known.contains(&name), "{name} is on the page, and the error does not name it");
+    }
+}
