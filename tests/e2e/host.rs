@@ -148,6 +148,39 @@ fn the_log_says_what_was_read_octet_by_octet_with_marks() {
     });
 }
 
+// covers: U6, U7
+#[test]
+fn of_two_octets_out_of_band_a_late_reader_gets_the_newer_one_or_both_from_a_queue() {
+    in_new_namespace(|| {
+        for (taken, tun, expected) in
+            [("out-of-band", "hp-one", b"?".as_slice()), ("queued", "hp-queue", b"!?".as_slice())]
+        {
+            let log = file(taken);
+            let path = log.to_str().expect("UTF-8");
+            let late = ["--read", "late", "--late", "500", "--urgent", taken, "--tun", tun];
+            let listen = ["listen", "9", "--count", "1", "--log", path];
+            let mut program = Program::start(&[listen.as_slice(), &late].concat());
+            program.wait_for("listening on 10.9.0.2:9");
+            let mut stream = dial(9);
+            for (text, octet) in [(b"ab", b"!"), (b"cd", b"?")] {
+                stream.write_all(text).expect("written");
+                send(stream.as_raw_fd(), octet, MsgFlags::MSG_OOB).expect("urgent");
+            }
+            stream.write_all(b"e").expect("written");
+            stream.shutdown(Shutdown::Write).expect("open");
+            assert_eq!(stream.read(&mut [0]).expect("the end"), 0);
+            program.finish();
+            let text = std::fs::read_to_string(&log).expect("the log");
+            std::fs::remove_file(&log).expect("ours");
+            let lines: Vec<Value> =
+                text.lines().map(|line| serde_json::from_str(line).expect("JSON")).collect();
+            let octets = lines.iter().filter(|line| line["event"] == "urgent-octet");
+            let octets: Vec<_> = octets.map(|line| line["octet"].clone()).collect();
+            assert_eq!(json!(octets), json!(expected), "{taken}: {text}");
+        }
+    });
+}
+
 // covers: O1, T11
 #[test]
 fn connect_carries_standard_input_and_output_and_reports() {

@@ -29,6 +29,9 @@ use tcp::{Config, EndpointConfig};
 use self::link::Link;
 use self::reader::{Journal, When};
 
+/// Out-of-band octets that wait at most, with `--urgent queued` (U7).
+const QUEUE: u16 = 16;
+
 /// How long what was written may take to arrive when the program ends.
 const FAREWELL: Duration = Duration::from_secs(5);
 
@@ -90,6 +93,8 @@ pub enum Taken {
     InLine,
     /// The octet before the mark out of the stream (MSG_OOB).
     OutOfBand,
+    /// The same, and up to sixteen of them wait: a newer mark costs none.
+    Queued,
 }
 
 /// A name that the kernel takes for a device.
@@ -117,6 +122,7 @@ impl Options {
         match self.urgent {
             None => config,
             Some(Taken::InLine) => config.in_line(),
+            Some(Taken::Queued) => config.out_of_band(QUEUE),
             Some(Taken::OutOfBand) => match self.profile().delivery {
                 Delivery::OutOfBand { octets } => config.out_of_band(octets),
                 Delivery::InLine => config.out_of_band(1),
