@@ -22,8 +22,7 @@ const NEWS: usize = 16;
 pub(crate) struct Core {
     pub(crate) endpoint: Endpoint,
     device: Arc<dyn Device>,
-    /// The endpoint's addresses: what goes there does not leave, and what comes from there outside is forged.
-    own: Vec<Ipv4Addr>,
+    /// Packets from outside that bore an address of ours.
     forged: u64,
     frame: Box<[u8]>,
     connections: HashMap<ConnectionId, Waiting>,
@@ -61,17 +60,17 @@ pub(crate) enum Left {
 }
 
 impl Core {
-    pub(crate) fn new(endpoint: Endpoint, device: Arc<dyn Device>, own: Vec<Ipv4Addr>) -> Self {
+    pub(crate) fn new(endpoint: Endpoint, device: Arc<dyn Device>) -> Self {
         let frame = vec![0; device.headroom() + LARGEST].into_boxed_slice();
         let (connections, listeners) = (HashMap::new(), HashMap::new());
-        Self { endpoint, device, own, forged: 0, frame, connections, listeners, armed: None, ended: false }
+        Self { endpoint, device, forged: 0, frame, connections, listeners, armed: None, ended: false }
     }
 
     /// A packet from the device. One that bears an address of ours was not sent by us, for such packets never
     /// leave (RFC 1122 3.2.1.3).
     pub(crate) fn take(&mut self, frame: &[u8], arrived: Arrived, now: Instant) {
         let packet = frame.get(arrived.packet).unwrap_or_default();
-        if address_at(packet, SOURCE).is_some_and(|source| self.own.contains(&source)) {
+        if address_at(packet, SOURCE).is_some_and(|source| self.endpoint.is_local(source)) {
             self.forged += 1;
             return;
         }
@@ -106,7 +105,7 @@ impl Core {
             let Some(transmit) = self.endpoint.poll_transmit(room, now) else { return true };
             let Some(frame) = self.frame.get_mut(..headroom + transmit.len) else { return true };
             let packet = frame.get(headroom..).unwrap_or_default();
-            if address_at(packet, DESTINATION).is_some_and(|to| self.own.contains(&to)) {
+            if address_at(packet, DESTINATION).is_some_and(|to| self.endpoint.is_local(to)) {
                 // To ourselves (S3). It never leaves this memory.
                 self.endpoint.handle_packet(packet, Checksum::Trusted, now);
             } else if let Err(error) = self.device.send(frame, &transmit) {

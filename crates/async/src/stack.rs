@@ -94,11 +94,11 @@ impl Stack {
             checksum_offload: device.checksum_offload(),
             ..config
         };
-        let (connection, own) = (config.connection.clone(), config.addresses.clone());
+        let connection = config.connection.clone();
         let device: Arc<dyn Device> = Arc::new(device);
         let endpoint = Endpoint::new(config, seed()?);
         let shared = Arc::new(Shared {
-            core: Mutex::new(Core::new(endpoint, Arc::clone(&device), own)),
+            core: Mutex::new(Core::new(endpoint, Arc::clone(&device))),
             notify: Notify::new(),
             origin: std::time::Instant::now(),
             config: connection,

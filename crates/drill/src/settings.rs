@@ -8,6 +8,7 @@ use rules::urgent::profiles::profile;
 use tcp::{CongestionControl, WindowProbe};
 
 use crate::sockets::Host;
+use crate::sockstat::sockstat;
 
 /// What became of a command.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -18,6 +19,8 @@ pub(crate) enum Done {
     Ignored(String),
     /// It cannot be carried out here.
     Unsupported(String),
+    /// It asked whether something is so, and it is not.
+    No(String),
 }
 
 /// Carries out a command line: several commands on lines of their own.
@@ -32,7 +35,7 @@ pub(crate) fn command(host: &mut Host, text: &str) -> Done {
         match one(host, &words(line)) {
             Done::Yes => {}
             Done::Ignored(what) => ignored.push(what),
-            Done::Unsupported(what) => return Done::Unsupported(what),
+            over @ (Done::Unsupported(_) | Done::No(_)) => return over,
         }
     }
     if ignored.is_empty() { Done::Yes } else { Done::Ignored(ignored.join(", ")) }
@@ -68,6 +71,11 @@ fn one(host: &mut Host, words: &[String]) -> Done {
         "sysctl" => sysctls(host, words.iter().skip(1).filter(|word| !word.starts_with('-'))),
         "set_sysctls.py" => sysctls(host, words.iter().skip(1)),
         "echo" => echoed(host, words),
+        "sockstat" => match sockstat(host, words) {
+            Some((_, true)) => Done::Yes,
+            Some((found, false)) => Done::No(format!("there are {found}")),
+            None => Done::Unsupported(format!("the command {:?}", words.join(" "))),
+        },
         "defaults.sh" => {
             linux_defaults(host);
             Done::Yes
@@ -108,7 +116,7 @@ fn sysctls<'a>(host: &mut Host, assignments: impl Iterator<Item = &'a String>) -
         match sysctl(host, &path_name(name), value) {
             Done::Yes => {}
             Done::Ignored(what) => ignored.push(what),
-            unsupported @ Done::Unsupported(_) => return unsupported,
+            over @ (Done::Unsupported(_) | Done::No(_)) => return over,
         }
     }
     if ignored.is_empty() { Done::Yes } else { Done::Ignored(ignored.join(", ")) }

@@ -147,6 +147,36 @@ fn a_damaged_script_ends_too() {
     }
 }
 
+// covers: T1
+#[test]
+fn the_states_of_connections_can_be_counted_as_sockstat_does() {
+    let script = |count: &str| {
+        format!(
+            "   0 socket(..., SOCK_STREAM, IPPROTO_TCP) = 3
+  +0 bind(3, ..., ...) = 0
+  +0 listen(3, 1) = 0
+  +0 < S 0:0(0) win 65535 <mss 1000>
+  +0 > S. 0:0(0) ack 1 <mss 1460>
+  +0 `sockstat -4 -P tcp -s -p 8080 | grep -c SYN_RCVD | grep {count}`
++.01 < . 1:1(0) ack 1 win 65535
+  +0 accept(3, ..., ...) = 4
+  +0 `sockstat -4 -P tcp -p 8080 -s | grep -c SYN_RCVD | grep 0`
+  +0 close(4) = 0
+  +0 > F. 1:1(0) ack 1
++.01 < F. 1:1(0) ack 2 win 65535
+  +0 > . 2:2(0) ack 2
+  +0 `sockstat -4 -P tcp -s | grep packetdril | grep -c TIME_WAIT | grep 1`
+"
+        )
+    };
+    let verdict =
+        |text: &str| run(text, &Options::default()).verdict.map_err(|fault| (fault.kind, fault.label));
+    assert_eq!(verdict(&script("1")), Ok(()));
+    assert_eq!(verdict(&script("2")), Err((Kind::Failed, "there are 1".to_owned())));
+    let other = verdict("0 `sockstat -4 | wc -l`").map_err(|(kind, _)| kind);
+    assert_eq!(other, Err(Kind::Unsupported));
+}
+
 // covers: O1
 #[test]
 fn the_page_names_every_setting_and_the_error_every_one_of_the_page() {
