@@ -148,6 +148,39 @@ fn the_log_says_what_was_read_octet_by_octet_with_marks() {
     });
 }
 
+// covers: U6, U7
+#[test]
+fn of_two_octets_out_of_band_a_late_reader_gets_the_newer_one_or_both_from_a_queue() {
+    in_new_namespace(|| {
+        for (taken, tun, expected) in
+            [("out-of-band", "hp-one", b"?".as_slice()), ("queued", "hp-queue", b"!?".as_slice())]
+        {
+            let log = file(taken);
+            let path = log.to_str().expect("UTF-8");
+            let late = ["--read", "late", "--late", "500", "--urgent", taken, "--tun", tun];
+            let listen = ["listen", "9", "--count", "1", "--log", path];
+            let mut program = Program::start(&[listen.as_slice(), &late].concat());
+            program.wait_for("listening on 10.9.0.2:9");
+            let mut stream = dial(9);
+            for (text, octet) in [(b"ab", b"!"), (b"cd", b"?")] {
+                stream.write_all(text).expect("written");
+                send(stream.as_raw_fd(), octet, MsgFlags::MSG_OOB).expect("urgent");
+            }
+            stream.write_all(b"e").expect("written");
+            stream.shutdown(Shutdown::Write).expect("open");
+            assert_eq!(stream.read(&mut [0]).expect("the end"), 0);
+            program.finish();
+            let text = std::fs::read_to_string(&log).expect("the log");
+            std::fs::remove_file(&log).expect("ours");
+            let lines: Vec<Value> =
+                text.lines().map(|line| serde_json::from_str(line).expect("JSON")).collect();
+            let octets = lines.iter().filter(|line| line["event"] == "urgent-octet");
+            let octets: Vec<_> = octets.map(|line| line["octet"].clone()).collect();
+            assert_eq!(json!(octets), json!(expected), "{taken}: {text}");
+        }
+    });
+}
+
 // covers: O1, T11
 #[test]
 fn connect_carries_standard_input_and_output_and_reports() {
@@ -185,6 +218,65 @@ fn connect_says_why_it_could_not() {
             .expect("the program starts");
         let said = String::from_utf8_lossy(&output.stderr);
         assert!(!output.status.success() && said.contains("connection refused"), "{said}");
+    });
+}
+
+// covers: O1
+#[test]
+fn count_is_over_all_ports_and_then_the_program_ends_and_refuses_others() {
+    in_new_namespace(|| {
+        let mut program = Program::start(&["listen", "7", "9", "19", "--count", "2"]);
+        program.wait_for("listening on 10.9.0.2:19");
+        let (mut echo, mut discard) = (dial(7), dial(9));
+        echo.write_all(b"a").expect("written");
+        echo.read_exact(&mut [0]).expect("an echo");
+        // The second was given to its service before this one was asked for.
+        discard.write_all(b"b").expect("written");
+        discard.shutdown(Shutdown::Write).expect("open");
+        assert_eq!(discard.read(&mut [0]).expect("the end"), 0);
+        assert!(TcpStream::connect(SocketAddrV4::new(OURS, 19)).is_err(), "two were wanted");
+        drop(echo);
+        program.finish();
+        let output = Command::new(env!("CARGO_BIN_EXE_hairpin"))
+            .args(["tcp", "listen", "--count", "0"])
+            .output()
+            .expect("the program starts");
+        assert_eq!(output.status.code(), Some(2), "a wrong argument, and no panic");
+    });
+}
+
+// covers: U6
+#[test]
+fn a_late_reader_stays_late_while_its_service_writes() {
+    in_new_namespace(|| {
+        let log = file("late");
+        let path = log.to_str().expect("UTF-8");
+        let late = ["--read", "late", "--late", "1000000"];
+        let mut program = Program::start(&[["listen", "19", "--log", path].as_slice(), &late].concat());
+        program.wait_for("listening on 10.9.0.2:19");
+        let mut stream = dial(19);
+        stream.write_all(b"stop").expect("written");
+        stream.read_exact(&mut vec![0; 4 << 20]).expect("characters");
+        drop(stream);
+        program.end();
+        let text = std::fs::read_to_string(&log).expect("the log");
+        std::fs::remove_file(&log).expect("ours");
+        assert!(text.contains(r#""event":"open""#) && !text.contains(r#""event":"read""#), "{text}");
+    });
+}
+
+// covers: S3, T11
+#[test]
+fn connect_to_the_own_address_and_port_is_a_pipe() {
+    in_new_namespace(|| {
+        let mut program = Program::start(&["connect", "10.9.0.2:7", "--port", "7"]);
+        program.wait_for("connected: 10.9.0.2:7 to 10.9.0.2:7");
+        program.child.stdin.take().expect("it is piped").write_all(b"to myself").expect("it reads");
+        let said = program.finish();
+        assert!(said.contains("9 octets in") && said.contains("9 octets out"), "{said}");
+        let mut out = String::new();
+        program.child.stdout.take().expect("it is piped").read_to_string(&mut out).expect("its output");
+        assert_eq!(out, "to myself");
     });
 }
 

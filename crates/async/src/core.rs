@@ -1,13 +1,14 @@
 //! What lies behind the lock: the endpoint, who waits for what, and the frame that everything is sent from.
 
 use std::collections::{HashMap, VecDeque};
+use std::net::Ipv4Addr;
 use std::sync::Arc;
 use std::task::{Context, Waker};
 
 use rules::Instant;
-use tcp::{ConnectionId, Endpoint, Event, ListenerId, Urgent};
+use tcp::{Checksum, ConnectionId, Counters, Endpoint, Event, ListenerId, Urgent};
 
-use crate::Device;
+use crate::{Arrived, Device};
 
 /// Octets of the largest IPv4 packet.
 const LARGEST: usize = 65_535;
@@ -21,6 +22,8 @@ const NEWS: usize = 16;
 pub(crate) struct Core {
     pub(crate) endpoint: Endpoint,
     device: Arc<dyn Device>,
+    /// Packets from outside that bore an address of ours.
+    forged: u64,
     frame: Box<[u8]>,
     connections: HashMap<ConnectionId, Waiting>,
     listeners: HashMap<ListenerId, Waker>,
@@ -28,6 +31,15 @@ pub(crate) struct Core {
     pub(crate) armed: Option<Instant>,
     /// The device is gone.
     pub(crate) ended: bool,
+}
+
+/// Where the addresses of an IPv4 header are.
+const SOURCE: usize = 12;
+const DESTINATION: usize = 16;
+
+fn address_at(packet: &[u8], place: usize) -> Option<Ipv4Addr> {
+    let octets: [u8; 4] = *packet.get(place..)?.first_chunk()?;
+    Some(Ipv4Addr::from(octets))
 }
 
 /// Who waits for a connection.
@@ -51,7 +63,24 @@ impl Core {
     pub(crate) fn new(endpoint: Endpoint, device: Arc<dyn Device>) -> Self {
         let frame = vec![0; device.headroom() + LARGEST].into_boxed_slice();
         let (connections, listeners) = (HashMap::new(), HashMap::new());
-        Self { endpoint, device, frame, connections, listeners, armed: None, ended: false }
+        Self { endpoint, device, forged: 0, frame, connections, listeners, armed: None, ended: false }
+    }
+
+    /// A packet from the device. One that bears an address of ours was not sent by us, for such packets never
+    /// leave (RFC 1122 3.2.1.3).
+    pub(crate) fn take(&mut self, frame: &[u8], arrived: Arrived, now: Instant) {
+        let packet = frame.get(arrived.packet).unwrap_or_default();
+        if address_at(packet, SOURCE).is_some_and(|source| self.endpoint.is_local(source)) {
+            self.forged += 1;
+            return;
+        }
+        self.endpoint.handle_packet(packet, arrived.checksum, now);
+    }
+
+    pub(crate) fn counters(&self) -> Counters {
+        let mut counters = *self.endpoint.counters();
+        counters.martian += self.forged;
+        counters
     }
 
     /// What follows from whatever was done: packets, news, another time to wait for.
@@ -75,7 +104,11 @@ impl Core {
             let Some(room) = self.frame.get_mut(headroom..) else { return true };
             let Some(transmit) = self.endpoint.poll_transmit(room, now) else { return true };
             let Some(frame) = self.frame.get_mut(..headroom + transmit.len) else { return true };
-            if let Err(error) = self.device.send(frame, &transmit) {
+            let packet = frame.get(headroom..).unwrap_or_default();
+            if address_at(packet, DESTINATION).is_some_and(|to| self.endpoint.is_local(to)) {
+                // To ourselves (S3). It never leaves this memory.
+                self.endpoint.handle_packet(packet, Checksum::Trusted, now);
+            } else if let Err(error) = self.device.send(frame, &transmit) {
                 tracing::debug!("a packet of {} octets was not sent: {error}", transmit.len);
             }
         }

@@ -67,12 +67,12 @@ impl Shared {
         let mut core = self.lock();
         let now = self.now();
         if let Some(arrived) = arrived {
-            take(&mut core, frame, arrived?, now);
+            core.take(frame, arrived?, now);
             // Whether there is more is asked again, by the task itself, before it sleeps.
             let mut cx = Context::from_waker(Waker::noop());
             for _ in 1..BATCH {
                 let Poll::Ready(arrived) = device.poll_receive(&mut cx, frame) else { break };
-                take(&mut core, frame, arrived?, now);
+                core.take(frame, arrived?, now);
             }
         }
         if core.endpoint.poll_timeout().is_some_and(|due| due <= now) {
@@ -117,7 +117,8 @@ impl Stack {
     }
 
     /// Opens a connection. Address 0.0.0.0: the endpoint's first; port 0: an ephemeral one. Two that open
-    /// towards one another at once meet (simultaneous open).
+    /// towards one another at once meet (simultaneous open); from an endpoint to the same one it is a pipe.
+    /// What goes to an address of this stack does not leave it.
     ///
     /// # Errors
     /// `ConnectionRefused`, `TimedOut`, `HostUnreachable`; `AddrInUse`, `AddrNotAvailable`.
@@ -148,7 +149,7 @@ impl Stack {
     /// What was counted so far.
     #[must_use]
     pub fn counters(&self) -> Counters {
-        *self.shared.lock().endpoint.counters()
+        self.shared.lock().counters()
     }
 
     /// Connections that there are, those included that were dropped and have something to send yet.
@@ -196,11 +197,6 @@ async fn drive(shared: Arc<Shared>, device: Arc<dyn Device>) {
         }
         tokio::task::yield_now().await;
     }
-}
-
-fn take(core: &mut Core, frame: &[u8], arrived: Arrived, now: Instant) {
-    let packet = frame.get(arrived.packet).unwrap_or_default();
-    core.endpoint.handle_packet(packet, arrived.checksum, now);
 }
 
 async fn sleep_until(due: Option<std::time::Instant>) {

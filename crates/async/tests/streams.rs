@@ -4,9 +4,11 @@ use std::io::ErrorKind;
 use std::net::{Ipv4Addr, SocketAddrV4};
 use std::time::Duration;
 
-use hairpin_async::{Cable, Stack, TcpListener, TcpStream, cable};
-use tcp::{Config, EndpointConfig, ListenOptions, Urgent};
+use hairpin_async::{Cable, Device, Stack, TcpListener, TcpStream, cable};
+use tcp::{Config, EndpointConfig, ListenOptions, Transmit, Urgent};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use wire::craft;
+use wire::tcp::Flags;
 
 const AT: SocketAddrV4 = SocketAddrV4::new(Ipv4Addr::new(10, 0, 0, 2), 7);
 
@@ -126,4 +128,55 @@ async fn when_the_device_is_gone_nobody_waits_for_ever() {
     drop(there);
     let error = connecting.await.expect("it ends").expect_err("there is no device");
     assert_eq!(error.kind(), ErrorKind::NetworkDown);
+}
+
+// covers: S3, T11
+#[tokio::test]
+async fn a_connection_to_oneself_is_a_pipe_and_one_to_an_own_listener_a_connection() {
+    let (here, _outside) = cable(16);
+    let stack = stack(here, 2, Config::default());
+    let mut pipe = stack.connect_from(AT, AT, Config::default()).await.expect("open");
+    assert_eq!((pipe.local_addr(), pipe.peer_addr()), (AT, AT));
+    let octets: Vec<u8> = (0..1_000_000_u32).map(|n| (n / 7) as u8).collect();
+    let mut came_back = Vec::new();
+    {
+        let (mut reader, mut writer) = pipe.split();
+        let send = async {
+            writer.write_all(&octets).await.expect("open");
+            writer.shutdown().await.expect("open");
+        };
+        tokio::join!(send, async { reader.read_to_end(&mut came_back).await.expect("open") });
+    }
+    assert!(came_back == octets);
+
+    let at = SocketAddrV4::new(*AT.ip(), 8);
+    let mut listener = stack.bind(at, ListenOptions::default()).expect("it is free");
+    let (opened, accepted) = tokio::join!(stack.connect(at), listener.accept());
+    let (mut opened, (mut accepted, _)) = (opened.expect("open"), accepted.expect("open"));
+    opened.write_all(b"next door").await.expect("open");
+    let mut buf = [0; 9];
+    accepted.read_exact(&mut buf).await.expect("open");
+    assert_eq!(&buf, b"next door");
+}
+
+// covers: S3
+#[tokio::test]
+async fn nobody_outside_can_speak_with_an_address_of_ours() {
+    let (here, outside) = cable(16);
+    let stack = stack(here, 2, Config::default());
+    let mut pipe = stack.connect_from(AT, AT, Config::default()).await.expect("open");
+    // An exact RST, of which only the way tells that it is not our own.
+    let mut segment = craft::Segment::new(AT.port(), AT.port(), Flags::RST);
+    segment.seq = pipe.info().expect("open").rcv_nxt;
+    let mut packet = [0; 100];
+    let len = craft::tcp(&mut packet, &craft::Header::new(*AT.ip(), *AT.ip()), &segment, &[]).expect("room");
+    let transmit = Transmit { len, header_len: len, segment: None, checksum_partial: false };
+    outside.send(&mut packet[..len], &transmit).expect("room");
+    while stack.counters().martian == 0 {
+        tokio::task::yield_now().await;
+    }
+    pipe.write_all(b"still there").await.expect("open");
+    let mut buf = [0; 11];
+    pipe.read_exact(&mut buf).await.expect("open");
+    assert_eq!(&buf, b"still there");
 }

@@ -13,3 +13,6 @@
 mod calls;
 mod table;
 mod world;
+
+#[cfg(test)]
+mod tests;

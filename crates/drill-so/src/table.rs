@@ -15,17 +15,17 @@ type User = *mut c_void;
 /// What the tool calls. The layout is the interface: it must not change.
 #[repr(C)]
 pub(crate) struct Interface {
-    userdata: User,
-    free: unsafe extern "C" fn(User),
-    socket: unsafe extern "C" fn(User, c_int, c_int, c_int) -> c_int,
-    bind: unsafe extern "C" fn(User, c_int, *const sockaddr, socklen_t) -> c_int,
-    listen: unsafe extern "C" fn(User, c_int, c_int) -> c_int,
-    accept: unsafe extern "C" fn(User, c_int, *mut sockaddr, *mut socklen_t) -> c_int,
-    connect: unsafe extern "C" fn(User, c_int, *const sockaddr, socklen_t) -> c_int,
-    read: unsafe extern "C" fn(User, c_int, *mut c_void, size_t) -> ssize_t,
-    readv: unsafe extern "C" fn(User, c_int, *const iovec, c_int) -> ssize_t,
-    recv: unsafe extern "C" fn(User, c_int, *mut c_void, size_t, c_int) -> ssize_t,
-    recvfrom: unsafe extern "C" fn(
+    pub(crate) userdata: User,
+    pub(crate) free: unsafe extern "C" fn(User),
+    pub(crate) socket: unsafe extern "C" fn(User, c_int, c_int, c_int) -> c_int,
+    pub(crate) bind: unsafe extern "C" fn(User, c_int, *const sockaddr, socklen_t) -> c_int,
+    pub(crate) listen: unsafe extern "C" fn(User, c_int, c_int) -> c_int,
+    pub(crate) accept: unsafe extern "C" fn(User, c_int, *mut sockaddr, *mut socklen_t) -> c_int,
+    pub(crate) connect: unsafe extern "C" fn(User, c_int, *const sockaddr, socklen_t) -> c_int,
+    pub(crate) read: unsafe extern "C" fn(User, c_int, *mut c_void, size_t) -> ssize_t,
+    pub(crate) readv: unsafe extern "C" fn(User, c_int, *const iovec, c_int) -> ssize_t,
+    pub(crate) recv: unsafe extern "C" fn(User, c_int, *mut c_void, size_t, c_int) -> ssize_t,
+    pub(crate) recvfrom: unsafe extern "C" fn(
         User,
         c_int,
         *mut c_void,
@@ -34,11 +34,11 @@ pub(crate) struct Interface {
         *mut sockaddr,
         *mut socklen_t,
     ) -> ssize_t,
-    recvmsg: unsafe extern "C" fn(User, c_int, *mut msghdr, c_int) -> ssize_t,
-    write: unsafe extern "C" fn(User, c_int, *const c_void, size_t) -> ssize_t,
-    writev: unsafe extern "C" fn(User, c_int, *const iovec, c_int) -> ssize_t,
-    send: unsafe extern "C" fn(User, c_int, *const c_void, size_t, c_int) -> ssize_t,
-    sendto: unsafe extern "C" fn(
+    pub(crate) recvmsg: unsafe extern "C" fn(User, c_int, *mut msghdr, c_int) -> ssize_t,
+    pub(crate) write: unsafe extern "C" fn(User, c_int, *const c_void, size_t) -> ssize_t,
+    pub(crate) writev: unsafe extern "C" fn(User, c_int, *const iovec, c_int) -> ssize_t,
+    pub(crate) send: unsafe extern "C" fn(User, c_int, *const c_void, size_t, c_int) -> ssize_t,
+    pub(crate) sendto: unsafe extern "C" fn(
         User,
         c_int,
         *const c_void,
@@ -47,23 +47,25 @@ pub(crate) struct Interface {
         *const sockaddr,
         socklen_t,
     ) -> ssize_t,
-    sendmsg: unsafe extern "C" fn(User, c_int, *const msghdr, c_int) -> ssize_t,
-    fcntl: unsafe extern "C" fn(User, c_int, c_int, c_long) -> c_int,
-    ioctl: unsafe extern "C" fn(User, c_int, c_ulong, *mut c_int) -> c_int,
-    close: unsafe extern "C" fn(User, c_int) -> c_int,
-    shutdown: unsafe extern "C" fn(User, c_int, c_int) -> c_int,
-    getsockopt: unsafe extern "C" fn(User, c_int, c_int, c_int, *mut c_void, *mut socklen_t) -> c_int,
-    setsockopt: unsafe extern "C" fn(User, c_int, c_int, c_int, *const c_void, socklen_t) -> c_int,
-    poll: unsafe extern "C" fn(User, *mut pollfd, c_ulong, c_int) -> c_int,
-    netdev_send: unsafe extern "C" fn(User, *const c_void, size_t) -> c_int,
-    netdev_receive: unsafe extern "C" fn(User, *mut c_void, *mut size_t, *mut i64) -> c_int,
-    usleep: unsafe extern "C" fn(User, c_uint) -> c_int,
-    gettimeofday: unsafe extern "C" fn(User, *mut timeval, *mut c_void) -> c_int,
-    epoll_create: unsafe extern "C" fn(User, c_int) -> c_int,
-    epoll_ctl: unsafe extern "C" fn(User, c_int, c_int, c_int, *mut epoll_event) -> c_int,
-    epoll_wait: unsafe extern "C" fn(User, c_int, *mut epoll_event, c_int, c_int) -> c_int,
-    pipe: unsafe extern "C" fn(User, *mut c_int) -> c_int,
-    splice: unsafe extern "C" fn(User, c_int, *mut loff_t, c_int, *mut loff_t, size_t, c_uint) -> ssize_t,
+    pub(crate) sendmsg: unsafe extern "C" fn(User, c_int, *const msghdr, c_int) -> ssize_t,
+    pub(crate) fcntl: unsafe extern "C" fn(User, c_int, c_int, c_long) -> c_int,
+    pub(crate) ioctl: unsafe extern "C" fn(User, c_int, c_ulong, *mut c_int) -> c_int,
+    pub(crate) close: unsafe extern "C" fn(User, c_int) -> c_int,
+    pub(crate) shutdown: unsafe extern "C" fn(User, c_int, c_int) -> c_int,
+    pub(crate) getsockopt:
+        unsafe extern "C" fn(User, c_int, c_int, c_int, *mut c_void, *mut socklen_t) -> c_int,
+    pub(crate) setsockopt: unsafe extern "C" fn(User, c_int, c_int, c_int, *const c_void, socklen_t) -> c_int,
+    pub(crate) poll: unsafe extern "C" fn(User, *mut pollfd, c_ulong, c_int) -> c_int,
+    pub(crate) netdev_send: unsafe extern "C" fn(User, *const c_void, size_t) -> c_int,
+    pub(crate) netdev_receive: unsafe extern "C" fn(User, *mut c_void, *mut size_t, *mut i64) -> c_int,
+    pub(crate) usleep: unsafe extern "C" fn(User, c_uint) -> c_int,
+    pub(crate) gettimeofday: unsafe extern "C" fn(User, *mut timeval, *mut c_void) -> c_int,
+    pub(crate) epoll_create: unsafe extern "C" fn(User, c_int) -> c_int,
+    pub(crate) epoll_ctl: unsafe extern "C" fn(User, c_int, c_int, c_int, *mut epoll_event) -> c_int,
+    pub(crate) epoll_wait: unsafe extern "C" fn(User, c_int, *mut epoll_event, c_int, c_int) -> c_int,
+    pub(crate) pipe: unsafe extern "C" fn(User, *mut c_int) -> c_int,
+    pub(crate) splice:
+        unsafe extern "C" fn(User, c_int, *mut loff_t, c_int, *mut loff_t, size_t, c_uint) -> ssize_t,
 }
 
 // The tool's struct pollfd is ours.
@@ -83,7 +85,9 @@ pub(crate) unsafe extern "C" fn packetdrill_interface_init(flags: *const c_char,
         // SAFETY: the tool gives a C string, or null.
         let text = unsafe { CStr::from_ptr(flags) }.to_string_lossy();
         if let Err(message) = drill::settings::flags(&mut host, &text) {
+            // The interface has no way to refuse, and a script that passes with other settings says nothing.
             eprintln!("--so_flags: {message}");
+            std::process::exit(1);
         }
     }
     let userdata = Box::into_raw(Box::new(World::new(host))).cast();

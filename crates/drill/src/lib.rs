@@ -26,6 +26,7 @@ mod report;
 mod run;
 pub mod settings;
 pub mod sockets;
+mod sockstat;
 pub mod symbols;
 
 pub use fault::{Fault, Kind};

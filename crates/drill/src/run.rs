@@ -220,8 +220,12 @@ impl Runner {
                 self.notes.push(format!("no such setting here, left alone: {what}"));
                 Ok(())
             }
+            Done::No(found) => {
+                Err(Fault::failed(&event.span, "the connections are in other states", found, ""))
+            }
             Done::Unsupported(what) => {
-                let help = "commands are not run by a shell: sysctl, set_sysctls.py, defaults.sh, sleep and true are known";
+                let help = "commands are not run by a shell: sysctl, set_sysctls.py, defaults.sh, sleep, true and counting \
+                            states by sockstat are known";
                 Err(Fault::unsupported(&event.span, what, help))
             }
         }

@@ -8,6 +8,7 @@ use rules::urgent::profiles::profile;
 use tcp::{CongestionControl, WindowProbe};
 
 use crate::sockets::Host;
+use crate::sockstat::sockstat;
 
 /// What became of a command.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -18,6 +19,8 @@ pub(crate) enum Done {
     Ignored(String),
     /// It cannot be carried out here.
     Unsupported(String),
+    /// It asked whether something is so, and it is not.
+    No(String),
 }
 
 /// Carries out a command line: several commands on lines of their own.
@@ -32,7 +35,7 @@ pub(crate) fn command(host: &mut Host, text: &str) -> Done {
         match one(host, &words(line)) {
             Done::Yes => {}
             Done::Ignored(what) => ignored.push(what),
-            Done::Unsupported(what) => return Done::Unsupported(what),
+            over @ (Done::Unsupported(_) | Done::No(_)) => return over,
         }
     }
     if ignored.is_empty() { Done::Yes } else { Done::Ignored(ignored.join(", ")) }
@@ -68,6 +71,11 @@ fn one(host: &mut Host, words: &[String]) -> Done {
         "sysctl" => sysctls(host, words.iter().skip(1).filter(|word| !word.starts_with('-'))),
         "set_sysctls.py" => sysctls(host, words.iter().skip(1)),
         "echo" => echoed(host, words),
+        "sockstat" => match sockstat(host, words) {
+            Some((_, true)) => Done::Yes,
+            Some((found, false)) => Done::No(format!("there are {found}")),
+            None => Done::Unsupported(format!("the command {:?}", words.join(" "))),
+        },
         "defaults.sh" => {
             linux_defaults(host);
             Done::Yes
@@ -108,7 +116,7 @@ fn sysctls<'a>(host: &mut Host, assignments: impl Iterator<Item = &'a String>) -
         match sysctl(host, &path_name(name), value) {
             Done::Yes => {}
             Done::Ignored(what) => ignored.push(what),
-            unsupported @ Done::Unsupported(_) => return unsupported,
+            over @ (Done::Unsupported(_) | Done::No(_)) => return over,
         }
     }
     if ignored.is_empty() { Done::Yes } else { Done::Ignored(ignored.join(", ")) }
@@ -295,7 +303,7 @@ pub fn flags(host: &mut Host, text: &str) -> Result<(), String> {
 pub const KNOWN: &str = "timestamps, sack, wscale, ecn, nagle, delayed_ack, initial_rto, min_rto, max_rto, \
     syn_retries, retries, user_timeout, time_wait, fin_wait_2, congestion (reno, cubic), hystart, pacing, \
     initial_window, pmtud, send_buffer, receive_buffer, mss, seq_validation (rfc793, seqval), window_probe (next, una, \
-    old, empty), protect_time_wait, urgent (a profile of RFC 6093 appendix A), oob (octets kept out of band, 0: in \
+    old, empty), any_probe, protect_time_wait, urgent (a profile of RFC 6093 appendix A), oob (octets kept out of band, 0: in \
     line), challenge_acks, half_open, out_of_order_ranges, reset_closed_ports, ttl, mtu";
 
 fn own(host: &mut Host, name: &str, value: &str) -> Option<()> {
@@ -330,6 +338,7 @@ fn own_number(host: &mut Host, name: &str, value: u64) -> Option<()> {
         "hystart" => connection.hystart = on,
         "pacing" => connection.pacing = on,
         "pmtud" => connection.path_mtu_discovery = on,
+        "any_probe" => connection.any_probe = on,
         "protect_time_wait" => connection.protect_time_wait = on,
         "delayed_ack" => connection.delayed_ack = millis,
         "initial_rto" => connection.initial_rto = millis,
@@ -344,7 +353,9 @@ fn own_number(host: &mut Host, name: &str, value: u64) -> Option<()> {
         "send_buffer" => connection.send_buffer = size,
         "receive_buffer" => connection.receive_buffer = size,
         "mss" => connection.mss = u16::try_from(value).ok(),
-        "oob" if on => connection.urgent = connection.clone().out_of_band(size as u16).urgent,
+        "oob" if on => {
+            connection.urgent = connection.clone().out_of_band(u16::try_from(size).ok()?).urgent;
+        }
         "oob" => connection.urgent = connection.clone().in_line().urgent,
         "challenge_acks" => settings.limits.challenge_acks = count,
         "half_open" => settings.limits.half_open = size,

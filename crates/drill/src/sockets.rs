@@ -248,6 +248,11 @@ impl Host {
         self.endpoint.as_ref()?.info(id)
     }
 
+    /// Connections in `state`, whoever holds them.
+    pub(crate) fn in_state(&self, state: State) -> usize {
+        self.endpoint.as_ref().map_or(0, |endpoint| endpoint.in_state(state))
+    }
+
     /// How the connection of a socket is.
     pub fn info(&self, fd: i32) -> Option<tcp::Info> {
         self.info_of(fd)

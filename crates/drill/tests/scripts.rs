@@ -146,3 +146,52 @@ fn a_damaged_script_ends_too() {
         }
     }
 }
+
+// covers: T1
+#[test]
+fn the_states_of_connections_can_be_counted_as_sockstat_does() {
+    let script = |count: &str| {
+        format!(
+            "   0 socket(..., SOCK_STREAM, IPPROTO_TCP) = 3
+  +0 bind(3, ..., ...) = 0
+  +0 listen(3, 1) = 0
+  +0 < S 0:0(0) win 65535 <mss 1000>
+  +0 > S. 0:0(0) ack 1 <mss 1460>
+  +0 `sockstat -4 -P tcp -s -p 8080 | grep -c SYN_RCVD | grep {count}`
++.01 < . 1:1(0) ack 1 win 65535
+  +0 accept(3, ..., ...) = 4
+  +0 `sockstat -4 -P tcp -p 8080 -s | grep -c SYN_RCVD | grep 0`
+  +0 close(4) = 0
+  +0 > F. 1:1(0) ack 1
++.01 < F. 1:1(0) ack 2 win 65535
+  +0 > . 2:2(0) ack 2
+  +0 `sockstat -4 -P tcp -s | grep packetdril | grep -c TIME_WAIT | grep 1`
+"
+        )
+    };
+    let verdict =
+        |text: &str| run(text, &Options::default()).verdict.map_err(|fault| (fault.kind, fault.label));
+    assert_eq!(verdict(&script("1")), Ok(()));
+    assert_eq!(verdict(&script("2")), Err((Kind::Failed, "there are 1".to_owned())));
+    let other = verdict("0 `sockstat -4 | wc -l`").map_err(|(kind, _)| kind);
+    assert_eq!(other, Err(Kind::Unsupported));
+}
+
+// covers: O1
+#[test]
+fn the_page_names_every_setting_and_the_error_every_one_of_the_page() {
+    let page = fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join("../../docs/drill.md"));
+    let page = page.expect("docs/drill.md");
+    let table = page.split("## ").find(|part| part.starts_with("Settings")).expect("its section");
+    let rows = table.lines().filter(|line| line.starts_with("| ") && line.contains('`'));
+    let named: Vec<_> = rows.flat_map(|row| row.split('`').skip(1).step_by(2)).collect();
+    for setting in
+        hairpin_drill::settings::KNOWN.split([',', '(', ')', ' ']).filter(|word| word.contains('_'))
+    {
+        assert!(named.contains(&setting), "{setting} is not on the page");
+    }
+    let known: Vec<_> = hairpin_drill::settings::KNOWN.split([',', '(', ')', ' ']).collect();
+    for name in named {
+        assert!(known.contains(&name), "{name} is on the page, and the error does not name it");
+    }
+}

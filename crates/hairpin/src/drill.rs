@@ -32,11 +32,19 @@ pub(crate) struct Args {
     #[arg(long, value_name = "MICROSECONDS")]
     tolerance_usecs: Option<u64>,
     /// A symbol that scripts use, and what it stands for.
-    #[arg(short = 'D', long, value_name = "NAME=VALUE")]
+    #[arg(short = 'D', long, value_name = "NAME=VALUE", value_parser = definition)]
     define: Vec<String>,
     /// Settings of the endpoint, `name=value,name=value`, as `--so_flags` in a script.
     #[arg(long, value_name = "SETTINGS")]
     set: Option<String>,
+}
+
+/// NAME=VALUE, both of them there.
+fn definition(text: &str) -> Result<String, String> {
+    match text.split_once('=') {
+        Some((name, value)) if !name.is_empty() && !value.is_empty() => Ok(text.to_owned()),
+        _ => Err("write NAME=VALUE, such as MSS=1460".to_owned()),
+    }
 }
 
 /// Runs the scripts.
@@ -53,9 +61,11 @@ pub(crate) fn run(args: &Args) -> miette::Result<ExitCode> {
     let mut counts: BTreeMap<&str, usize> = BTreeMap::new();
     let files = scripts(&args.files)?;
     for file in &files {
-        let text = std::fs::read_to_string(file)
+        // Comments may be of any encoding; what is no text is not of the language.
+        let text = std::fs::read(file)
             .into_diagnostic()
             .wrap_err_with(|| format!("{}: cannot be read", file.display()))?;
+        let text = String::from_utf8_lossy(&text);
         let outcome = carry_out(&text, &options, args.dry_run);
         *counts.entry(verdict(&outcome)).or_default() += 1;
         show(args, &file.display().to_string(), &text, &outcome)?;
@@ -83,7 +93,11 @@ fn scripts(given: &[PathBuf]) -> miette::Result<Vec<PathBuf>> {
             .wrap_err_with(|| format!("{}: cannot be read", path.display()))?;
         let mut wanted: Vec<PathBuf> = entries
             .into_iter()
-            .filter(|path| path.is_dir() || path.extension().is_some_and(|extension| extension == "pkt"))
+            // A link to a directory may lead back to where it is.
+            .filter(|path| {
+                (path.is_dir() && !path.is_symlink())
+                    || path.extension().is_some_and(|extension| extension == "pkt")
+            })
             .collect();
         wanted.sort();
         files.extend(scripts(&wanted)?);

@@ -51,6 +51,7 @@ pub mod time;
 pub mod time_wait;
 pub mod tracking;
 pub mod urgent;
+pub mod user_timeout;
 pub mod war;
 pub mod window;
 

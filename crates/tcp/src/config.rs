@@ -97,6 +97,9 @@ pub struct Config {
     pub retries: u8,
     /// The user timeout (RFC 9293 3.9.1): data unacknowledged for this long ends the connection.
     pub user_timeout: Option<Duration>,
+    /// Tell the peer this user timeout and, where [`Self::user_timeout`] is not set, use the longer of it and the
+    /// peer's (RFC 5482), within [`rules::user_timeout::LIMITS`]. Off by default: nothing is told, and nothing heard.
+    pub told_user_timeout: Option<Duration>,
     /// Keep-alives (RFC 9293 3.8.4); off by default.
     pub keep_alive: Option<KeepAlive>,
     /// Twice the maximum segment lifetime.
@@ -253,6 +256,7 @@ impl Default for Config {
             syn_retries: 7,
             retries: 15,
             user_timeout: None,
+            told_user_timeout: None,
             keep_alive: None,
             time_wait: Duration::from_secs(60),
             fin_wait_2: Some(Duration::from_secs(60)),

@@ -132,6 +132,10 @@ pub(crate) struct Connection {
     pub(crate) empty_answered: Option<Instant>,
     /// When the last of them was.
     pub(crate) kept_alive: Instant,
+    /// What the peer's user timeout option said last (RFC 5482); 0: nothing.
+    pub(crate) heard_user_timeout: u16,
+    /// Ours is yet to be told in a segment that is no SYN.
+    pub(crate) user_timeout_due: bool,
     /// Since when data waits for an acknowledgment: for the user timeout.
     pub(crate) stalled_since: Option<Instant>,
 }
@@ -312,6 +316,8 @@ impl Connection {
             one_way: 0,
             keep_alives: 0,
             kept_alive: now,
+            heard_user_timeout: 0,
+            user_timeout_due: false,
             stalled_since: None,
             linger_until: None,
         }
@@ -603,6 +609,7 @@ impl Connection {
             timestamps: self.negotiated.timestamps,
             sack: self.negotiated.sack,
             ecn: self.negotiated.ecn,
+            peer_user_timeout: rules::user_timeout::timeout(self.heard_user_timeout),
             closed: self.closed,
         }
     }

@@ -141,6 +141,13 @@ impl Endpoint {
         self.time_waits.len()
     }
 
+    /// Connections in `state`, those in TIME-WAIT included that the application has let go of. Each is looked at: for
+    /// people and tests, not for every packet.
+    pub fn in_state(&self, state: State) -> usize {
+        let let_go = if state == State::TimeWait { self.time_waits.len() } else { 0 };
+        self.connections.iter().filter(|connection| connection.state == state).count() + let_go
+    }
+
     /// `address` is one of this endpoint's: a packet to it goes back to [`handle_packet`](Self::handle_packet).
     pub fn is_local(&self, address: Ipv4Addr) -> bool {
         self.config.addresses.contains(&address)

@@ -50,6 +50,13 @@ impl Connection {
         }
     }
 
+    /// RFC 5482 3.1. A segment without the option changes nothing.
+    fn hear_user_timeout(&mut self, segment: &Segment<'_>) {
+        if segment.options.user_timeout != 0 && self.config.told_user_timeout.is_some() {
+            self.heard_user_timeout = segment.options.user_timeout;
+        }
+    }
+
     fn synchronized<'a>(&mut self, segment: Segment<'a>, cx: &mut Context<'_>) -> Step<'a> {
         let segment = self.check_timestamps(segment, cx)?;
         let segment = self.check_sequence(segment, cx)?;
@@ -64,6 +71,7 @@ impl Connection {
         }
         self.heard = cx.now;
         self.keep_alives = 0;
+        self.hear_user_timeout(&segment);
         let segment = self.check_urgent(segment, cx)?;
         self.note_fin(&segment, cx);
         let segment = self.take_text(segment, cx)?;

@@ -2,6 +2,7 @@
 
 use core::net::SocketAddrV4;
 
+use rules::user_timeout;
 use wire::SeqNumber;
 use wire::tcp::{Flags, SackBlocks, Tcp, TcpOption};
 
@@ -31,6 +32,8 @@ pub(crate) struct Options<'a> {
     pub(crate) mss: Option<u16>,
     pub(crate) window_scale: Option<u8>,
     pub(crate) sack_permitted: bool,
+    /// The field of the user timeout option (RFC 5482); 0, which is reserved, stands for none.
+    pub(crate) user_timeout: u16,
     /// TSval, TSecr.
     pub(crate) timestamps: Option<(u32, u32)>,
     /// As they lie in the packet: most segments have none, and what is copied then costs time.
@@ -105,6 +108,9 @@ impl<'a> Options<'a> {
                 TcpOption::WindowScale(shift) => options.window_scale = Some(shift),
                 TcpOption::SackPermitted => options.sack_permitted = true,
                 TcpOption::Timestamps { value, echo_reply } => options.timestamps = Some((value, echo_reply)),
+                TcpOption::Unknown { kind: user_timeout::KIND, data: &[high, low] } => {
+                    options.user_timeout = u16::from_be_bytes([high, low]);
+                }
                 TcpOption::Sack(blocks) => options.sacks = Some(blocks),
                 _ => {}
             }

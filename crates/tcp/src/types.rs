@@ -93,6 +93,8 @@ pub struct Info {
     pub retransmissions: u64,
     /// Negotiated: window scaling, timestamps, SACK, ECN.
     pub window_scaling: bool,
+    /// The user timeout that the peer told (RFC 5482), if it did and we listen.
+    pub peer_user_timeout: Option<core::time::Duration>,
     /// Timestamps.
     pub timestamps: bool,
     /// SACK.

@@ -6,7 +6,8 @@ use std::time::Duration;
 
 use common::{Pair, forge, octets, plain, sent_by, tcp_of};
 use hairpin_tcp::{Config, ConnectionId, EndpointConfig, Error, Event, Urgent, WindowProbe};
-use rules::urgent::Pointer;
+use rules::urgent::profiles::{Extraction, Superseded};
+use rules::urgent::{Delivery, PROFILES, Pointer};
 use wire::tcp::Flags;
 
 fn open(config: Config) -> (Pair, (ConnectionId, ConnectionId)) {
@@ -141,4 +142,56 @@ fn a_pointer_after_the_fin_is_ignored() {
     });
     assert_eq!((told(&mut pair), pair.b.info(ids.1).unwrap().urgent), (vec![], 0));
     assert!(sent_by(&mut pair.b, pair.now).is_empty());
+}
+
+/// The table of the guide, from the code.
+fn table_of_hosts() -> String {
+    let mut table = "| profile | system | pointer, sent | pointer, received | the octet before the mark | not in the appendix |\n\
+                     |---|---|---|---|---|---|\n"
+        .to_owned();
+    let pointer = |pointer: Pointer| match pointer {
+        Pointer::Following => "following",
+        Pointer::Last => "last",
+    };
+    for host in PROFILES {
+        let names: Vec<_> = [host.name].iter().chain(host.aliases).map(|name| format!("`{name}`")).collect();
+        let octet = match (host.delivery, host.extraction, host.superseded) {
+            (Delivery::InLine, ..) => "in line".to_owned(),
+            (Delivery::OutOfBand { octets }, Extraction::OnArrival, _) => {
+                format!("out of band, {octets} kept; cut out when its own segment announces it")
+            }
+            (Delivery::OutOfBand { octets }, _, Superseded::ReturnsToStream) => {
+                format!(
+                    "out of band, {octets} kept; back in the stream if a newer mark comes before it is read"
+                )
+            }
+            (Delivery::OutOfBand { octets }, ..) => format!("out of band, {octets} kept"),
+        };
+        let assumed: Vec<_> = host.assumed.iter().map(|what| format!("{what:?}")).collect();
+        table += &format!(
+            "| {} | {} | {} | {} | {octet} | {} |\n",
+            names.join(", "),
+            host.system,
+            pointer(host.send),
+            pointer(host.receive),
+            assumed.join(", ")
+        );
+    }
+    table
+}
+
+// covers: U11
+#[test]
+fn the_guide_has_every_host_as_the_table_has_it() {
+    const MARKS: [&str; 2] = ["<!-- generated: profiles -->\n", "<!-- end -->"];
+    let path = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("../../docs/urgent.md");
+    let guide = std::fs::read_to_string(&path).expect("the guide");
+    let (before, rest) = guide.split_once(MARKS[0]).expect("a place for the table");
+    let (_, after) = rest.split_once(MARKS[1]).expect("its end");
+    let wanted = [before, MARKS[0], &table_of_hosts(), MARKS[1], after].concat();
+    if std::env::var_os("HAIRPIN_BLESS").is_some() {
+        std::fs::write(&path, &wanted).expect("written");
+    } else {
+        assert!(guide == wanted, "run with HAIRPIN_BLESS=1");
+    }
 }

@@ -7,6 +7,7 @@ use std::str::FromStr;
 use std::sync::Arc;
 use std::time::Instant;
 
+use miette::miette;
 use streams::{Stack, TcpStream};
 use tokio::io::AsyncWriteExt;
 
@@ -18,7 +19,7 @@ use super::service::{Traffic, converse, receive};
 #[derive(clap::Args, Debug)]
 pub struct Args {
     /// Whom to: ADDRESS:PORT. Where it is not the kernel's own address on the device, the machine must forward.
-    #[arg(value_name = "ADDRESS:PORT")]
+    #[arg(value_name = "ADDRESS:PORT", value_parser = remote)]
     remote: SocketAddrV4,
     /// From this port [default: an ephemeral one].
     #[arg(long, value_name = "PORT", default_value_t = 0)]
@@ -30,7 +31,7 @@ pub struct Args {
     #[arg(long)]
     discard: bool,
     /// Send this as urgent data before anything else.
-    #[arg(long, value_name = "TEXT")]
+    #[arg(long, value_name = "TEXT", value_parser = clap::builder::NonEmptyStringValueParser::new())]
     send_urgent: Option<String>,
     #[command(flatten)]
     options: Options,
@@ -56,6 +57,31 @@ impl FromStr for Octets {
     }
 }
 
+/// Somebody who can be connected to.
+fn remote(text: &str) -> Result<SocketAddrV4, String> {
+    let remote: SocketAddrV4 =
+        text.parse().map_err(|_| "an IPv4 address and a port, such as 10.9.0.1:80".to_owned())?;
+    if remote.port() == 0 {
+        return Err("a port is a number from 1 to 65535".to_owned());
+    }
+    if rules::address::is_martian(*remote.ip()) {
+        return Err(format!("{} is no host's address on a network", remote.ip()));
+    }
+    Ok(remote)
+}
+
+/// What can be done about a connection that does not open.
+fn remedy(error: &io::Error) -> &'static str {
+    match error.kind() {
+        io::ErrorKind::ConnectionRefused => "see that somebody listens there, and that no firewall refuses",
+        io::ErrorKind::AddrInUse => "name another port with --port, or none",
+        io::ErrorKind::TimedOut | io::ErrorKind::HostUnreachable => {
+            "see that the machine forwards (sysctl net.ipv4.ip_forward) and that answers find the way to the device"
+        }
+        _ => "see whether the TUN device is still there",
+    }
+}
+
 pub(super) fn run(args: &Args) -> miette::Result<ExitCode> {
     let journal = args.options.journal()?;
     args.options.run(|stack| connect(args, stack, journal))
@@ -66,7 +92,7 @@ async fn connect(args: &Args, stack: Stack, journal: Arc<Journal>) -> miette::Re
     let stream = stack
         .connect_from(local, args.remote, args.options.config())
         .await
-        .map_err(|error| super::over(&format!("connecting to {}", args.remote), &error))?;
+        .map_err(|error| miette!(help = remedy(&error), "connecting to {}: {error}", args.remote))?;
     eprintln!("connected: {} to {}", stream.local_addr(), stream.peer_addr());
     let traffic = talk(args, &stream, &journal)
         .await
@@ -117,6 +143,21 @@ async fn send_octets(writer: &mut streams::WriteHalf<'_>, octets: u64) -> io::Re
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    // covers: O1
+    #[test]
+    fn whom_nobody_can_connect_to_is_told_at_once() {
+        assert!(remote("10.9.0.1:80").is_ok());
+        for (wrong, told) in [
+            ("foo", "10.9.0.1:80"),
+            ("10.9.0.1", "10.9.0.1:80"),
+            ("10.9.0.1:0", "from 1 to 65535"),
+            ("127.0.0.1:80", "127.0.0.1"),
+            ("255.255.255.255:80", "no host's address"),
+        ] {
+            assert!(remote(wrong).is_err_and(|said| said.contains(told)), "{wrong}");
+        }
+    }
 
     // covers: O1
     #[test]

@@ -1,14 +1,16 @@
 //! `tcp listen`.
 
+use std::future::poll_fn;
+use std::io;
 use std::net::SocketAddrV4;
 use std::process::ExitCode;
 use std::str::FromStr;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::task::Poll;
 
 use clap::ValueEnum;
 use miette::miette;
-use streams::{Stack, TcpListener};
+use streams::{Stack, TcpListener, TcpStream};
 use tcp::ListenOptions;
 use tokio::task::JoinSet;
 
@@ -23,8 +25,8 @@ pub struct Args {
     /// services that are theirs, and others the standard streams.
     #[arg(value_name = "PORT[=SERVICE]", default_values = ["7", "9", "19"])]
     ports: Vec<Port>,
-    /// End after so many connections.
-    #[arg(long, value_name = "N")]
+    /// End after so many connections, whatever ports they are to.
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..))]
     count: Option<u64>,
     #[command(flatten)]
     options: Options,
@@ -57,59 +59,60 @@ pub(super) fn run(args: &Args) -> miette::Result<ExitCode> {
     args.options.run(|stack| listen(args, stack, journal))
 }
 
-/// What the connections of all ports share.
-#[derive(Debug)]
-struct Common {
-    options: Options,
-    journal: Arc<Journal>,
-    /// Connections so far.
-    number: AtomicU64,
-    most: u64,
-}
-
+/// Accepts on all ports, until there were as many connections as are wanted and all of them are over.
 async fn listen(args: &Args, stack: Stack, journal: Arc<Journal>) -> miette::Result<()> {
-    let most = args.count.unwrap_or(u64::MAX);
-    let common = Arc::new(Common { options: args.options.clone(), journal, number: AtomicU64::new(0), most });
-    let mut tasks = JoinSet::new();
+    let mut listeners = Vec::new();
     for &Port { port, service } in &args.ports {
-        let at = SocketAddrV4::new(args.options.address.addr(), port);
-        let listener = stack
-            .bind(at, ListenOptions::default())
-            .map_err(|error| miette!("listening on {at}: {error}"))?;
-        let name = service.to_possible_value().map(|value| value.get_name().to_owned());
-        eprintln!("listening on {at}: {}", name.unwrap_or_default());
-        tasks.spawn(accept(listener, service, Arc::clone(&common)));
+        listeners.push((bind(args, &stack, port, service)?, service));
     }
-    while let Some(ended) = tasks.join_next().await {
-        ended.map_err(|error| miette!("a listener failed: {error}"))??;
+    let options = Arc::new(args.options.clone());
+    let mut connections = JoinSet::new();
+    for number in 1..=args.count.unwrap_or(u64::MAX) {
+        let (stream, service) =
+            accept(&mut listeners).await.map_err(|error| super::over("accepting", &error))?;
+        let (options, journal) = (Arc::clone(&options), Arc::clone(&journal));
+        connections.spawn(async move { attend(&stream, service, number, &options, &journal).await });
+        while connections.try_join_next().is_some() {}
     }
+    // Whoever comes now is refused, instead of waiting for nobody.
+    drop(listeners);
+    while connections.join_next().await.is_some() {}
     Ok(())
 }
 
-async fn accept(mut listener: TcpListener, service: Service, common: Arc<Common>) -> miette::Result<()> {
-    let mut connections = JoinSet::new();
-    loop {
-        tokio::select! {
-            accepted = listener.accept(), if common.number.load(Ordering::Relaxed) < common.most => {
-                let (stream, _) = accepted.map_err(|error| super::over("accepting", &error))?;
-                let number = common.number.fetch_add(1, Ordering::Relaxed) + 1;
-                let common = Arc::clone(&common);
-                connections.spawn(async move {
-                    let (options, port) = (&common.options, stream.local_addr().port());
-                    let reader =
-                        Reader::new(&stream, &common.journal, number, options.read, options.late());
-                    match serve(service, &stream, reader).await {
-                        Ok(traffic) => eprintln!("{} to port {port}: {traffic}", stream.peer_addr()),
-                        Err(error) => eprintln!("{} to port {port}: {error}", stream.peer_addr()),
-                    }
-                });
-            }
-            Some(_) = connections.join_next() => {
-                if common.number.load(Ordering::Relaxed) >= common.most && connections.is_empty() {
-                    return Ok(());
-                }
+fn bind(args: &Args, stack: &Stack, port: u16, service: Service) -> miette::Result<TcpListener> {
+    let at = SocketAddrV4::new(args.options.address.addr(), port);
+    let listener = stack
+        .bind(at, ListenOptions::default())
+        .map_err(|error| miette!(help = "name each port once", "listening on {at}: {error}"))?;
+    let name = service.to_possible_value().map(|value| value.get_name().to_owned());
+    eprintln!("listening on {at}: {}", name.unwrap_or_default());
+    Ok(listener)
+}
+
+/// The next connection to any of the ports. The one that gave a connection is asked last the next time.
+async fn accept(listeners: &mut [(TcpListener, Service)]) -> io::Result<(TcpStream, Service)> {
+    poll_fn(|cx| {
+        for at in 0..listeners.len() {
+            let Some((listener, service)) = listeners.get_mut(at) else { continue };
+            if let Poll::Ready(accepted) = listener.poll_accept(cx) {
+                let accepted = accepted.map(|(stream, _)| (stream, *service));
+                listeners.get_mut(at..).unwrap_or_default().rotate_left(1);
+                return Poll::Ready(accepted);
             }
         }
+        Poll::Pending
+    })
+    .await
+}
+
+/// Serves connection `number`, and says what went over it.
+async fn attend(stream: &TcpStream, service: Service, number: u64, options: &Options, journal: &Journal) {
+    let (peer, port) = (stream.peer_addr(), stream.local_addr().port());
+    let reader = Reader::new(stream, journal, number, options.read, options.late());
+    match serve(service, stream, reader).await {
+        Ok(traffic) => eprintln!("{peer} to port {port}: {traffic}"),
+        Err(error) => eprintln!("{peer} to port {port}: {error}"),
     }
 }
 

@@ -29,6 +29,9 @@ use tcp::{Config, EndpointConfig};
 use self::link::Link;
 use self::reader::{Journal, When};
 
+/// Out-of-band octets that wait at most, with `--urgent queued` (U7).
+const QUEUE: u16 = 16;
+
 /// How long what was written may take to arrive when the program ends.
 const FAREWELL: Duration = Duration::from_secs(5);
 
@@ -51,7 +54,7 @@ enum Command {
 #[derive(clap::Args, Clone, Debug)]
 pub struct Options {
     /// Name of the TUN device that is made, and gone at the end.
-    #[arg(long, value_name = "NAME", default_value = "hp-tcp")]
+    #[arg(long, value_name = "NAME", default_value = "hp-tcp", value_parser = device_name)]
     tun: String,
     /// Our own address, and the prefix of the device.
     #[arg(long, value_name = "ADDRESS/LENGTH", default_value = "10.9.0.2/24")]
@@ -74,9 +77,9 @@ pub struct Options {
     /// When the application reads.
     #[arg(long, value_enum, default_value_t = When::AtOnce)]
     read: When,
-    /// With `--read late`: how long after the connection has opened, in milliseconds.
-    #[arg(long, value_name = "MS", default_value_t = 1_000)]
-    late: u64,
+    /// With `--read late`: how long after the connection has opened, in milliseconds [default: 1000].
+    #[arg(long, value_name = "MS")]
+    late: Option<u64>,
     /// Write what each connection read to this file, as JSON lines: the octets, whether they were urgent, whether
     /// the reader stands at the mark, and news of urgent data.
     #[arg(long, value_name = "FILE")]
@@ -90,6 +93,17 @@ pub enum Taken {
     InLine,
     /// The octet before the mark out of the stream (MSG_OOB).
     OutOfBand,
+    /// The same, and up to sixteen of them wait: a newer mark costs none.
+    Queued,
+}
+
+/// A name that the kernel takes for a device.
+fn device_name(text: &str) -> Result<String, String> {
+    let fits = (1..=15).contains(&text.len()) && text != "." && text != "..";
+    let clean = text.bytes().all(|octet| octet.is_ascii_graphic() && octet != b'/' && octet != b':');
+    (fits && clean).then(|| text.to_owned()).ok_or_else(|| {
+        "a device has a name of 1 to 15 characters, without blanks, slashes and colons".to_owned()
+    })
 }
 
 fn profile_parser() -> impl clap::builder::TypedValueParser<Value = String> {
@@ -108,6 +122,7 @@ impl Options {
         match self.urgent {
             None => config,
             Some(Taken::InLine) => config.in_line(),
+            Some(Taken::Queued) => config.out_of_band(QUEUE),
             Some(Taken::OutOfBand) => match self.profile().delivery {
                 Delivery::OutOfBand { octets } => config.out_of_band(octets),
                 Delivery::InLine => config.out_of_band(1),
@@ -125,7 +140,50 @@ impl Options {
     }
 
     fn late(&self) -> Duration {
-        Duration::from_millis(self.late)
+        Duration::from_millis(self.late.unwrap_or(1_000))
+    }
+
+    /// What clap cannot see: what the options mean together.
+    fn check(&self) -> miette::Result<()> {
+        let (net, ours) = (self.address.trunc(), self.address.addr());
+        let is_host = |address: Ipv4Addr| {
+            let inner = net.prefix_len() < 31;
+            net.contains(&address)
+                && !rules::address::is_martian(address)
+                && !(inner && [net.network(), net.broadcast()].contains(&address))
+        };
+        let wrong = |what: String, help: &'static str| Err(miette!(help = help, "{what}"));
+        if net.prefix_len() == 32 {
+            let help = "give the prefix that both are in: --address 10.9.0.2/24";
+            return wrong(
+                format!("--address {}: it has no room for the kernel's address", self.address),
+                help,
+            );
+        }
+        if !is_host(ours) {
+            let help = "give a host's address and its prefix: --address 10.9.0.2/24";
+            return wrong(format!("--address {}: {ours} is no host's address", self.address), help);
+        }
+        match self.peer {
+            Some(peer) if peer == ours => {
+                return wrong(
+                    format!("--peer {peer}: it is our own address"),
+                    "leave --peer away, or name another",
+                );
+            }
+            Some(peer) if !is_host(peer) => {
+                let help = "leave --peer away, or name a host's address of the prefix of --address";
+                return wrong(format!("--peer {peer}: it is no host's address of {net}"), help);
+            }
+            _ => {}
+        }
+        if self.late.is_some() && self.read != When::Late {
+            return wrong(
+                "--late: the reader is not a late one".to_owned(),
+                "add --read late, or leave --late away",
+            );
+        }
+        Ok(())
     }
 
     fn journal(&self) -> miette::Result<Arc<Journal>> {
@@ -133,13 +191,9 @@ impl Options {
         Ok(Arc::new(journal.wrap_err("the file of --log cannot be written")?))
     }
 
-    fn peer(&self) -> io::Result<Ipv4Addr> {
-        if let Some(peer) = self.peer {
-            return Ok(peer);
-        }
-        self.address.hosts().find(|&host| host != self.address.addr()).ok_or_else(|| {
-            io::Error::other(format!("{} has no second address: name the kernel's with --peer", self.address))
-        })
+    /// The kernel's address.
+    fn peer(&self) -> Option<Ipv4Addr> {
+        self.peer.or_else(|| self.address.hosts().find(|&host| host != self.address.addr()))
     }
 
     /// Makes the device, and a stack on it, and runs `work` until it is done or somebody ends it.
@@ -147,7 +201,8 @@ impl Options {
         &self,
         work: impl FnOnce(Stack) -> F,
     ) -> miette::Result<ExitCode> {
-        let peer = self.peer().into_diagnostic()?;
+        self.check()?;
+        let peer = self.peer().ok_or_else(|| miette!("{} has no second address", self.address))?;
         let link = Link { name: &self.tun, kernel: peer, prefix: self.address.prefix_len(), mtu: self.mtu };
         let queue = link.create(!self.no_offloads).into_diagnostic().wrap_err("there is no TUN device")?;
         eprintln!("{} is {} here, {peer} is the kernel", self.tun, self.address);
@@ -193,4 +248,57 @@ pub fn run(args: &Args) -> miette::Result<ExitCode> {
 
 fn over(what: &str, error: &io::Error) -> miette::Report {
     miette!("{what}: {error}")
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::Parser;
+
+    use super::*;
+
+    #[derive(Parser)]
+    struct Line {
+        #[command(flatten)]
+        options: Options,
+    }
+
+    /// What is said of the arguments: clap first, then us, with the remedy.
+    fn said(arguments: &str) -> String {
+        let words = std::iter::once("tcp").chain(arguments.split_whitespace());
+        match Line::try_parse_from(words).map(|line| line.options.check()) {
+            Err(error) => error.to_string(),
+            Ok(Err(report)) => {
+                let help = report.help().map(|help| help.to_string()).unwrap_or_default();
+                assert!(!help.is_empty(), "{report}: and what to do?");
+                format!("{report}: {help}")
+            }
+            Ok(Ok(())) => String::new(),
+        }
+    }
+
+    // covers: O1
+    #[test]
+    fn wrong_options_are_told_with_their_name_and_what_to_write() {
+        for (arguments, told) in [
+            ("--tun averyveryverylongname", "1 to 15 characters"),
+            ("--tun a/b", "without blanks"),
+            ("--address 10.9.0.2/32", "--address 10.9.0.2/24"),
+            ("--address 10.9.0.0/24", "10.9.0.0 is no host's address"),
+            ("--address 10.9.0.255/24", "10.9.0.255 is no host's address"),
+            ("--address 224.0.0.1/24", "224.0.0.1 is no host's address"),
+            ("--peer 10.9.0.2", "our own address"),
+            ("--peer 192.168.1.1", "of 10.9.0.0/24"),
+            ("--late 5", "--read late"),
+            ("--host-profile os2", "rfc6093"),
+            ("--mtu 100", "576"),
+        ] {
+            let said = said(arguments);
+            assert!(said.contains(told), "{arguments}: {said}");
+        }
+        for right in
+            ["", "--address 10.9.0.0/31", "--peer 10.9.0.9", "--read late --late 5", "--host-profile linux"]
+        {
+            assert_eq!(said(right), "", "{right}");
+        }
+    }
 }

@@ -9,6 +9,7 @@ use std::time::Duration;
 use serde_json::{Value, json};
 use streams::TcpStream;
 use tcp::{Read, Urgent};
+use tokio::time::Instant;
 
 /// When an application reads.
 #[derive(clap::ValueEnum, Clone, Copy, PartialEq, Eq, Debug)]
@@ -57,7 +58,8 @@ pub struct Reader<'a> {
     pub octets: u64,
     /// Octets taken out of band.
     pub urgent_octets: u64,
-    waits: Option<Duration>,
+    /// A late reader reads from then on.
+    from: Option<Instant>,
     when: When,
 }
 
@@ -68,8 +70,9 @@ impl<'a> Reader<'a> {
         journal.line(&json!({
             "connection": number, "event": "open", "peer": peer, "port": stream.local_addr().port(),
         }));
-        let waits = (when == When::Late).then_some(late);
-        Self { stream, journal, number, octets: 0, urgent_octets: 0, waits, when }
+        // A point in time: a read that is given up and begun anew must not wait less, or longer.
+        let from = (when == When::Late).then(|| Instant::now() + late);
+        Self { stream, journal, number, octets: 0, urgent_octets: 0, from, when }
     }
 
     /// The next octets, when it is time to read; 0 at the end. Octets out of band are taken as they come.
@@ -77,8 +80,9 @@ impl<'a> Reader<'a> {
     /// # Errors
     /// Those of the connection.
     pub async fn read(&mut self, buf: &mut [u8]) -> io::Result<usize> {
-        if let Some(late) = self.waits.take() {
-            tokio::time::sleep(late).await;
+        if let Some(from) = self.from {
+            tokio::time::sleep_until(from).await;
+            self.from = None;
         }
         if self.when == When::Never {
             self.until_over().await?;
@@ -129,7 +133,7 @@ impl<'a> Reader<'a> {
         while let std::task::Poll::Ready(Ok(news)) = self.stream.poll_urgent_event(&cx) {
             self.note_news(news);
         }
-        if let Ok(octet) = self.stream.recv_urgent(false) {
+        while let Ok(octet) = self.stream.recv_urgent(false) {
             self.urgent_octets += 1;
             self.note(json!({ "event": "urgent-octet", "octet": octet }));
         }

@@ -40,19 +40,21 @@ struct Way {
     queue: usize,
     /// Of a million.
     loss: u64,
+    /// Its own: the n-th packet of the data has the same fate, however many ACKs come between.
+    random: u64,
     free_at: u64,
     flying: VecDeque<(u64, Vec<u8>)>,
     departures: VecDeque<u64>,
 }
 
 impl Way {
-    fn new(rtt: Duration, loss: u64) -> Self {
+    fn new(rtt: Duration, loss: u64, random: u64) -> Self {
         let queue = (RATE * rtt.as_secs_f64() / 8.0 / 1_500.0) as usize;
         let delay = rtt.as_nanos() as u64 / 2;
-        Self { delay, queue, loss, free_at: 0, flying: VecDeque::new(), departures: VecDeque::new() }
+        Self { delay, queue, loss, random, free_at: 0, flying: VecDeque::new(), departures: VecDeque::new() }
     }
 
-    fn carry(&mut self, packet: Vec<u8>, now: u64, random: &mut u64) {
+    fn carry(&mut self, packet: Vec<u8>, now: u64) {
         while self.departures.front().is_some_and(|&at| at <= now) {
             self.departures.pop_front();
         }
@@ -61,7 +63,7 @@ impl Way {
         }
         self.free_at = self.free_at.max(now) + (packet.len() as f64 * 8e9 / RATE) as u64;
         self.departures.push_back(self.free_at);
-        if next(random) % 1_000_000 >= self.loss {
+        if next(&mut self.random) % 1_000_000 >= self.loss {
             self.flying.push_back((self.free_at + self.delay, packet));
         }
     }
@@ -69,8 +71,8 @@ impl Way {
 
 /// Seconds that `octets` take.
 fn transfer(stacks: &mut dyn Stacks, octets: usize, rtt: Duration, loss: u64, seed: u64) -> f64 {
-    let (mut there, mut back) = (Way::new(rtt, loss), Way::new(rtt, 0));
-    let (start, mut random) = (1_000_000_000, seed);
+    let (mut there, mut back) = (Way::new(rtt, loss, seed), Way::new(rtt, 0, seed));
+    let start = 1_000_000_000;
     let (mut now, mut read) = (start, 0);
     let data = vec![7; 1 << 16];
     let end = start + LONGEST.as_nanos() as u64;
@@ -78,7 +80,7 @@ fn transfer(stacks: &mut dyn Stacks, octets: usize, rtt: Duration, loss: u64, se
         // The application always has more: what it writes beyond `octets` is not waited for.
         stacks.write(&data);
         stacks.poll(&mut |from_a, packet| {
-            if from_a { &mut there } else { &mut back }.carry(packet, now, &mut random);
+            if from_a { &mut there } else { &mut back }.carry(packet, now);
         });
         read += stacks.read();
         if read >= octets {
@@ -86,7 +88,7 @@ fn transfer(stacks: &mut dyn Stacks, octets: usize, rtt: Duration, loss: u64, se
         }
         // Reading may have opened the window.
         stacks.poll(&mut |from_a, packet| {
-            if from_a { &mut there } else { &mut back }.carry(packet, now, &mut random);
+            if from_a { &mut there } else { &mut back }.carry(packet, now);
         });
         let arrivals = [&there, &back].map(|way| way.flying.front().map(|(at, _)| *at));
         let Some(next) = arrivals.into_iter().flatten().chain(stacks.next()).min() else { break };

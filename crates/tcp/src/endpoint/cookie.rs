@@ -139,6 +139,8 @@ impl Offer {
             window_scale: self.window_scale,
             sack_permitted: self.sack,
             timestamps: segment.options.timestamps.filter(|_| self.timestamps),
+            // The ACK that brought the cookie may tell it again.
+            user_timeout: segment.options.user_timeout,
             sacks: None,
         };
         Segment {

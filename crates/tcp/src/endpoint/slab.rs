@@ -98,6 +98,10 @@ impl Slab {
         slot.connection.is_some().then_some(ConnectionId { index, generation: slot.generation })
     }
 
+    pub(super) fn iter(&self) -> impl Iterator<Item = &Connection> {
+        self.chunks.iter().flatten().filter_map(|slot| slot.connection.as_ref())
+    }
+
     pub(super) fn index_of(&self, id: ConnectionId) -> Option<u32> {
         let slot = self.slot(id.index)?;
         (slot.connection.is_some() && slot.generation == id.generation).then_some(id.index)

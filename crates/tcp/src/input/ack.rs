@@ -59,6 +59,7 @@ impl Connection {
     pub(super) fn established(&mut self, segment: &Segment<'_>, cx: &Context<'_>) {
         self.state = State::Established;
         self.syn_due = false;
+        self.user_timeout_due = self.config.told_user_timeout.and_then(rules::user_timeout::field).is_some();
         self.events.add(if self.listener.is_some() { Events::INCOMING } else { Events::CONNECTED });
         self.snd_wl1 = segment.seq;
         self.snd_wl2 = segment.ack;

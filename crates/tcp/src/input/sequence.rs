@@ -86,9 +86,12 @@ impl Connection {
                 true => self.answer_now_and_then(cx),
                 false => self.ack_now(),
             }
-            let payload = segment.payload.len() as u32;
-            if self.negotiated.sack && trim.skip > 0 && payload > 0 {
-                self.dsack = Some((segment.seq, segment.seq.plus(trim.skip.min(payload))));
+            // A D-SACK tells of text (RFC 2883 section 4); the SYN in front of it is none.
+            let syn = u32::from(segment.has(Flags::SYN));
+            let old = trim.skip.saturating_sub(syn).min(segment.payload.len() as u32);
+            if self.negotiated.sack && old > 0 {
+                let start = segment.seq.plus(syn);
+                self.dsack = Some((start, start.plus(old)));
             }
         }
         let mut skip = trim.skip;

@@ -82,6 +82,7 @@ impl Connection {
             .timestamps
             .filter(|_| self.negotiated.timestamps)
             .map(|(value, _)| TsRecent { value, seen: cx.now });
+        self.hear_user_timeout(segment);
         self.recovery.set_sack(self.negotiated.sack);
         self.snd_wl1 = segment.seq;
         self.snd_wnd = window_octets(segment.window, 0);

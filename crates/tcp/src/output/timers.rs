@@ -2,7 +2,7 @@
 
 use core::time::Duration;
 
-use rules::Instant;
+use rules::{Instant, user_timeout};
 
 use super::{Link, Next};
 use crate::connection::{AckDue, Connection, Context, Fin, Persist};
@@ -90,7 +90,9 @@ impl Connection {
             Expired::Rto => {
                 // A peer that answers and keeps its window closed is not gone (RFC 9293 3.8.6.1: MUST-37).
                 let heard = self.snd_wnd == 0 && cx.now.since(self.heard) < self.config.max_rto * 2;
-                if self.recovery.rto_count() > u32::from(self.config.retries) && !heard {
+                // A timeout that both ends agreed on stands for the number of tries.
+                let agreed = self.agreed_user_timeout().is_some();
+                if self.recovery.rto_count() > u32::from(self.config.retries) && !heard && !agreed {
                     return self.end(Reason::TimedOut, cx.pool);
                 }
                 self.due.window_probe |= self.snd_wnd == 0;
@@ -165,7 +167,9 @@ impl Connection {
             0 => (self.heard, keep_alive.idle),
             _ => (self.kept_alive, keep_alive.interval),
         };
-        idle.then(|| from + wait.max(LEAST_INTERVAL))
+        // RFC 5482 section 4.2: not before the peer was away for longer than was agreed.
+        let away = self.agreed_user_timeout().filter(|_| self.keep_alives == 0).unwrap_or_default();
+        idle.then(|| from + wait.max(away + LEAST_INTERVAL))
     }
 
     fn on_keep_alive(&mut self, cx: &mut Context<'_>) {
@@ -178,8 +182,15 @@ impl Connection {
         self.due.keep_alive = true;
     }
 
+    /// What both ends told (RFC 5482); the application's own setting goes before it.
+    fn agreed_user_timeout(&self) -> Option<Duration> {
+        let told = self.config.told_user_timeout.filter(|_| self.config.user_timeout.is_none())?;
+        let heard = user_timeout::timeout(self.heard_user_timeout)?;
+        Some(user_timeout::adopted(told, heard, self.recovery.rtt().rto()))
+    }
+
     fn user_timeout_at(&self) -> Option<Instant> {
-        let limit = self.config.user_timeout?;
+        let limit = self.config.user_timeout.or_else(|| self.agreed_user_timeout())?;
         let waiting = self.stalled_since.filter(|_| !self.send.is_empty() || self.fin != Fin::Open)?;
         Some(waiting + limit)
     }

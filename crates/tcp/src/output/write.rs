@@ -210,6 +210,7 @@ impl Connection {
 
     /// What has left is remembered.
     fn sent(&mut self, out: Out, packet: &Packet, cx: &Context<'_>) {
+        self.user_timeout_due &= out == Out::Syn || self.sack_blocks() > 0;
         if packet.flags.contains(Flags::ACK) {
             self.ack = AckDue::No;
             self.unacked_octets = 0;
@@ -272,6 +273,7 @@ impl Connection {
     pub(crate) fn option_octets(&self) -> usize {
         let timestamps = if self.negotiated.timestamps { 12 } else { 0 };
         match self.sack_blocks() {
+            0 if self.user_timeout_due => timestamps + 4,
             0 => timestamps,
             blocks => timestamps + 4 + 8 * blocks,
         }
@@ -295,6 +297,9 @@ impl Connection {
             self.timestamps(options, cx.now);
         }
         let blocks = self.sack_blocks();
+        if blocks == 0 && self.user_timeout_due {
+            self.user_timeout(options);
+        }
         if blocks > 0 {
             options.put(&[1, 1, 5, 2 + 8 * blocks as u8]);
             for (start, end) in self.dsack.into_iter().chain(self.assembler.blocks(blocks)).take(blocks) {
@@ -334,6 +339,16 @@ impl Connection {
         }
         if scaling {
             options.put(&[1, 3, 3, self.rcv_shift]);
+        }
+        self.user_timeout(options);
+    }
+
+    /// RFC 5482; in the SYN, and once more in the first segment behind it that has the room: a SYN that was answered
+    /// with a cookie is forgotten.
+    fn user_timeout(&self, options: &mut OptionOctets) {
+        if let Some(field) = self.config.told_user_timeout.and_then(rules::user_timeout::field) {
+            let [high, low] = field.to_be_bytes();
+            options.put(&[rules::user_timeout::KIND, 4, high, low]);
         }
     }
 

@@ -580,6 +580,8 @@ fn config(rng: &mut Rng) -> Config {
         protect_time_wait: rng.percent(50),
         ..Config::default()
     };
+    // Not drawn: the episodes of the corpus must stay the ones that they were.
+    config.told_user_timeout = config.cork.then_some(Duration::from_secs(200));
     if rng.percent(20) {
         let (idle, interval) = (millis(rng, &[0, 10, 7_000]), millis(rng, &[0, 75]));
         let (probes, garbage_octet) = (rng.below(3) as u8, rng.percent(50));

@@ -5,7 +5,7 @@ use wire::SeqNumber;
 
 use super::{AckInput, News, Phase, Recovery};
 use crate::congestion::Controller;
-use crate::send::frto::Verdict;
+use crate::send::frto::{Frto, Verdict};
 use crate::send::prr::Prr;
 use crate::send::scoreboard::Losses;
 
@@ -86,10 +86,17 @@ impl Recovery {
         if lost.octets == 0 {
             return false;
         }
-        // What left after the recovery began is the next window, and a loss in it another congestion (RFC 5681 4.3).
-        // A lost retransmission is none: PRR holds back for it already (RFC 8985 9.3).
-        let another = lost.original_end.is_some_and(|end| end.after(self.recover));
-        if self.phase == Phase::Open || (self.phase == Phase::Fast && another) {
+        let another = match self.phase {
+            Phase::Open => true,
+            // What left after the recovery began is the next window, and a loss in it another congestion (RFC 5681
+            // 4.3). So would be a lost retransmission, but under PRR no more leaves than arrives once something is
+            // lost again, and RFC 8985 9.3 asks for a second reduction only where there is no PRR.
+            Phase::Fast => lost.original_end.is_some_and(|end| end.after(self.recover)),
+            // Such as here: in slow start after a timeout. All that is in flight left since; that it was lost, even
+            // a retransmission, is a second congestion.
+            Phase::Loss => true,
+        };
+        if another {
             self.begin_recovery(flight);
         }
         true
@@ -127,6 +134,7 @@ impl Recovery {
         // What the probe had to say is known now: it must not reduce the window a second time.
         self.tlp.clear();
         self.phase = Phase::Fast;
+        self.frto = Frto::Off;
         self.recover = self.board.nxt();
         self.ece_until = self.recover;
         self.prr = Prr::new(flight);

@@ -77,6 +77,20 @@ impl Sender {
         })
     }
 
+    /// Waits in silence until the retransmission timer expires; a probe on the way is lost.
+    fn time_out(&mut self) {
+        loop {
+            match self.expire() {
+                Expired::Rto => return,
+                Expired::Probe => {
+                    let (start, end) = self.recovery.tlp_range().unwrap();
+                    self.recovery.on_transmit(start, end, self.now);
+                }
+                Expired::Nothing | Expired::Reorder => {}
+            }
+        }
+    }
+
     /// Goes to the deadline.
     fn expire(&mut self) -> Expired {
         self.now = self.recovery.deadline().unwrap().max(self.now);
@@ -160,6 +174,47 @@ fn a_retransmission_that_is_lost_is_found_without_a_timeout() {
     assert!(outcome.lost_any);
     assert_eq!(sender.resend(), 0);
     assert_eq!(sender.recovery.rto_count(), 0);
+}
+
+// covers: T6, T7
+#[test]
+fn a_retransmission_that_is_lost_after_a_timeout_reduces_the_window_again() {
+    let mut sender = Sender::new(true);
+    sender.send(10);
+    sender.time_out();
+    assert_eq!(sender.recovery.ssthresh(), 5 * MSS);
+    assert_eq!(sender.resend(), 0);
+    sender.wait(50);
+    sender.ack(1, &[]);
+    // A duplicate: the timeout was right (RFC 5682 step 2b).
+    sender.ack(1, &[]);
+    assert_eq!((sender.resend(), sender.resend()), (1, 2));
+    sender.wait(50);
+    assert!(sender.ack(1, &[(2, 3)]).lost_any, "the first of the two is lost again");
+    assert_eq!(sender.recovery.ssthresh(), 2 * MSS);
+    assert!(sender.recovery.cwnd() <= 2 * MSS, "slow start is over");
+    assert!(sender.recovery.in_recovery());
+    assert_eq!(sender.resend(), 1);
+    sender.wait(50);
+    sender.ack(10, &[]);
+    assert!(!sender.recovery.in_recovery());
+}
+
+// covers: T6, T7
+#[test]
+fn a_recovery_that_ends_in_a_timeout_has_met_congestion_twice_and_a_second_timeout_is_none_more() {
+    let mut sender = Sender::new(true);
+    sender.send(20);
+    sender.wait(45);
+    sender.ack(0, &[(1, 20)]);
+    let first = sender.recovery.ssthresh();
+    assert_eq!(sender.resend(), 0);
+    sender.time_out();
+    let second = sender.recovery.ssthresh();
+    assert!(second < first, "{second} after {first}: the retransmission was lost");
+    assert_eq!(sender.resend(), 0);
+    sender.time_out();
+    assert_eq!(sender.recovery.ssthresh(), second, "the timer had sent it already");
 }
 
 // covers: T6, T7

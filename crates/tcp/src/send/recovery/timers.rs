@@ -75,8 +75,9 @@ impl Recovery {
 
     pub(super) fn expire(&mut self, now: Instant) {
         let outstanding = self.board.outstanding();
-        // One reduction for one loss: a recovery that ends in a timeout has had it.
-        let again = self.rto_count > 0 || self.phase == Phase::Fast;
+        // Only what the timer has sent again itself is no new congestion (RFC 5681 3.1). A fast recovery that ends here
+        // has lost a retransmission, of which nothing else told.
+        let again = self.rto_count > 0;
         if !self.handshake {
             self.frto = if self.sack && self.phase == Phase::Open { Frto::Asked } else { Frto::Off };
             self.congestion.on_rto(outstanding, again);
