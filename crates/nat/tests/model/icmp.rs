@@ -17,7 +17,11 @@ impl Model {
         quote: &wire::Quote,
         from: Arrival,
     ) -> Result<Verdict, Refusal> {
-        let protocol = Protocol::from_number(quote.protocol).ok_or(Reason::QuoteRefused)?;
+        let whole = !quote.later_fragment && self.passes_other(from, quote.destination, quote.source);
+        let protocol = match Protocol::from_number(quote.protocol) {
+            None if whole => Protocol::Other,
+            protocol => protocol.ok_or(Reason::QuoteRefused)?,
+        };
         if quote.is_icmp_error || protocol == Protocol::Icmp && !quote.is_icmp_query {
             return Err(Reason::QuoteRefused.into());
         }
@@ -30,8 +34,12 @@ impl Model {
         if self.is_spoofed(parsed.source, from) {
             return Err(Reason::SpoofedInside.into());
         }
-        let sender = Endpoint::new(quote.source, quote.source_port);
-        let receiver = Endpoint::new(quote.destination, quote.destination_port);
+        let mut sender = Endpoint::new(quote.source, quote.source_port);
+        let mut receiver = Endpoint::new(quote.destination, quote.destination_port);
+        if protocol == Protocol::Other {
+            let number = u16::from(quote.protocol);
+            (sender.port, receiver.port) = if from == Arrival::Inside { (0, number) } else { (number, 0) };
+        }
         let index = match from {
             // It quotes what came in: from the remote to the subscriber, who has the identifier.
             Arrival::Inside => {
@@ -132,7 +140,7 @@ impl Model {
             parsed.source
         } else {
             let target = ends_of(parsed, Realm::Outside)
-                .and_then(|(protocol, remote, external)| self.reached_by(protocol, external, remote.address));
+                .and_then(|(protocol, remote, external)| self.reached(protocol, external, remote.address));
             let Some(mapping) = target else { return };
             mapping.internal.address
         };

@@ -152,7 +152,7 @@ impl Model {
         answer: &Result<Allocation, Unallocated>,
     ) -> Result<Result<Allocation, Unallocated>, String> {
         let Request { protocol, internal, count, lifetime, open, .. } = *request;
-        if protocol == Protocol::Icmp {
+        if !matches!(protocol, Protocol::Tcp | Protocol::Udp) {
             return Ok(Err(Unallocated::Protocol));
         }
         let beyond = u32::from(internal.port) + u32::from(count) > 65_536;
@@ -164,6 +164,9 @@ impl Model {
         }
         if let Err(limit) = self.may_have_port(protocol, internal) {
             return Ok(Err(limit.into()));
+        }
+        if self.is_basic(internal.address) {
+            return Ok(self.allocate_whole(request));
         }
         // The address: the subscriber's own, or the one that the engine took.
         let paired = self.home_of(protocol, self.whose(internal));
@@ -237,6 +240,39 @@ impl Model {
         Ok(Ok(Allocation { external: given.external, count: made, until }))
     }
 
+    /// Of a whole address the ports are what they are inside.
+    fn allocate_whole(&mut self, request: &Request) -> Result<Allocation, Unallocated> {
+        let Request { protocol, internal, count, lifetime, open, .. } = *request;
+        let together = self.kept_together(protocol, internal, None).is_some();
+        if !together && !fits(request, internal.port) {
+            return Err(Limit::PortsExhausted.into());
+        }
+        let (tick, until) = self.until(lifetime);
+        let external =
+            Endpoint { address: self.whole_for(internal.address).unwrap_or(internal.address), ..internal };
+        let mut made = 0;
+        for port in internal.port..=internal.port + if together { 0 } else { count - 1 } {
+            let internal = Endpoint { port, ..internal };
+            if made > 0 && self.independent(protocol, internal).is_some() {
+                break;
+            }
+            let full = self.mappings.len() >= self.config.limits.mappings as usize;
+            let refused = self.may_have_port(protocol, internal).err();
+            if let Some(limit) = refused.or(full.then_some(Limit::Mappings)) {
+                if made == 0 {
+                    return Err(limit.into());
+                }
+                break;
+            }
+            let id = MappingId { protocol, internal, external: Endpoint { port, ..external }, remote: None };
+            self.choices.retain(|choice| *choice != id);
+            self.make_mapping(id);
+            self.keep(id, tick, open);
+            made += 1;
+        }
+        Ok(Allocation { external, count: made, until })
+    }
+
     /// The limits of one more port.
     fn may_have_port(&self, protocol: Protocol, internal: Endpoint) -> Result<(), Limit> {
         let address = self.whose(internal);
@@ -248,6 +284,9 @@ impl Model {
             return Err(limit);
         }
         let free = |external: &Ipv4Addr| self.has_free(protocol, (address, *external));
+        if self.is_basic(address) {
+            return self.whole_for(address).map(drop).ok_or(Limit::PortsExhausted);
+        }
         if !known && !self.homes(address).iter().any(free) {
             return Err(Limit::PortsExhausted);
         }

@@ -5,6 +5,7 @@
 //! changes the traffic. A failing case is made as short as it gets and printed, a line for each
 //! packet.
 
+mod basic;
 mod edge;
 mod failing;
 mod filter;
@@ -65,6 +66,8 @@ struct Met {
     reused: u64,
     sessions: u64,
     wars: u64,
+    wholes: u64,
+    others: u64,
     found: BTreeMap<&'static str, u64>,
     drops: BTreeMap<&'static str, u64>,
 }
@@ -81,6 +84,8 @@ impl Met {
         self.last_acks += counters.last_acks_sent;
         self.shifted += counters.sessions_shifted;
         self.reused += world.model.reused;
+        self.wholes += world.model.wholes;
+        self.others += world.model.others;
         self.wars += counters.scrubbed.wars;
         for (finding, count) in counters.scrubbed.found() {
             *self.found.entry(finding.name()).or_default() += count;
@@ -164,7 +169,7 @@ fn the_engine_does_what_the_model_does() {
             let missing = met.borrow().missing();
             assert!(cases < 2_000 || missing.is_empty(), "never met: {missing:?}");
             let met = met.borrow();
-            let rare = [met.last_acks, met.shifted, met.reused, met.wars];
+            let rare = [met.last_acks, met.shifted, met.reused, met.wars, met.wholes, met.others];
             // Alone: the NAT chooses Identifications anew.
             let unfound: Vec<_> = Finding::ALL
                 .into_iter()

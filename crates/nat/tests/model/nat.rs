@@ -12,6 +12,7 @@ use rules::Instant;
 use wire::tcp::Flags;
 use wire::{Fragment, Options, Packet as Parsed, Transport, Trust};
 
+use crate::basic::Unused;
 use crate::edge::{Syn, UsedId, set_id};
 use crate::fragments::Datagrams;
 use crate::judge::{Conn, Numbers};
@@ -39,6 +40,8 @@ pub(crate) struct Model {
     /// Ports that are not given out before a tick, in the order in which they were freed.
     pub(crate) held: Vec<(u64, Protocol, Endpoint)>,
     pub(crate) subscribers: BTreeMap<Ipv4Addr, Subscriber>,
+    /// Whole addresses that nobody has.
+    pub(crate) unused: Unused,
     /// When a limit was last reported for whom is no subscriber.
     pub(crate) reported: BTreeMap<usize, u64>,
     pub(crate) datagrams: Datagrams,
@@ -59,6 +62,9 @@ pub(crate) struct Model {
     pub(crate) acks: (u64, Instant),
     /// How often a session came to TIME-WAIT, and lost its port there.
     pub(crate) rests: u64,
+    /// How often a whole address was given, and a session without ports opened.
+    pub(crate) wholes: u64,
+    pub(crate) others: u64,
     pub(crate) reused: u64,
     /// The numbers of the segment under way.
     pub(crate) numbers: Option<Numbers>,
@@ -190,6 +196,7 @@ impl Model {
             given: None,
             held: Vec::new(),
             subscribers: BTreeMap::new(),
+            unused: Unused::new(),
             reported: BTreeMap::new(),
             datagrams: Datagrams::default(),
             errors: (u64::from(config.icmp_errors_per_second) * 1_000_000_000, now),
@@ -202,6 +209,8 @@ impl Model {
             tombs: Vec::new(),
             acks: (u64::from(config.icmp_errors_per_second) * 1_000_000_000, now),
             rests: 0,
+            wholes: 0,
+            others: 0,
             reused: 0,
             numbers: None,
             doomed: Vec::new(),
@@ -213,6 +222,7 @@ impl Model {
             transmitted: Vec::new(),
             fault: None,
         };
+        model.make_unused();
         model.make_statics();
         model
     }
@@ -234,7 +244,11 @@ impl Model {
             // RFC 6274 3.13.2: before everything else.
             _ if parsed.options.intersects(Options::SOURCE_ROUTE) => Err(Reason::SourceRoute.into()),
             _ if self.is_untranslated(&parsed, from) => self.untranslated(data, offload, &parsed, from),
-            (Transport::Other, _) => Err(Reason::Protocol.into()),
+            _ if Protocol::from_number(parsed.protocol).is_none()
+                && !self.passes_other(from, parsed.source, parsed.destination) =>
+            {
+                Err(Reason::Protocol.into())
+            }
             // RFC 5508 REQ-10: what is neither query nor error has no business here.
             (Transport::IcmpOther, _) => Err(Reason::IcmpType.into()),
             (Transport::IcmpError { quote }, Fragment::Whole) => self.icmp_error(data, &parsed, &quote, from),
@@ -242,7 +256,6 @@ impl Model {
             (_, Fragment::Whole) => self
                 .decide(&parsed, data, *offload, from)
                 .and_then(|passage| self.pass(data, offload, &parsed, from, passage)),
-            _ if Protocol::from_number(parsed.protocol).is_none() => Err(Reason::Protocol.into()),
             _ => self.fragment(data, offload, &parsed, from),
         };
         self.end_doomed();
@@ -273,7 +286,8 @@ impl Model {
         let to = self.bypass(parsed, from);
         if !matches!(parsed.transport, Transport::IcmpError { .. }) {
             let at = |address| Endpoint::new(address, 0);
-            let ends = ends_of(parsed, from.realm()).filter(|_| whole);
+            let has_ports = parsed.transport != Transport::Other;
+            let ends = ends_of(parsed, from.realm()).filter(|_| whole && has_ports);
             let (source, destination) = ends
                 .map_or((at(parsed.source), at(parsed.destination)), |(_, source, destination)| {
                     (source, destination)
@@ -318,6 +332,7 @@ impl Model {
                 subscriber.inbound_credit = credit;
             }
         }
+        self.others += u64::from(mapping.protocol == Protocol::Other);
         self.forgive_syn(mapping.protocol, id.remote, mapping.external);
         let phase = (mapping.protocol == Protocol::Tcp).then_some(Phase::Opening);
         self.forget_suspect(id);
@@ -338,6 +353,9 @@ impl Model {
         let inbound_credit = (self.inbound_credit(address), self.tick);
         let credit = (self.credit(address), self.tick);
         let external = mapping.external.address;
+        if !self.subscribers.contains_key(&address) {
+            self.claim_whole(external);
+        }
         self.subscribers.entry(address).or_insert(Subscriber {
             external,
             credit,
@@ -466,7 +484,7 @@ impl Model {
         let has = |address: &Ipv4Addr| {
             pools.iter().any(|pool| pool.addresses.iter().any(|range| range.contains(address)))
         };
-        self.addresses().into_iter().filter(has).collect()
+        self.addresses().into_iter().filter(has).filter(|address| !self.is_whole(*address)).collect()
     }
 
     /// All external addresses, in the order of the configuration.
@@ -511,7 +529,8 @@ pub(crate) fn is_martian(address: Ipv4Addr) -> bool {
     matches!(address.octets()[0], 0 | 127 | 224..)
 }
 
-/// Source and destination; a query's identifier is the subscriber's port.
+/// Source and destination; a query's identifier is the subscriber's port, and so is the number of a protocol
+/// that has none.
 pub(crate) fn ends_of(parsed: &Parsed, realm: Realm) -> Option<(Protocol, Endpoint, Endpoint)> {
     let (protocol, source, destination) = match parsed.transport {
         Transport::Tcp { source_port, destination_port, .. } => {
@@ -522,6 +541,8 @@ pub(crate) fn ends_of(parsed: &Parsed, realm: Realm) -> Option<(Protocol, Endpoi
         }
         Transport::IcmpQuery { identifier, .. } if realm == Realm::Inside => (Protocol::Icmp, identifier, 0),
         Transport::IcmpQuery { identifier, .. } => (Protocol::Icmp, 0, identifier),
+        Transport::Other if realm == Realm::Inside => (Protocol::Other, parsed.protocol.into(), 0),
+        Transport::Other => (Protocol::Other, 0, parsed.protocol.into()),
         _ => return None,
     };
     Some((protocol, Endpoint::new(parsed.source, source), Endpoint::new(parsed.destination, destination)))

@@ -7,6 +7,7 @@ use std::net::Ipv4Addr;
 
 use hairpin_nat::{Checksum, Endpoint};
 
+use crate::basic::has_checksum;
 use crate::tombs::Change;
 
 /// A packet's new ends; `None`: as it was.
@@ -90,6 +91,9 @@ fn set_header(packet: &mut [u8], ends: Ends, age: u8) {
 
 /// Sets ports, or a query's one identifier: the receiver's where both ends are translated.
 fn set_ports(transport: &mut [u8], protocol: u8, ends: Ends) {
+    if !matches!(protocol, 1 | 6 | 17) {
+        return;
+    }
     if protocol == 1 {
         if let Some(endpoint) = ends.destination.or(ends.source) {
             put16(transport, 4, endpoint.port);
@@ -108,9 +112,14 @@ fn set_ports(transport: &mut [u8], protocol: u8, ends: Ends) {
 fn checksum_at(protocol: u8) -> usize {
     match protocol {
         6 => 16,
-        17 => 6,
+        17 | 33 | 136 => 6,
         _ => 2,
     }
+}
+
+/// Whether a protocol has no ports and no checksum that covers an address.
+fn is_opaque(protocol: u8) -> bool {
+    !matches!(protocol, 1 | 6 | 17) && !has_checksum(protocol)
 }
 
 /// Translates a packet that is no ICMP error.
@@ -123,6 +132,9 @@ pub(crate) fn translate(old: &[u8], ends: Ends, checksum: Checksum, age: u8) -> 
         return new; // a later fragment
     }
     set_ports(&mut new[start..end], protocol, ends);
+    if is_opaque(protocol) || has_checksum(protocol) && end < start + 8 {
+        return new;
+    }
     let field = get16(old, start + checksum_at(protocol));
     let covers_all = get16(old, 6) & 0x3fff == 0;
     let new_field = if checksum == Checksum::Partial && protocol != 1 {
@@ -172,7 +184,7 @@ pub(crate) fn full_checksum(field: u16, old: &[u8], new: &[u8], covers_all: bool
     } else {
         differ(field, &covered(old, 0), &covered(new, 0))
     };
-    if protocol == 17 && result == 0 { 0xffff } else { result }
+    if matches!(protocol, 17 | 136) && result == 0 { 0xffff } else { result }
 }
 
 /// Makes a partial checksum a full one: what whoever fragments a packet has to do first.
@@ -224,7 +236,7 @@ pub(crate) fn translate_error(
         change.apply(&mut new[transport..quote_end]);
     }
     let at = transport + checksum_at(protocol);
-    if at + 2 <= quote_end {
+    if at + 2 <= quote_end && !is_opaque(protocol) {
         let field = get16(old, at);
         // Of a quote only the difference can be known: addresses, ports or identifier.
         let covered = |packet: &[u8]| {

@@ -175,7 +175,8 @@ fn flags() -> impl Strategy<Value = Flags> {
 }
 
 fn protocol() -> impl Strategy<Value = Protocol> {
-    prop_oneof![3 => Just(Protocol::Tcp), 3 => Just(Protocol::Udp), 2 => Just(Protocol::Icmp)]
+    use Protocol::{Icmp, Other, Tcp, Udp};
+    prop_oneof![6 => Just(Tcp), 6 => Just(Udp), 4 => Just(Icmp), 1 => Just(Other)]
 }
 
 fn flow() -> impl Strategy<Value = Flow> {

@@ -92,6 +92,9 @@ impl Model {
             self.may_open(address, false, protocol, 1)?;
             return Ok(id);
         }
+        if self.is_basic(internal.address) {
+            return self.plan_whole(protocol, internal, 1);
+        }
         if !self.subscribers.contains_key(&address)
             && self.subscribers.len() >= self.config.limits.subscribers as usize
         {
@@ -110,13 +113,13 @@ impl Model {
         if self.mappings.len() >= self.config.limits.mappings as usize {
             return Err(Refusal::Limit(Limit::Mappings));
         }
-        if let Some(external) = self.kept_together(protocol, internal, self.masked(remote)) {
-            let mapping = MappingId { protocol, internal, external, remote: self.masked(remote) };
+        if let Some(external) = self.kept_together(protocol, internal, self.masked(internal, remote)) {
+            let mapping = MappingId { protocol, internal, external, remote: self.masked(internal, remote) };
             self.given = Some(mapping);
             return Ok(mapping);
         }
         // If the engine has refused this packet, the choice is that for a later one of the batch.
-        let depends_on = self.masked(remote);
+        let depends_on = self.masked(internal, remote);
         let is_it =
             |id: &&MappingId| id.protocol == protocol && id.internal == internal && id.remote == depends_on;
         let told = self.choices.iter().find(is_it).filter(|_| self.refused.is_none()).copied();
@@ -140,13 +143,19 @@ impl Model {
         }))
     }
 
-    fn is_ours(&self, address: Ipv4Addr) -> bool {
+    pub(crate) fn is_ours(&self, address: Ipv4Addr) -> bool {
         self.owner(address) == Some(self.config.shard.index)
     }
 
     /// Whether the engine was free to choose this external endpoint.
     pub(crate) fn check_choice(&self, id: MappingId) -> Result<(), String> {
         let MappingId { protocol, internal, external, .. } = id;
+        if self.is_basic(internal.address) {
+            let home = self.whole_for(internal.address);
+            let fits =
+                home == Some(external.address) && external.port == internal.port && id.remote.is_none();
+            return if fits { Ok(()) } else { Err(format!("{id:?}, though {home:?} is whole its own")) };
+        }
         let subscriber = self.whose(internal);
         let paired = self.home_of(protocol, subscriber);
         if let Some(address) = paired.filter(|address| *address != external.address) {

@@ -5,8 +5,8 @@ use std::ops::RangeInclusive;
 use std::time::Duration;
 
 use hairpin_nat::config::{
-    Action, Behaviour, Blocks, Filtering, Fragments, Gateway, Limits, MappingBehaviour, Mtu, Pool, Pooling,
-    PortSelection, RstPolicy, Scrub, Shard, SharedPorts, StaticMapping, TcpChecks, TcpTimeouts,
+    Action, Behaviour, Blocks, Filtering, Fragments, Gateway, Limits, MappingBehaviour, Mtu, Pool, PoolKind,
+    Pooling, PortSelection, RstPolicy, Scrub, Shard, SharedPorts, StaticMapping, TcpChecks, TcpTimeouts,
     TimeWaitPolicy, Udp, Urgent, Watch,
 };
 use hairpin_nat::{Config, Endpoint, Protocol};
@@ -161,7 +161,11 @@ fn statics() -> impl Strategy<Value = Vec<StaticMapping>> {
         internal: Endpoint::new(host(of), PORTS[port]),
         external: Endpoint::new(Ipv4Addr::from(EXTERNAL.to_bits() + address), external),
     });
-    prop_oneof![2 => Just(Vec::new()), 1 => vec(one, 1..5)]
+    let whole = (0u8..5, 0u32..3).prop_map(|(of, address)| StaticMapping::Address {
+        internal: host(of),
+        external: Ipv4Addr::from(EXTERNAL.to_bits() + address),
+    });
+    prop_oneof![2 => Just(Vec::new()), 2 => vec(prop_oneof![2 => one, 1 => whole], 1..5)]
 }
 
 /// Leaves those out that cannot be.
@@ -188,6 +192,19 @@ fn settle_blocks(config: &mut Config, blocks: Option<(u16, u16)>) {
     }
 }
 
+/// Makes some pools those of whole addresses, if they may be.
+fn settle_kinds(config: &mut Config, basic: [bool; 2]) {
+    for (index, _) in basic.into_iter().enumerate().filter(|(_, basic)| *basic) {
+        let mut other = config.clone();
+        let Some(pool) = other.pools.get_mut(index) else { continue };
+        (pool.kind, pool.blocks) = (PoolKind::Basic, None);
+        other.subscriber_prefix = 32;
+        if other.validate().is_ok() {
+            *config = other;
+        }
+    }
+}
+
 /// The settings of one case.
 pub(crate) fn config() -> impl Strategy<Value = Config> {
     let mtu = || select(&[1_500u16, 576, 700][..]);
@@ -196,7 +213,7 @@ pub(crate) fn config() -> impl Strategy<Value = Config> {
     let shard = prop_oneof![3 => Just((0u16, 1u16)), 1 => (0u16..2).prop_map(|index| (index, 2))];
     let rest = (
         udp,
-        time(&[60_000, 90_000]),
+        (time(&[60_000, 90_000]), time(&[1_000, 60_000, 300_000])),
         mtu(),
         mtu(),
         select(&[None, Some(536), Some(1_200)][..]),
@@ -204,7 +221,8 @@ pub(crate) fn config() -> impl Strategy<Value = Config> {
         shard,
     );
     let blocks = proptest::option::of(select(&[(1u16, 1u16), (1, 2), (2, 1), (3, 1), (100, 2)][..]));
-    let outside = ((behaviour(), scrub()), filtering(), edge(), (statics(), blocks), shared());
+    let basic = prop_oneof![3 => Just([false; 2]), 2 => any::<[bool; 2]>()];
+    let outside = ((behaviour(), scrub()), filtering(), edge(), (statics(), blocks, basic), shared());
     (pools(), ports(), (tcp(), checks()), limits(), fragments(), rest, outside).prop_map(
         |(
             pools,
@@ -212,8 +230,8 @@ pub(crate) fn config() -> impl Strategy<Value = Config> {
             (tcp, tcp_checks),
             limits,
             fragments,
-            (udp, icmp_timeout, inside, outside, mss_clamp, errors, shard),
-            ((behaviour, scrub), filtering, edge, (statics, blocks), (together, port_overlap)),
+            (udp, (icmp_timeout, other_timeout), inside, outside, mss_clamp, errors, shard),
+            ((behaviour, scrub), filtering, edge, (statics, blocks, basic), (together, port_overlap)),
         )| {
             let prefix = ipnet::Ipv4Net::new_assert(Ipv4Addr::new(10, 0, 0, 0), 24);
             let mut config = Config::new(vec![prefix], pools);
@@ -228,6 +246,7 @@ pub(crate) fn config() -> impl Strategy<Value = Config> {
             config.tcp_checks = tcp_checks;
             config.udp = Udp { timeout: udp.0, inbound_refresh: udp.1, ..Udp::default() };
             config.icmp_timeout = icmp_timeout;
+            config.other_timeout = other_timeout;
             config.limits = limits;
             config.fragments = fragments;
             config.mtu = Mtu { inside, outside };
@@ -240,6 +259,7 @@ pub(crate) fn config() -> impl Strategy<Value = Config> {
                 // A pool with subscribers of its own has fewer addresses than there are shards.
                 config.shard = Shard { index: 0, count: 1 };
             }
+            settle_kinds(&mut config, basic);
             settle_blocks(&mut config, blocks);
             config.statics = statics;
             settle_statics(&mut config);

@@ -59,6 +59,7 @@ impl Model {
             (Some(Timer::TimeWait), _) => tcp.time_wait,
             (Some(Timer::Transitory), _) => tcp.transitory,
             (None, Protocol::Icmp) => self.config.icmp_timeout,
+            (None, Protocol::Other) => self.config.other_timeout,
             (None, _) => self.udp_timeout(session),
         };
         session.last_seen + ticks(timeout) + 1
@@ -108,12 +109,14 @@ impl Model {
         // RFC 6888 REQ-8c: where strangers have no business there is nothing to wait for.
         let filtering = &self.config.filtering;
         let needless = filtering.udp == Behaviour::AddressAndPortDependent && filtering.udp_ports.is_empty();
-        if given && protocol != Protocol::Tcp && hold > 0 && room && !needless {
+        let whole = self.is_whole(id.external.address);
+        if given && protocol != Protocol::Tcp && hold > 0 && room && !needless && !whole {
             self.held.push((tick + hold + 1, protocol, id.external));
         }
         let subscriber = self.whose(id.internal);
         if !self.mappings.iter().any(|other| self.whose(other.internal) == subscriber) {
             self.subscribers.remove(&subscriber);
+            self.release_whole(id.external.address, tick);
         }
     }
 

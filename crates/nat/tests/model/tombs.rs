@@ -122,7 +122,7 @@ impl Model {
         let blocks = self.config.pools.iter().any(|pool| pool.blocks.is_some());
         let checks = &self.config.tcp_checks;
         let may = checks.monotonic_rewrite && !self.config.mapping.protocol_independent && !blocks;
-        if !may || protocol != Protocol::Tcp || full {
+        if !may || protocol != Protocol::Tcp || full || self.is_basic(internal.address) {
             return Err(refusal);
         }
         let addresses: Vec<Ipv4Addr> = match self.subscribers.get(&self.whose(internal)) {
@@ -170,7 +170,9 @@ impl Model {
             .iter()
             .find(|tomb| (tomb.external, tomb.remote) == (external, remote) && tomb.expires > self.tick);
         // A port that the engine drew and did not tell: any that would have been refused.
-        let drawn = external.port == 0 && self.refused == Some(Reason::TimeWaitSyn);
+        let drawn = external.port == 0
+            && !self.is_whole(external.address)
+            && self.refused == Some(Reason::TimeWaitSyn);
         let may = |tomb: &&Tomb| {
             tomb.remote == remote
                 && tomb.expires > self.tick

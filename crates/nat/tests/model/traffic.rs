@@ -17,6 +17,8 @@ use crate::world::{Input, Sample};
 
 pub(crate) const PORTS: [u16; 9] = [1_022, 1_023, 1_024, 1_025, 5_000, 5_001, 40_000, 1, 65_535];
 const REMOTE_PORTS: [u16; 3] = [53, 80, 5_000];
+/// GRE, DCCP and UDP-Lite (whose checksums cover addresses), at their number modulo 3.
+const NUMBERS: [u16; 3] = [33, 136, 47];
 
 pub(crate) fn host(number: u8) -> Ipv4Addr {
     Ipv4Addr::new(10, 0, 0, number % 5 + 1)
@@ -56,6 +58,17 @@ struct Ends {
 
 impl Ends {
     fn of(flow: &Flow, model: &Model) -> Self {
+        let mut ends = Self::planned(flow, model);
+        if ends.protocol == Protocol::Other {
+            // Its subscriber's "port" is its number, its remote has none.
+            let number = NUMBERS[usize::from(ends.identifier()) % NUMBERS.len()];
+            let ports = if ends.from == Arrival::Inside { (number, 0) } else { (0, number) };
+            (ends.source.port, ends.destination.port) = ports;
+        }
+        ends
+    }
+
+    fn planned(flow: &Flow, model: &Model) -> Self {
         let port = |number: u8| PORTS[usize::from(number) % PORTS.len()];
         let remote_port = |number: u8| REMOTE_PORTS[usize::from(number) % REMOTE_PORTS.len()];
         let mapping = |pick: u8| {
@@ -172,6 +185,11 @@ impl Ends {
         Some(if inside { [one, other] } else { [other, one] })
     }
 
+    /// The protocol number.
+    fn number(&self) -> u8 {
+        if self.protocol == Protocol::Other { self.identifier() as u8 } else { self.protocol.number() }
+    }
+
     fn identifier(&self) -> u16 {
         if self.from == Arrival::Inside { self.source.port } else { self.destination.port }
     }
@@ -272,7 +290,7 @@ fn transport(
 ) -> Option<usize> {
     let (source, destination) = (ends.source.port, ends.destination.port);
     match ends.protocol {
-        Protocol::Other => None,
+        Protocol::Other => craft::other(buffer, header, ends.number(), payload),
         Protocol::Udp => craft::udp(buffer, header, source, destination, payload),
         Protocol::Icmp => {
             let request = flags.contains(Flags::SYN);
@@ -345,7 +363,7 @@ fn offload(number: u8, protocol: Protocol, input: &mut Input) {
         1 => input.offload.checksum = Checksum::Verified,
         // No checksum at all (RFC 768).
         2 if protocol == Protocol::Udp => put16(&mut input.data, at, 0),
-        3..=7 if protocol != Protocol::Icmp => {
+        3..=7 if !matches!(protocol, Protocol::Icmp | Protocol::Other) => {
             input.offload.checksum = Checksum::Partial;
             let len = input.data.len() - start;
             let address = |at: usize| Ipv4Addr::from([0, 1, 2, 3].map(|n| input.data[at + n]));
@@ -380,7 +398,7 @@ fn pieces(plan: &Plan, ends: &Ends) -> Vec<Input> {
             ..header(plan, ends.source.address, ends.destination.address)
         };
         let octets = &datagram[first..last.min(datagram.len())];
-        let protocol = ends.protocol.number();
+        let protocol = ends.number();
         let written = craft::fragment(&mut buffer, &header, protocol, place as u16, more, octets)?;
         Some(plain(buffer[..written].to_vec(), ends.from))
     };

@@ -51,13 +51,15 @@ impl Model {
         self.fit(parsed, offload, Arrival::Inside, route.realm())?;
         let hairpin = route == Route::To(Realm::Inside);
         if hairpin && session.is_none() && protocol != Protocol::Icmp {
-            self.mapping_at(protocol, remote).ok_or(Reason::NoMapping)?;
+            let port = if protocol == Protocol::Other { internal.port } else { remote.port };
+            self.may_be_there(protocol, Endpoint { port, ..remote })?;
         }
         let (mapping, victim) = match session {
             Some(index) => (self.sessions[index].id.mapping, None),
             None => match self.plan_mapping(protocol, internal, remote) {
                 Err(Refusal::Limit(Limit::PortsExhausted)) if owner.is_none() => {
-                    let (mapping, victim) = self.plan_reuse(protocol, internal, self.masked(remote))?;
+                    let (mapping, victim) =
+                        self.plan_reuse(protocol, internal, self.masked(internal, remote))?;
                     (mapping, Some(victim))
                 }
                 other => (other?, None),
@@ -111,9 +113,17 @@ impl Model {
                 // By the endpoint that it drew it may have met a session that was there already.
                 return Err(self.believed());
             }
-            self.admit(other.mapping, other.remote)?;
-            self.may_open(self.whose(other.mapping.internal), false, protocol, already)?;
-            self.may_be_reached(other.mapping)?;
+            if self.mappings.contains(&other.mapping) {
+                self.admit(other.mapping, other.remote)?;
+                self.may_open(self.whose(other.mapping.internal), false, protocol, already)?;
+                self.may_be_reached(other.mapping)?;
+            } else {
+                self.plan_whole(protocol, other.mapping.internal, already)?;
+                self.of_subscriber_may_be_reached(other.mapping.internal.address)?;
+                if !self.mappings.contains(&mapping) {
+                    self.may_have_both(mapping, other.mapping)?;
+                }
+            }
             self.check_tuple(other)?;
         }
         self.check_room(news.len())?;
@@ -174,8 +184,8 @@ impl Model {
     /// Without the identifier that the engine drew, which of these refused the packet is its word.
     pub(crate) fn believed(&self) -> Refusal {
         use Limit::{
-            InboundPerMapping, InboundPerSubscriber, InboundRate, SessionRate, Sessions,
-            SessionsPerSubscriber,
+            InboundPerMapping, InboundPerSubscriber, InboundRate, Mappings, PortsPerSubscriber, SessionRate,
+            Sessions, SessionsPerSubscriber, Subscribers,
         };
         let limits = [
             Sessions,
@@ -185,14 +195,16 @@ impl Model {
             InboundPerSubscriber,
             InboundRate,
         ];
-        let limit = limits.into_iter().find(|limit| Some(limit.reason()) == self.refused);
+        // Of a whole address that it reached, a mapping may have been wanted.
+        let wholes = [Mappings, PortsPerSubscriber, Subscribers].into_iter().filter(|_| self.has_wholes());
+        let limit = limits.into_iter().chain(wholes).find(|limit| Some(limit.reason()) == self.refused);
         let filtered = self.refused.filter(|reason| *reason == Reason::Filtered);
         limit.map_or(Refusal::Reason(filtered.unwrap_or(Reason::NoMapping)), Refusal::Limit)
     }
 
     /// Whether the external endpoint is the engine's: of a packet that it refused, its choice is not known.
     pub(crate) fn is_told(&self, mapping: MappingId) -> bool {
-        self.mappings.contains(&mapping) || self.refused.is_none()
+        self.mappings.contains(&mapping) || self.refused.is_none() || self.is_basic(mapping.internal.address)
     }
 
     /// A query whose identifier the engine drew and did not tell, because nobody has that one at
@@ -215,14 +227,15 @@ impl Model {
     pub(crate) fn other_side(&self, mapping: MappingId, remote: Endpoint) -> Result<SessionId, Reason> {
         let protocol = mapping.protocol;
         // A query has one identifier, and once the source is translated it is the source's.
-        let port = if protocol == Protocol::Icmp { mapping.external.port } else { remote.port };
+        let portless = matches!(protocol, Protocol::Icmp | Protocol::Other);
+        let port = if portless { mapping.external.port } else { remote.port };
         let target = Endpoint::new(remote.address, port);
         if target == mapping.external {
             return Ok(SessionId { mapping, remote, opened_from: OpenedFrom::Inside });
         }
         let from = mapping.external.address;
-        let target = self.reached_by(protocol, target, from).ok_or(Reason::NoMapping)?;
-        let port = if protocol == Protocol::Icmp { 0 } else { mapping.external.port };
+        let target = self.reached(protocol, target, from).ok_or(Reason::NoMapping)?;
+        let port = if portless { 0 } else { mapping.external.port };
         let remote = Endpoint::new(mapping.external.address, port);
         Ok(SessionId { mapping: target, remote, opened_from: OpenedFrom::Outside })
     }
