@@ -341,7 +341,7 @@ fn whole_addresses_have_no_blocks_and_one_partner_each() {
         config.pools[1].subscribers = vec!["100.65.0.0/24".parse().expect("a prefix")];
         let external = "198.51.100.1:80".end();
         config.statics.push(StaticMapping::Port {
-            protocol: nat::Protocol::Tcp,
+            protocol: Protocol::Tcp,
             internal: internal.end(),
             external,
         });

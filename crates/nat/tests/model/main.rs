@@ -6,6 +6,7 @@
 //! packet.
 
 mod basic;
+mod blocks;
 mod edge;
 mod failing;
 mod filter;
@@ -95,12 +96,12 @@ impl Met {
         }
     }
 
-    /// Reasons that no packet was refused for. Frames never reach the engine; blocks have scenarios of their own (pools.rs).
+    /// Reasons that no packet was refused for. Frames never reach the engine.
     fn missing(&self) -> Vec<&'static str> {
         let names = Reason::all().map(Reason::name);
         names
             .filter(|name| {
-                !["link-truncated", "vlan-depth", "limit-blocks", "ftp-pending"].contains(name)
+                !["link-truncated", "vlan-depth", "ftp-pending"].contains(name)
                     && !self.drops.contains_key(name)
             })
             .collect()

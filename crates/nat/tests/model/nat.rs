@@ -6,7 +6,7 @@ use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::net::Ipv4Addr;
 
 use hairpin_nat::config::Pool;
-use hairpin_nat::event::{EventKind, Limit, MappingId, OpenedFrom, SessionId};
+use hairpin_nat::event::{BlockId, EventKind, Limit, MappingId, OpenedFrom, SessionId};
 use hairpin_nat::{Checksum, Config, Counters, Endpoint, Event, Offload, Protocol, Realm, Reason, Verdict};
 use rules::Instant;
 use wire::tcp::Flags;
@@ -40,6 +40,8 @@ pub(crate) struct Model {
     /// Ports that are not given out before a tick, in the order in which they were freed.
     pub(crate) held: Vec<(u64, Protocol, Endpoint)>,
     pub(crate) subscribers: BTreeMap<Ipv4Addr, Subscriber>,
+    /// Blocks that somebody has, in the order in which they were given.
+    pub(crate) blocks: Vec<BlockId>,
     /// Whole addresses that nobody has.
     pub(crate) unused: Unused,
     /// When a limit was last reported for whom is no subscriber.
@@ -196,6 +198,7 @@ impl Model {
             given: None,
             held: Vec::new(),
             subscribers: BTreeMap::new(),
+            blocks: Vec::new(),
             unused: Unused::new(),
             reported: BTreeMap::new(),
             datagrams: Datagrams::default(),
@@ -362,6 +365,7 @@ impl Model {
             inbound_credit,
             reported: BTreeMap::new(),
         });
+        self.take_block(mapping);
         self.event(self.tick, EventKind::MappingCreated(mapping));
         self.move_home(address, mapping.external.address);
     }

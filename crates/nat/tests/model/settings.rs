@@ -178,18 +178,32 @@ fn settle_statics(config: &mut Config) {
     }
 }
 
-/// Makes the pool that names subscribers a deterministic one, if it may be.
-fn settle_blocks(config: &mut Config, blocks: Option<(u16, u16)>) {
-    let Some((size, max_per_subscriber)) = blocks else { return };
-    let mut other = config.clone();
-    for pool in other.pools.iter_mut().filter(|pool| !pool.subscribers.is_empty()) {
-        pool.pooling = Pooling::Paired;
-        pool.blocks =
-            Some(Blocks { size, max_per_subscriber, shared: SharedPorts::None, deterministic: true });
+/// Gives the ports of pools in blocks, where that may be.
+fn settle_blocks(config: &mut Config, settings: Option<Blocks>) {
+    let Some(blocks) = settings else { return };
+    for index in 0..config.pools.len() {
+        let mut other = config.clone();
+        let pool = &mut other.pools[index];
+        (pool.pooling, pool.blocks) = (Pooling::Paired, Some(blocks));
+        if blocks.deterministic && pool.subscribers.is_empty() {
+            continue;
+        }
+        if other.validate().is_ok() {
+            *config = other;
+        }
     }
-    if other.validate().is_ok() {
-        *config = other;
-    }
+}
+
+fn blocks() -> impl Strategy<Value = Option<Blocks>> {
+    let sizes = select(&[(1u16, 1u16), (1, 2), (2, 1), (2, 2), (3, 1), (100, 2)][..]);
+    let shared =
+        select(&[SharedPorts::None, SharedPorts::None, SharedPorts::Last(0), SharedPorts::Last(2)][..]);
+    let all =
+        (sizes, shared, any::<bool>()).prop_map(|((size, max_per_subscriber), shared, deterministic)| {
+            let shared = if deterministic { SharedPorts::None } else { shared };
+            Blocks { size, max_per_subscriber, shared, deterministic }
+        });
+    proptest::option::of(all)
 }
 
 /// Makes some pools those of whole addresses, if they may be.
@@ -220,9 +234,8 @@ pub(crate) fn config() -> impl Strategy<Value = Config> {
         errors,
         shard,
     );
-    let blocks = proptest::option::of(select(&[(1u16, 1u16), (1, 2), (2, 1), (3, 1), (100, 2)][..]));
     let basic = prop_oneof![3 => Just([false; 2]), 2 => any::<[bool; 2]>()];
-    let outside = ((behaviour(), scrub()), filtering(), edge(), (statics(), blocks, basic), shared());
+    let outside = ((behaviour(), scrub()), filtering(), edge(), (statics(), blocks(), basic), shared());
     (pools(), ports(), (tcp(), checks()), limits(), fragments(), rest, outside).prop_map(
         |(
             pools,

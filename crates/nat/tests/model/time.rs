@@ -16,6 +16,12 @@ impl Model {
         loop {
             let session = self.next_deadline().filter(|&(tick, _)| tick <= self.tick);
             let kept = self.next_kept_deadline().filter(|&(tick, _)| tick <= self.tick);
+            let first = [session.map(|(tick, _)| tick), kept.as_ref().map(|&(tick, _)| tick)];
+            let first = first.into_iter().flatten().min().unwrap_or(self.tick);
+            if self.next_release().is_some_and(|until| until <= first) {
+                self.release_next();
+                continue;
+            }
             match (session, kept) {
                 (Some((tick, index)), None) => self.time_out(index, tick),
                 (Some((tick, index)), Some((kept, _))) if tick < kept => self.time_out(index, tick),
@@ -112,6 +118,8 @@ impl Model {
         let whole = self.is_whole(id.external.address);
         if given && protocol != Protocol::Tcp && hold > 0 && room && !needless && !whole {
             self.held.push((tick + hold + 1, protocol, id.external));
+        } else {
+            self.give_block(id.protocol, id.external, tick);
         }
         let subscriber = self.whose(id.internal);
         if !self.mappings.iter().any(|other| self.whose(other.internal) == subscriber) {

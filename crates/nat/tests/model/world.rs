@@ -299,6 +299,7 @@ impl World {
             self.model.next_kept_deadline().map(|(tick, _)| tick),
             self.model.next_fragment_deadline(),
             self.model.next_answer(),
+            self.model.next_release(),
         ];
         if let Some(tick) = due.into_iter().flatten().min() {
             let due = Instant::from_nanos(tick * TICK);
