@@ -14,7 +14,7 @@ use std::collections::BTreeMap;
 use wire::checksum::{Delta, Sum};
 use wire::tcp::Flags;
 
-use crate::batch::{Arrival, Decision, Fit, Refusal, Route};
+use crate::batch::{Arrival, Decision, Fit, Refusal};
 use crate::brief::Brief;
 use crate::config::Config;
 use crate::engine::Engine;
@@ -230,12 +230,19 @@ impl Engine {
         let mut data = edited(packet, brief, at, &place)?;
         let grown = Brief { total_len: data.len() as u16, ..*brief };
         decision.rewrite.apply(&mut data, &grown, packet.offload.checksum, arrival.age());
-        let fit = self.fit(arrival, packet, brief, Realm::Outside);
-        if data.len() == usize::from(brief.total_len) && fit == Ok(Fit::Whole) {
+        let fit = match self.fit(arrival, packet, &grown, Realm::Outside) {
+            Ok(fit) => fit,
+            Err(refusal) => return Some(Err(refusal)),
+        };
+        if brief.needs_id && self.config.rewrite_ip_id {
+            let mut changed = Packet { data: &mut data, from: packet.from, offload: packet.offload };
+            self.identify(&mut changed, &grown, &Decision { fit, ..*decision });
+        }
+        if data.len() == usize::from(brief.total_len) && fit == Fit::Whole {
             packet.data.get_mut(..data.len())?.copy_from_slice(&data);
             return Some(Ok(verdict_of(decision.route)));
         }
-        Some(self.send_grown(data, packet, arrival, &grown, decision.route))
+        Some(self.send_grown(data, packet, arrival, &grown, &Decision { fit, ..*decision }))
     }
 
     fn send_grown(
@@ -244,10 +251,10 @@ impl Engine {
         packet: &Packet<'_>,
         arrival: Arrival,
         grown: &Brief,
-        route: Route,
+        &Decision { route, fit, .. }: &Decision,
     ) -> Result<Verdict, Refusal> {
         let mut offload = packet.offload;
-        match self.fit(arrival, packet, grown, Realm::Outside)? {
+        match fit {
             Fit::Whole => {}
             Fit::Segment(size) => offload.gso_size = size,
             Fit::Split(mtu) => {

@@ -20,7 +20,9 @@ impl Model {
     }
 
     pub(crate) fn has_blocks(&self) -> bool {
-        self.config.pools.iter().any(|pool| pool.blocks.is_some_and(|blocks| !blocks.deterministic))
+        self.addresses()
+            .into_iter()
+            .any(|address| self.is_ours(address) && self.block_pool(address).is_some())
     }
 
     /// The blocks that there are at an address, and the ports behind them that everybody shares.

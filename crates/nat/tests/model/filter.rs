@@ -154,7 +154,7 @@ impl Model {
                 && session.remote.address == remote.address
         };
         let may = match self.filter_of(mapping.protocol, mapping.internal.port) {
-            _ if self.open.contains(&mapping) => true,
+            _ if self.open.contains(&mapping) || self.expected.get(&mapping) == Some(&remote.address) => true,
             Behaviour::EndpointIndependent => true,
             Behaviour::AddressDependent => self.sessions.iter().any(|session| written_to(&session.id)),
             Behaviour::AddressAndPortDependent => false,

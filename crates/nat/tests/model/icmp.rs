@@ -4,6 +4,7 @@ use hairpin_nat::event::{EventKind, Limit};
 use hairpin_nat::{Endpoint, Offload, Protocol, Realm, Reason, Verdict};
 use wire::{Fragment, Packet as Parsed, Transport};
 
+use crate::ftp::Shift;
 use crate::nat::{Arrival, Model, Refusal, Route, Sent, ends_of, is_martian, ticks};
 use crate::octets::{self, Ends};
 use crate::tombs::Change;
@@ -58,7 +59,7 @@ impl Model {
             }),
         };
         let id = self.sessions[index.ok_or(Reason::QuoteUnknown)?].id;
-        let shift = self.session(id).map_or((0, 0), |index| self.sessions[index].shift);
+        let shift = self.session(id).map_or(Shift::default(), |index| self.sessions[index].shift);
         let change = Change::of(shift, from.realm(), true);
         let owner = self.owner(id.remote.address);
         let (route, quoted) = match (from, owner) {

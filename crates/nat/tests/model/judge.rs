@@ -252,6 +252,7 @@ impl Model {
             self.event(self.tick, EventKind::SessionDeleted(old, DeleteReason::Reopened));
             self.event(self.tick, EventKind::SessionCreated(new));
             let session = &mut self.sessions[index];
+            session.shift.settle();
             (session.id, session.conn, session.phase) = (new, Conn::default(), Some(Phase::Opening));
         }
         let session = &mut self.sessions[index];

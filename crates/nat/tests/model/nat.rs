@@ -15,6 +15,7 @@ use wire::{Fragment, Options, Packet as Parsed, Transport, Trust};
 use crate::basic::Unused;
 use crate::edge::{Syn, UsedId, set_id};
 use crate::fragments::Datagrams;
+use crate::ftp::{Edit, Shift};
 use crate::judge::{Conn, Numbers};
 use crate::octets::{self, Ends};
 use crate::scrub::Scrubs;
@@ -35,6 +36,8 @@ pub(crate) struct Model {
     pub(crate) kept: BTreeMap<MappingId, Option<u64>>,
     /// Those that filtering does not apply to.
     pub(crate) open: BTreeSet<MappingId>,
+    /// Whom mappings for data connections of FTP are for.
+    pub(crate) expected: BTreeMap<MappingId, Ipv4Addr>,
     /// A mapping that leaves the engine no choice.
     pub(crate) given: Option<MappingId>,
     /// Ports that are not given out before a tick, in the order in which they were freed.
@@ -94,7 +97,9 @@ pub(crate) struct Session {
     /// Its numbers.
     pub(crate) conn: Conn,
     /// What is added to them on their way out: to sequence numbers, to timestamps.
-    pub(crate) shift: (u32, u32),
+    pub(crate) shift: Shift,
+    /// Of FTP.
+    pub(crate) control: bool,
     /// Its turn among those in TIME-WAIT.
     pub(crate) rested: u64,
     pub(crate) last_seen: u64,
@@ -140,6 +145,8 @@ pub(crate) struct Passage {
     pub(crate) ends: Ends,
     /// How its numbers change.
     pub(crate) change: Option<Change>,
+    /// What of its payload is replaced.
+    pub(crate) edit: Option<Edit>,
     /// The new Identification, where that is known from a first fragment.
     pub(crate) id: Option<u16>,
 }
@@ -195,6 +202,7 @@ impl Model {
             mappings: Vec::new(),
             kept: BTreeMap::new(),
             open: BTreeSet::new(),
+            expected: BTreeMap::new(),
             given: None,
             held: Vec::new(),
             subscribers: BTreeMap::new(),
@@ -343,7 +351,8 @@ impl Model {
             id,
             phase,
             conn: Conn::default(),
-            shift: (0, 0),
+            shift: Shift::default(),
+            control: self.is_control(id),
             rested: 0,
             last_seen: self.tick,
         });
@@ -411,6 +420,14 @@ impl Model {
         if let (Some(change), Transport::Tcp { .. }) = (passage.change, parsed.transport) {
             *data = octets::renumber(data, change, offload.checksum);
         }
+        let mut grown = *parsed;
+        if let Some(edit) = passage.edit {
+            *data = octets::edited(data, parsed, &edit, offload.checksum);
+            grown.total_len = octets::get16(data, 2);
+        }
+        let in_place = passage.edit.is_none() || grown.total_len == parsed.total_len && cut.is_none();
+        let cut = if in_place { cut } else { self.fit(&grown, *offload, from, passage.route.realm())? };
+        let parsed = &grown;
         *data = octets::translate(data, passage.ends, offload.checksum, from.age());
         match passage.id {
             Some(id) => set_id(data, id),
@@ -420,7 +437,14 @@ impl Model {
                 self.identify(data, parsed, Offload { gso_size, ..*offload }, from);
             }
         }
-        Ok(self.emit(data, offload, parsed, from, passage.route, cut))
+        let verdict = self.emit(data, offload, parsed, from, passage.route, cut);
+        if in_place || verdict == Verdict::Held {
+            return Ok(verdict);
+        }
+        // It has another length than what was given: it is one of the engine's own.
+        let data = data[..usize::from(parsed.total_len)].to_vec();
+        self.sent.push(Sent { route: passage.route, offload: *offload, data });
+        Ok(Verdict::Held)
     }
 
     pub(crate) fn emit(

@@ -8,6 +8,7 @@ use std::net::Ipv4Addr;
 use hairpin_nat::{Checksum, Endpoint};
 
 use crate::basic::has_checksum;
+use crate::ftp::{Edit, payload};
 use crate::tombs::Change;
 
 /// A packet's new ends; `None`: as it was.
@@ -157,6 +158,26 @@ pub(crate) fn renumber(old: &[u8], change: Change, checksum: Checksum) -> Vec<u8
         let covers_all = get16(old, 6) & 0x3fff == 0;
         let field = full_checksum(get16(old, start + 16), &old[..end], &new[..end], covers_all);
         put16(&mut new, start + 16, field);
+    }
+    new
+}
+
+/// A segment with other octets in its payload; where it is as long as before, what is behind it stays.
+pub(crate) fn edited(old: &[u8], parsed: &wire::Packet, edit: &Edit, checksum: Checksum) -> Vec<u8> {
+    let (start, end) = (header_len(old), usize::from(get16(old, 2)));
+    let payload = payload(parsed, old);
+    let mut new = old[..end - payload.len()].to_vec();
+    new.extend(edit.apply(payload));
+    let len = new.len() as u16;
+    put16(&mut new, 2, len);
+    fill_ip_checksum(&mut new);
+    let partial = checksum == Checksum::Partial;
+    put16(&mut new, start + 16, 0);
+    let covered = pseudo_header(&new, new.len() - start);
+    let field = if partial { sum(&[&covered]) } else { !sum(&[&covered, &new[start..]]) };
+    put16(&mut new, start + 16, field);
+    if new.len() == end {
+        new.extend(&old[end..]);
     }
     new
 }

@@ -187,7 +187,8 @@ impl Model {
             Realm::Outside => octets::Ends { source: None, destination: Some(id.mapping.internal) },
         };
         let change = self.change(id, realm);
-        Some(Ok(Passage { route: Route::To(realm.other()), ends, change, id: None }))
+        let edit = self.edit(id, from, parsed, data);
+        Some(Ok(Passage { route: Route::To(realm.other()), ends, change, edit, id: None }))
     }
 
     /// The session of a packet with ports.

@@ -346,6 +346,7 @@ struct Edge {
     bypass: Option<u8>,
     subscriber_prefix: u8,
     port_timeout: Option<Duration>,
+    ftp: Vec<u16>,
 }
 
 fn edge() -> impl Strategy<Value = Edge> {
@@ -354,15 +355,20 @@ fn edge() -> impl Strategy<Value = Edge> {
     // One of the remotes.
     let bypass = proptest::option::weighted(0.3, 1u8..=3);
     let port_timeout = proptest::option::of(time(&[10_000, 1_000, 150_000]));
+    let ftp =
+        select(vec![vec![21], vec![21], vec![], vec![80], vec![1_022, 5_000, 80], vec![1_023, 1_024, 21]]);
     let subscriber_prefix = prop_oneof![4 => Just(32u8), 1 => Just(31), 1 => Just(30)];
-    (any::<bool>(), syns, errors, bypass, port_timeout, subscriber_prefix).prop_map(
-        |(rewrite_ip_id, unsolicited_syns, icmp_errors_to, bypass, port_timeout, subscriber_prefix)| Edge {
-            subscriber_prefix,
-            rewrite_ip_id,
-            unsolicited_syns,
-            icmp_errors_to,
-            bypass,
-            port_timeout,
+    (any::<bool>(), syns, errors, bypass, port_timeout, subscriber_prefix, ftp).prop_map(
+        |(rewrite_ip_id, unsolicited_syns, icmp_errors_to, bypass, port_timeout, subscriber_prefix, ftp)| {
+            Edge {
+                ftp,
+                subscriber_prefix,
+                rewrite_ip_id,
+                unsolicited_syns,
+                icmp_errors_to,
+                bypass,
+                port_timeout,
+            }
         },
     )
 }
@@ -370,6 +376,7 @@ fn edge() -> impl Strategy<Value = Edge> {
 impl Edge {
     fn apply(&self, config: &mut Config) {
         config.subscriber_prefix = self.subscriber_prefix;
+        config.algs.ftp = self.ftp.clone();
         config.rewrite_ip_id = self.rewrite_ip_id;
         config.unsolicited_syns = self.unsolicited_syns;
         config.icmp_errors_to = self.icmp_errors_to;

@@ -101,6 +101,7 @@ impl Model {
 
     pub(crate) fn delete_mapping(&mut self, id: MappingId, tick: u64) {
         self.mappings.retain(|other| *other != id);
+        self.expected.remove(&id);
         self.event(tick, EventKind::MappingDeleted(id));
         // RFC 6888 REQ-8: not for somebody else at once. TCP's state machine has held the port already.
         let hold = ticks(self.config.ports.hold);

@@ -4,6 +4,7 @@ use hairpin_nat::event::{Limit, MappingId, OpenedFrom, SessionId};
 use hairpin_nat::{Endpoint, Offload, Protocol, Realm, Reason};
 use wire::Packet as Parsed;
 
+use crate::ftp::Shift;
 use crate::nat::{Arrival, Model, Passage, Refusal, Route, check_opens, ends_of, same_session};
 use crate::octets::Ends;
 
@@ -22,7 +23,7 @@ impl Model {
         }
         let (protocol, source, destination) = ends_of(&parsed, from.realm()).ok_or(Reason::Protocol)?;
         match from {
-            Arrival::Inside => self.outbound(&parsed, offload, protocol, source, destination),
+            Arrival::Inside => self.outbound(&parsed, data, offload, protocol, source, destination),
             _ => self.inbound(&parsed, data, offload, from, (protocol, source, destination)),
         }
     }
@@ -30,6 +31,7 @@ impl Model {
     pub(crate) fn outbound(
         &mut self,
         parsed: &Parsed,
+        data: &[u8],
         offload: Offload,
         protocol: Protocol,
         internal: Endpoint,
@@ -68,6 +70,7 @@ impl Model {
         let own = SessionId { mapping, remote, opened_from: OpenedFrom::Inside };
         let Some(other) = hairpin.then(|| self.other_side(mapping, remote)) else {
             self.judge(own, Realm::Inside, (internal, remote))?;
+            self.control(own, Arrival::Inside, parsed, data, offload)?;
             if session.is_none() {
                 self.check_room(1)?;
                 let hairpin = owner.is_some();
@@ -78,13 +81,14 @@ impl Model {
                 self.open(own);
                 self.counters.sessions_shifted += u64::from(shift != (0, 0));
                 if let Some(index) = self.session(own) {
-                    self.sessions[index].shift = shift;
+                    self.sessions[index].shift = Shift::constant(shift);
                 }
             }
             self.touch(own, Realm::Inside, parsed);
             let change = self.change(own, Realm::Inside);
+            let edit = self.edit(own, Arrival::Inside, parsed, data);
             let ends = Ends { source: Some(mapping.external), destination: None };
-            return Ok(Passage { route, ends, change, id: None });
+            return Ok(Passage { route, ends, change, edit, id: None });
         };
         if protocol == Protocol::Icmp && session.is_none() && self.may_miss(mapping, remote) {
             return Err(self.believed());
@@ -131,7 +135,7 @@ impl Model {
         self.touch(own, Realm::Inside, parsed);
         self.touch(other, Realm::Outside, parsed);
         let ends = Ends { source: Some(mapping.external), destination: Some(other.mapping.internal) };
-        Ok(Passage { route, ends, change: None, id: None })
+        Ok(Passage { route, ends, change: None, edit: None, id: None })
     }
 
     pub(crate) fn inbound(
@@ -175,10 +179,11 @@ impl Model {
             self.open(id);
         }
         self.judge(id, Realm::Outside, (remote, external))?;
+        self.control(id, from, parsed, data, offload)?;
         self.touch(id, Realm::Outside, parsed);
         let ends = Ends { source: None, destination: Some(mapping.internal) };
         let change = self.change(id, Realm::Outside);
-        Ok(Passage { route: Route::To(Realm::Inside), ends, change, id: None })
+        Ok(Passage { route: Route::To(Realm::Inside), ends, change, edit: None, id: None })
     }
 
     /// Without the identifier that the engine drew, which of these refused the packet is its word.
