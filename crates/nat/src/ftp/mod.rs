@@ -131,6 +131,22 @@ impl Engine {
         Ok(())
     }
 
+    /// A segment that means nothing to its session may have the rewritten command in it all the same.
+    pub(crate) fn check_command(
+        &self,
+        index: u32,
+        arrival: Arrival,
+        packet: &Packet<'_>,
+        brief: &Brief,
+    ) -> Result<(), Refusal> {
+        let place = self.shifts.get(self.sessions.lines()[index as usize].shift()).place;
+        let payload = payload(packet.data, brief).filter(|_| arrival.realm() == Realm::Inside);
+        match payload.map(|payload| place.overlap(brief.seen.seq().0, payload.len())) {
+            Some(Overlap::Whole(_)) => self.check_grown(arrival, packet, brief),
+            _ => Ok(()),
+        }
+    }
+
     /// A packet that may grow must fit the link as the longest that it can be.
     fn check_grown(&self, arrival: Arrival, packet: &Packet<'_>, brief: &Brief) -> Result<(), Refusal> {
         let Some(total_len) = brief.total_len.checked_add(LONGEST as u16) else {

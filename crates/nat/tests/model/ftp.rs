@@ -247,12 +247,7 @@ impl Model {
         }
         let place = shift.place;
         let pending = place.is_some_and(|place| !place.acked);
-        let long = Parsed { total_len: parsed.total_len.saturating_add(25), ..*parsed };
-        let too_long = parsed.total_len > u16::MAX - 25;
-        let has_room = |model: &Self| match too_long {
-            true => Err(Reason::FtpPending.into()),
-            false => model.fit(&long, offload, from, Realm::Outside).map(drop),
-        };
+        let has_room = |model: &Self| model.fit_grown(parsed, offload, from);
         if let Some(place) = place {
             match overlap(&place, numbers.seq, payload.len()) {
                 Some(None) if pending => return Err(Reason::FtpPending.into()),
@@ -297,11 +292,18 @@ impl Model {
         let new = text(form, external);
         let mut octets = [0; 25];
         octets[..new.len()].copy_from_slice(new.as_bytes());
+        self.sessions[index].shifted = true;
         let shift = &mut self.sessions[index].shift;
         shift.settle();
         let (old, new) = (len as u32, new.len() as u32);
         shift.place = Some(Place { start, old, text: octets, new, acked: false });
         Ok(())
+    }
+
+    /// A segment may grow by the longest endpoint that there is.
+    pub(crate) fn fit_grown(&self, parsed: &Parsed, offload: Offload, from: Arrival) -> Result<(), Refusal> {
+        let total_len = parsed.total_len.checked_add(25).ok_or(Reason::FtpPending)?;
+        self.fit(&Parsed { total_len, ..*parsed }, offload, from, Realm::Outside).map(drop)
     }
 
     fn acknowledged(&mut self, index: usize, numbers: &Numbers) {

@@ -15,6 +15,7 @@ mod ftp;
 mod icmp;
 mod judge;
 mod kept;
+mod knobs;
 mod nat;
 mod octets;
 mod plan;

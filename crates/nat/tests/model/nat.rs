@@ -61,8 +61,9 @@ pub(crate) struct Model {
     pub(crate) ended: Vec<SessionId>,
     /// The same of mappings.
     pub(crate) ended_mappings: Vec<MappingId>,
-    /// Connections that are over.
+    /// Connections that are over, and how many there have been.
     pub(crate) tombs: Vec<Tomb>,
+    pub(crate) buried: u64,
     /// As `errors`, for last ACKs.
     pub(crate) acks: (u64, Instant),
     /// How often a session came to TIME-WAIT, and lost its port there.
@@ -98,6 +99,8 @@ pub(crate) struct Session {
     pub(crate) conn: Conn,
     /// What is added to them on their way out: to sequence numbers, to timestamps.
     pub(crate) shift: Shift,
+    /// The engine has a record of that.
+    pub(crate) shifted: bool,
     /// Of FTP.
     pub(crate) control: bool,
     /// Its turn among those in TIME-WAIT.
@@ -218,6 +221,7 @@ impl Model {
             ended: Vec::new(),
             ended_mappings: Vec::new(),
             tombs: Vec::new(),
+            buried: 0,
             acks: (u64::from(config.icmp_errors_per_second) * 1_000_000_000, now),
             rests: 0,
             wholes: 0,
@@ -352,6 +356,7 @@ impl Model {
             phase,
             conn: Conn::default(),
             shift: Shift::default(),
+            shifted: false,
             control: self.is_control(id),
             rested: 0,
             last_seen: self.tick,

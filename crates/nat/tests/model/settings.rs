@@ -100,8 +100,16 @@ fn limits() -> impl Strategy<Value = Limits> {
     let few = || prop_oneof![4 => Just(0u32), 1 => select(&[1u32, 2, 3][..])];
     let own = || prop_oneof![4 => Just(None), 1 => select(&[1u32, 2][..]).prop_map(Some)];
     let inbound = (few(), few(), few(), (own(), own(), own()));
-    (of_engine, limit(&[1, 2, 3]), limit(&[1, 2, 3, 5]), rate, inbound, time(&[1_000, 60_000])).prop_map(
-        |((sessions, mappings, subscribers), ports, of_subscriber, rate, inbound, report_interval)| Limits {
+    let rest = (time(&[1_000, 60_000]), limit(&[1, 2]));
+    (of_engine, limit(&[1, 2, 3]), limit(&[1, 2, 3, 5]), rate, inbound, rest).prop_map(
+        |(
+            (sessions, mappings, subscribers),
+            ports,
+            of_subscriber,
+            rate,
+            inbound,
+            (report_interval, tombstones),
+        )| Limits {
             sessions,
             mappings,
             subscribers,
@@ -113,7 +121,7 @@ fn limits() -> impl Strategy<Value = Limits> {
             inbound_sessions_per_subscriber: inbound.1,
             inbound_rate_per_subscriber: inbound.2,
             ports_by_protocol: inbound.3.into(),
-            ..Limits::default()
+            tombstones,
         },
     )
 }
@@ -301,10 +309,12 @@ fn scrub() -> impl Strategy<Value = Scrub> {
     let watch = select(&[Watch::Off, Watch::Count, Watch::Drop][..]);
     let war = select(&[None, Some(4), Some(5), Some(8)][..]);
     let sample = select(&[None, Some(1), Some(3)][..]);
+    // What a scrubber alone remembers and hides, the NAT does not ask.
+    let alone = (select(&[None, Some(16)][..]), any::<bool>());
     let floor = select(&[0u8, 0, 0, 3, 64, 255][..]);
     let where_ = (ports, only, prefix(), prefix());
     let flags = (action(), action(), action(), action(), no_flags);
-    (urgent, where_, flags, strip, floor, watch, war, sample).prop_map(
+    (urgent, where_, flags, strip, floor, watch, war, (sample, alone)).prop_map(
         |(
             urgent,
             (except_ports, only_ports, except, only),
@@ -313,7 +323,7 @@ fn scrub() -> impl Strategy<Value = Scrub> {
             ttl_floor,
             watch,
             war,
-            sample,
+            (sample, alone),
         )| {
             Scrub {
                 urgent,
@@ -331,7 +341,8 @@ fn scrub() -> impl Strategy<Value = Scrub> {
                 out_of_window: watch,
                 war_limit: war,
                 sample,
-                ..Scrub::default()
+                flows: alone.0,
+                hide_ip_id: alone.1,
             }
         },
     )
@@ -347,6 +358,8 @@ struct Edge {
     subscriber_prefix: u8,
     port_timeout: Option<Duration>,
     ftp: Vec<u16>,
+    /// Its prefixes are two, its gateway has the dummy address.
+    others: (bool, bool),
 }
 
 fn edge() -> impl Strategy<Value = Edge> {
@@ -357,10 +370,21 @@ fn edge() -> impl Strategy<Value = Edge> {
     let port_timeout = proptest::option::of(time(&[10_000, 1_000, 150_000]));
     let ftp =
         select(vec![vec![21], vec![21], vec![], vec![80], vec![1_022, 5_000, 80], vec![1_023, 1_024, 21]]);
+    let others = any::<(bool, bool)>();
     let subscriber_prefix = prop_oneof![4 => Just(32u8), 1 => Just(31), 1 => Just(30)];
-    (any::<bool>(), syns, errors, bypass, port_timeout, subscriber_prefix, ftp).prop_map(
-        |(rewrite_ip_id, unsolicited_syns, icmp_errors_to, bypass, port_timeout, subscriber_prefix, ftp)| {
+    (any::<bool>(), syns, errors, bypass, port_timeout, subscriber_prefix, ftp, others).prop_map(
+        |(
+            rewrite_ip_id,
+            unsolicited_syns,
+            icmp_errors_to,
+            bypass,
+            port_timeout,
+            subscriber_prefix,
+            ftp,
+            others,
+        )| {
             Edge {
+                others,
                 ftp,
                 subscriber_prefix,
                 rewrite_ip_id,
@@ -377,6 +401,14 @@ impl Edge {
     fn apply(&self, config: &mut Config) {
         config.subscriber_prefix = self.subscriber_prefix;
         config.algs.ftp = self.ftp.clone();
+        let (two, dummy) = self.others;
+        if two {
+            let half = |last| ipnet::Ipv4Net::new_assert(Ipv4Addr::new(10, 0, 0, last), 30);
+            config.inside = vec![half(0), half(4)];
+        }
+        if dummy {
+            config.gateway = Gateway::default();
+        }
         config.rewrite_ip_id = self.rewrite_ip_id;
         config.unsolicited_syns = self.unsolicited_syns;
         config.icmp_errors_to = self.icmp_errors_to;

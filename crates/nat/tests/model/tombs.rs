@@ -26,6 +26,8 @@ pub(crate) struct Tomb {
     seen: u64,
     expires: u64,
     answered: Option<u64>,
+    /// In a ring of so many.
+    place: u64,
 }
 
 impl Model {
@@ -44,6 +46,7 @@ impl Model {
             seen: session.last_seen,
             expires: tick + ticks(self.config.tcp.time_wait) + 1,
             answered: None,
+            place: self.buried % u64::from(self.config.limits.tombstones),
         })
     }
 
@@ -55,7 +58,9 @@ impl Model {
         }
         if let Some(tomb) = self.tomb_of(&self.sessions[index], tick) {
             self.tombs.retain(|old| (old.external, old.remote) != (tomb.external, tomb.remote));
+            self.tombs.retain(|old| old.place != tomb.place);
             self.tombs.push(tomb);
+            self.buried += 1;
         }
     }
 
@@ -195,7 +200,12 @@ impl Model {
             }
             _ => 0,
         };
-        if !numbers.signed {
+        // As many can be changed at one time as are remembered, and control connections.
+        let limits = &self.config.limits;
+        let controls = if self.config.algs.ftp.is_empty() { 0 } else { limits.sessions };
+        let shifted = self.sessions.iter().filter(|session| session.shifted).count();
+        let room = shifted < (limits.tombstones + controls) as usize;
+        if !numbers.signed && room {
             return Ok((seq, tsval));
         }
         let accepted = ends_time_wait(tomb.end, tomb.tsval, &numbers);

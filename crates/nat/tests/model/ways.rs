@@ -82,6 +82,7 @@ impl Model {
                 self.counters.sessions_shifted += u64::from(shift != (0, 0));
                 if let Some(index) = self.session(own) {
                     self.sessions[index].shift = Shift::constant(shift);
+                    self.sessions[index].shifted = shift != (0, 0);
                 }
             }
             self.touch(own, Realm::Inside, parsed);
