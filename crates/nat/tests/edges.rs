@@ -14,6 +14,9 @@ use nat::event::EventKind;
 use nat::{Config, Reason};
 use rules::Instant;
 
+/// Whether an event is the one that is waited for.
+type IsTold = fn(&EventKind) -> bool;
+
 /// A timer: its name, how it is set, what begins it, and whether it is over.
 struct Timer {
     name: &'static str,
@@ -21,10 +24,10 @@ struct Timer {
     begin: fn(&mut World),
     is_over: fn(&mut World) -> bool,
     /// What is told when it is over, and how much later.
-    told: Option<(fn(&EventKind) -> bool, Duration)>,
+    told: Option<(IsTold, Duration)>,
 }
 
-const SESSION: fn(&EventKind) -> bool = |kind| matches!(kind, EventKind::SessionDeleted(..));
+const SESSION: IsTold = |kind| matches!(kind, EventKind::SessionDeleted(..));
 const MINUTES: Duration = Duration::from_secs(240);
 
 fn no_session(world: &mut World) -> bool {

@@ -233,6 +233,22 @@ fn the_server_reaches_the_client_through_the_named_endpoint_under_every_filter()
     }
 }
 
+// covers: B8, N17
+#[test]
+fn a_rewritten_command_that_may_be_cut_has_an_identification_of_its_own() {
+    for address in ["192.0.2.1", "192.0.2.10", "192.0.2.100"] {
+        let mut world = world_at(address, |config| config.rewrite_ip_id = true);
+        world.inside(tcp(A, F).syn()).out();
+        let external = world.external(Protocol::Tcp, A);
+        world.outside(tcp(F, external).syn_ack()).inward();
+        let outcomes = [7, 7, 7].map(|id| world.inside(tcp(A, F).payload(PORT).id(id)));
+        let ids: std::collections::BTreeSet<_> =
+            outcomes.iter().map(|outcome| carried(outcome)[4..6].to_vec()).collect();
+        assert_eq!(ids.len(), 3, "{address}");
+        outcomes.iter().for_each(|outcome| assert_sound(&carried(outcome)));
+    }
+}
+
 // covers: B8
 #[test]
 fn an_endpoint_that_nobody_comes_to_is_given_back_after_two_minutes() {

@@ -9,6 +9,9 @@ use hairpin_nat::{Endpoint, Protocol};
 
 use crate::nat::Model;
 
+/// Ports in a row.
+type Ports = RangeInclusive<u16>;
+
 impl Model {
     fn block_pool(&self, address: Ipv4Addr) -> Option<&Pool> {
         let has = |pool: &&Pool| pool.addresses.iter().any(|range| range.contains(&address));
@@ -26,7 +29,7 @@ impl Model {
     }
 
     /// The blocks that there are at an address, and the ports behind them that everybody shares.
-    fn layout(&self, address: Ipv4Addr) -> Option<(Vec<RangeInclusive<u16>>, Option<RangeInclusive<u16>>)> {
+    fn layout(&self, address: Ipv4Addr) -> Option<(Vec<Ports>, Option<Ports>)> {
         let pool = self.block_pool(address)?;
         let settings = pool.blocks?;
         let ports: Vec<u16> = pool.ports.clone().collect();
@@ -46,13 +49,13 @@ impl Model {
     }
 
     /// A subscriber's blocks at an address, in the order in which it got them.
-    fn own_blocks(&self, of: Ipv4Addr, address: Ipv4Addr) -> Vec<RangeInclusive<u16>> {
+    fn own_blocks(&self, of: Ipv4Addr, address: Ipv4Addr) -> Vec<Ports> {
         let own = self.blocks.iter().filter(|block| block.subscriber == of && block.external == address);
         own.map(|block| block.first..=block.last).collect()
     }
 
     /// The blocks of an address that nobody has.
-    fn free_blocks(&self, address: Ipv4Addr) -> Vec<RangeInclusive<u16>> {
+    fn free_blocks(&self, address: Ipv4Addr) -> Vec<Ports> {
         let has =
             |first: u16| self.blocks.iter().any(|block| block.external == address && block.first == first);
         let all = self.layout(address).map_or(Vec::new(), |(blocks, _)| blocks);
@@ -71,7 +74,7 @@ impl Model {
         of: Ipv4Addr,
         protocol: Protocol,
         address: Ipv4Addr,
-    ) -> Option<[Vec<RangeInclusive<u16>>; 3]> {
+    ) -> Option<[Vec<Ports>; 3]> {
         let (_, shared) = self.layout(address).filter(|_| protocol != Protocol::Icmp)?;
         let new = if self.may_grow(of, address) { self.free_blocks(address) } else { Vec::new() };
         Some([self.own_blocks(of, address), new, shared.into_iter().collect()])
