@@ -183,6 +183,16 @@ impl Engine {
         self.find_mapping(self.mapping_key(port.protocol, internal, internal))
     }
 
+    /// The whole address that somebody inside has now.
+    pub(crate) fn whole_of(&self, internal: Ipv4Addr) -> Option<Ipv4Addr> {
+        if !self.basic.serves(internal) {
+            return None;
+        }
+        let has = || Some(self.subscribers.get(self.find_subscriber(internal.to_bits())?).external);
+        let address = self.basic.fixed.get(&internal.to_bits()).copied().or_else(has)?;
+        Some(self.pool.endpoint(Port { address, protocol: Protocol::Icmp, port: 0 }).address)
+    }
+
     /// Whose a port without a mapping is, if strangers may reach it: of an address that is translated
     /// whole, every one.
     pub(crate) fn basic_target(&self, port: Port) -> Option<Endpoint> {

@@ -268,6 +268,22 @@ fn a_fixed_subscriber_is_steered_to_the_shard_of_its_address() {
     }
 }
 
+// covers: B5, B1.5508-5c
+#[test]
+fn an_error_from_somebody_with_an_address_of_its_own_comes_from_that() {
+    let mut world = World::new(&basic());
+    world.inside(udp(A, S)).expect_out(udp(YA, S));
+    let came = world.outside(udp(S, YA)).after;
+    let error = |from: &str| icmp_error(addr(from), addr("203.0.113.80"), 3, 1, &came);
+    let source = |outcome: &Outcome| parse(&outcome.after).source;
+    // B has none yet, and is hidden behind the address of whom the error is about.
+    assert_eq!(source(&world.inside(error("100.64.0.2"))), addr("192.0.2.1"));
+    world.inside(udp(B, S)).expect_out(udp(YB, S));
+    assert_eq!(source(&world.inside(error("100.64.0.2"))), addr("192.0.2.2"));
+    assert_eq!(source(&world.inside(error("100.64.0.1"))), addr("192.0.2.1"));
+    assert_eq!(source(&world.inside(error("10.9.9.9"))), addr("192.0.2.1"), "a router");
+}
+
 // covers: B5, B8
 #[test]
 fn a_server_of_ftp_behind_a_whole_address_names_that_address() {

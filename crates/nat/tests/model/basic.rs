@@ -80,6 +80,12 @@ impl Model {
         (*from <= self.tick).then_some(*next)
     }
 
+    /// The whole address that somebody has now.
+    pub(crate) fn active_whole(&self, internal: Ipv4Addr) -> Option<Ipv4Addr> {
+        let active = self.subscribers.contains_key(&internal) || self.fixed_for(internal).is_some();
+        self.whole_for(internal).filter(|_| active && self.is_basic(internal))
+    }
+
     /// Who has a whole address.
     fn owner_of_whole(&self, address: Ipv4Addr) -> Option<Ipv4Addr> {
         let fixed = self.fixed().into_iter().find(|(_, external)| *external == address);

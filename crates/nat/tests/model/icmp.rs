@@ -83,7 +83,11 @@ impl Model {
         };
         let cut = self.fit(parsed, Offload::default(), from, route.realm())?;
         // An internal router is hidden behind the external address (RFC 5508 REQ-5c).
-        let outer = Ends { source: quoted.destination, destination: quoted.source };
+        let mut outer = Ends { source: quoted.destination, destination: quoted.source };
+        if let Some(whole) = self.active_whole(parsed.source).filter(|_| from == Arrival::Inside) {
+            // But one with an address of its own has that.
+            outer.source = Some(Endpoint::new(whole, 0));
+        }
         *data = octets::translate_error(data, quoted, outer, from.age(), change);
         self.identify(data, parsed, Offload::default(), from);
         Ok(self.emit(data, &mut Offload::default(), parsed, from, route, cut))
