@@ -104,30 +104,38 @@ impl Engine {
             Overlap::Part => return Ok(()),
             Overlap::None => {}
         }
-        let line = match self.sessions.lines()[index as usize].opened_from() {
-            OpenedFrom::Inside => command::command(payload),
-            OpenedFrom::Outside => command::answer(payload),
+        let reader = match self.sessions.lines()[index as usize].opened_from() {
+            OpenedFrom::Inside => command::command,
+            OpenedFrom::Outside => command::answer,
         };
-        let named = match line {
-            Line::Other => return Ok(()),
-            Line::Unreadable => None,
-            Line::Named(named) => Some(named),
-        };
-        let start = named.map_or(seq, |named| seq.wrapping_add(named.at as u32));
-        let is_old = place.is_somewhere() && (start.wrapping_sub(place.start) as i32) < 0;
         let header = packet.data.get(usize::from(brief.header_len)..).unwrap_or_default();
-        let Some(named) = named.filter(|_| !is_old && !has_signature(options_of(header))) else {
-            self.output.counters.ftp_passed += 1;
-            return Ok(());
-        };
-        if pending && self.may_name(index, &named) {
-            return Err(Reason::FtpPending.into());
+        let signed = has_signature(options_of(header));
+        let (mut passed, mut done) = (0, false);
+        for (offset, line) in command::lines(payload, reader) {
+            let named = match line {
+                Line::Other => continue,
+                Line::Unreadable => {
+                    passed += 1;
+                    continue;
+                }
+                Line::Named(named) => named,
+            };
+            let start = seq.wrapping_add((offset + named.at) as u32);
+            let is_old = place.is_somewhere() && (start.wrapping_sub(place.start) as i32) < 0;
+            if done || is_old || signed {
+                // A segment has one place.
+                passed += 1;
+                continue;
+            }
+            if pending && self.may_name(index, &named) {
+                return Err(Reason::FtpPending.into());
+            }
+            self.check_grown(arrival, packet, brief)?;
+            done = self.rewrite_command(index, start, &named).is_some();
+            passed += u64::from(!done);
         }
-        self.check_grown(arrival, packet, brief)?;
-        match self.rewrite_command(index, start, &named) {
-            Some(()) => self.output.counters.ftp_rewritten += 1,
-            None => self.output.counters.ftp_passed += 1,
-        }
+        self.output.counters.ftp_rewritten += u64::from(done);
+        self.output.counters.ftp_passed += passed;
         Ok(())
     }
 

@@ -256,38 +256,53 @@ impl Model {
                 None => {}
             }
         }
-        let said = match self.sessions[index].id.opened_from {
-            OpenedFrom::Inside => command(payload),
-            OpenedFrom::Outside => answer(payload),
-        };
-        let (at, len, form, address, port) = match said {
-            Said::Nothing => return Ok(()),
-            Said::Gibberish => {
-                self.counters.ftp_passed += 1;
-                return Ok(());
+        let client = self.sessions[index].id.opened_from == OpenedFrom::Inside;
+        let (mut passed, mut done) = (0, false);
+        let mut before = 0;
+        // Each line is a command or an answer; of a segment one is changed, for it has one place.
+        for text in payload.split_inclusive(|octet| *octet == b'\n').take(64) {
+            let (offset, line) = (before, &payload[before..]);
+            before += text.len();
+            match if client { command(line) } else { answer(line) } {
+                Said::Nothing => {}
+                Said::Gibberish => passed += 1,
+                Said::Named { at, len, form, address, port } => {
+                    let start = numbers.seq.wrapping_add((offset + at) as u32);
+                    let is_old = place.is_some_and(|place| ahead(start, place.start) < 0);
+                    if done || is_old || numbers.signed {
+                        passed += 1;
+                        continue;
+                    }
+                    // Nobody opens a hole to somebody else, or to what may be a service.
+                    let own = id.mapping.internal.address;
+                    let may = address.is_none_or(|address| own.octets() == address) && port >= 1_024;
+                    if pending && may {
+                        return Err(Reason::FtpPending.into());
+                    }
+                    has_room(self)?;
+                    done = may && self.name(index, (start, len), form, port, address.is_some());
+                    passed += u64::from(!done);
+                }
             }
-            Said::Named { at, len, form, address, port } => (at, len, form, address, port),
-        };
-        let start = numbers.seq.wrapping_add(at as u32);
-        let is_old = place.is_some_and(|place| ahead(start, place.start) < 0);
-        let own = id.mapping.internal.address;
-        if is_old || numbers.signed {
-            self.counters.ftp_passed += 1;
-            return Ok(());
         }
-        // Nobody opens a hole to somebody else, or to what may be a service.
-        let may = address.is_none_or(|address| own.octets() == address) && port >= 1_024;
-        if pending && may {
-            return Err(Reason::FtpPending.into());
-        }
-        has_room(self)?;
-        let external = if may { self.expect(Endpoint::new(own, port), id.remote) } else { None };
+        self.counters.ftp_passed += passed;
+        Ok(())
+    }
+
+    /// Names another endpoint in `len` octets from `start` on, if it may be had.
+    fn name(
+        &mut self,
+        index: usize,
+        (start, len): (u32, usize),
+        form: Form,
+        port: u16,
+        has_address: bool,
+    ) -> bool {
+        let id = self.sessions[index].id;
+        let external = self.expect(Endpoint { port, ..id.mapping.internal }, id.remote);
         // A 229 has no address: the client takes that of the control connection.
         let home = id.mapping.external.address;
-        let Some(external) = external.filter(|end| address.is_some() || end.address == home) else {
-            self.counters.ftp_passed += 1;
-            return Ok(());
-        };
+        let Some(external) = external.filter(|end| has_address || end.address == home) else { return false };
         self.counters.ftp_rewritten += 1;
         let new = text(form, external);
         let mut octets = [0; 25];
@@ -297,7 +312,7 @@ impl Model {
         shift.settle();
         let (old, new) = (len as u32, new.len() as u32);
         shift.place = Some(Place { start, old, text: octets, new, acked: false });
-        Ok(())
+        true
     }
 
     /// A segment may grow by the longest endpoint that there is.
@@ -397,7 +412,8 @@ pub(crate) fn speech(number: u8, own: Endpoint) -> Vec<u8> {
         11 => format!("229 ok (!!!{port:05}!)\n"),
         12 => format!("EPRT |2|{address}|{port}|\r\n"),
         13 => format!("227 ={commas},{high},{low}\r\n226 Done\r\n"),
-        14 => "LIST\r\n".into(),
+        14 if high % 2 == 0 => format!("TYPE I\r\nPORT {commas},{high},{low}\r\n"),
+        14 => format!("226-Bye\r\n227 ok {commas},{high},{low}\r\n229 ok (|||{port}|)\r\n"),
         _ => format!("PORT {commas},{high},{low}\r\nPORT {commas},{high},{low}\r\n"),
     };
     said.into_bytes()
