@@ -164,11 +164,33 @@ impl Basic {
     }
 }
 
+/// Whether `config` gives a subscriber a whole address, whichever shard has it.
+pub(crate) fn has_whole(config: &Config, subscriber: Ipv4Addr) -> bool {
+    let fixed = config.statics.iter().any(|mapping| match *mapping {
+        StaticMapping::Address { internal, .. } => internal == subscriber,
+        StaticMapping::Port { .. } => false,
+    });
+    let names = |pool: &&crate::config::Pool| pool.subscribers.iter().any(|net| net.contains(&subscriber));
+    let named = config.pools.iter().find(names);
+    let pool = named.or_else(|| config.pools.iter().find(|pool| pool.subscribers.is_empty()));
+    fixed || pool.is_some_and(|pool| pool.kind == PoolKind::Basic)
+}
+
 impl Engine {
     /// The mapping of a port of an address that is translated whole.
     pub(crate) fn mapping_of_whole(&self, port: Port) -> Option<u32> {
         let internal = Endpoint::new(self.basic.owner(port.address)?, port.port);
         self.find_mapping(self.mapping_key(port.protocol, internal, internal))
+    }
+
+    /// The whole address that somebody inside has now.
+    pub(crate) fn whole_of(&self, internal: Ipv4Addr) -> Option<Ipv4Addr> {
+        if !self.basic.serves(internal) {
+            return None;
+        }
+        let has = || Some(self.subscribers.get(self.find_subscriber(internal.to_bits())?).external);
+        let address = self.basic.fixed.get(&internal.to_bits()).copied().or_else(has)?;
+        Some(self.pool.endpoint(Port { address, protocol: Protocol::Icmp, port: 0 }).address)
     }
 
     /// Whose a port without a mapping is, if strangers may reach it: of an address that is translated
@@ -208,6 +230,7 @@ impl Engine {
         let new = self.new_session(protocol, internal, mapping, remote, OpenedFrom::Outside, hairpin);
         self.check_room(core::slice::from_ref(&new))?;
         let index = self.commit(mapping, new, brief)?;
+        self.mark_control(index);
         let rewrite = self.sessions.lines()[index as usize].rewrite(Realm::Outside);
         Ok(Decision { route: Route::To(Realm::Inside), rewrite, fit })
     }

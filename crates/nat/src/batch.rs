@@ -300,7 +300,7 @@ impl Engine {
     #[inline(always)]
     pub(crate) fn touch(&mut self, index: u32, realm: Realm, brief: &Brief) {
         // The setting first: which protocol it is nobody can foretell.
-        if !self.config.udp.inbound_refresh && brief.is_udp && realm == Realm::Outside {
+        if !self.config.udp.inbound_refresh && brief.is_udp && brief.has_ports && realm == Realm::Outside {
             return;
         }
         if !self.follow(index, realm, brief) {

@@ -120,7 +120,8 @@ impl Brief {
                 brief.transport_len = 0;
                 // Checksums that cover a pseudo-header: DCCP's (RFC 4340 5.1) and UDP-Lite's, which is
                 // never 0 (RFC 3828 3.1).
-                if matches!(parsed.protocol, DCCP | UDP_LITE) {
+                let len = parsed.total_len - u16::from(parsed.header_len);
+                if matches!(parsed.protocol, DCCP | UDP_LITE) && len >= 8 {
                     brief.checksum_at = 6;
                 }
                 brief.is_udp = parsed.protocol == UDP_LITE;

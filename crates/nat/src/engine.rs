@@ -170,6 +170,7 @@ impl Engine {
             self.kept.next_tick(),
             self.fragments.next_tick(),
             self.unsolicited.next_tick(),
+            self.pool.next_release().filter(|_| self.pool.tells()),
         ];
         due.into_iter().flatten().min().map(start_of)
     }
@@ -237,8 +238,9 @@ impl Engine {
         self.now = self.now.max(now);
         self.tick = tick_of(self.now);
         self.expire(EXPIRIES);
-        self.pool.release(self.tick);
-        self.tell_blocks(self.tick);
+        if !self.pool.tells() {
+            self.pool.release(self.tick);
+        }
         self.fragments.expire(self.tick, &mut self.output);
         self.answer_unsolicited();
     }

@@ -13,6 +13,9 @@ impl Engine {
         let mut ahead = Ahead::default();
         for _ in 0..budget {
             let due = self.wheel.due(self.tick);
+            if self.pool.tells() && self.release_one(due.map_or(self.tick, |(tick, _)| tick)) {
+                continue;
+            }
             if self.kept.is_due(due.map_or(self.tick, |(tick, _)| tick)) {
                 self.expire_kept();
                 continue;
@@ -27,6 +30,17 @@ impl Engine {
                 self.wheel.file(self.sessions.ties_mut(), index, deadline);
             }
         }
+    }
+
+    /// Lets go of one port that has rested by `tick`, and before the time of a mapping is over; a block that comes
+    /// back with it does so on time.
+    #[cold]
+    fn release_one(&mut self, tick: u32) -> bool {
+        let until = self.kept.next_tick().map_or(tick, |kept| kept.min(tick));
+        let Some(rested) = self.pool.next_release().filter(|&rested| rested <= until) else { return false };
+        self.pool.release_first();
+        self.tell_blocks(rested);
+        true
     }
 
     /// Lets everything happen to session `index` that its timers say until now. `true`: it lives.

@@ -112,7 +112,8 @@ impl Engine {
             None if self.basic.is(address) => (address, self.run_of_whole(request)),
             None => (address, self.plan_run(address, request)),
         };
-        let outcome = run.ok_or(Limit::PortsExhausted).and_then(|run| self.create_run(address, run, request));
+        let why = || self.pool.why_none(address, protocol, self.subscriber_of(internal.address));
+        let outcome = run.ok_or_else(why).and_then(|run| self.create_run(address, run, request));
         if outcome.is_err() {
             // A refusal draws nothing.
             self.selector = undrawn;

@@ -117,7 +117,10 @@ impl Engine {
         let line = self.mappings.get(twin);
         let key = self.mapping_key(port.protocol, line.internal(), remote);
         // Where both protocols have a port together, it is kept for this endpoint.
-        let may_take = self.config.mapping.protocol_independent || self.may_take(port, remote.address);
+        // Of a whole address every port is its subscriber's.
+        let may_take = self.config.mapping.protocol_independent
+            || self.basic.is(port.address)
+            || self.may_take(port, remote.address);
         if self.mapping_for(key).is_some() || !may_take {
             // That endpoint has another external one already, or the port rests.
             return Err(Reason::NoMapping.into());

@@ -73,10 +73,17 @@ impl Engine {
         let brief = Brief::new(parsed, packet.data, realm, packet.offload.checksum);
         let fit = self.fit(arrival, packet, &brief, to)?;
         let translation = ErrorTranslation::new(realm, protocol, &session, partner.as_ref(), &self.shifts);
+        // Outside it may be any router and stays; inside it is hidden behind the session's external address, or
+        // has its own (RFC 5508 REQ-5c).
+        let sender = match (realm, self.whole_of(parsed.source)) {
+            (Realm::Outside, _) => parsed.source,
+            (Realm::Inside, Some(own)) => own,
+            (Realm::Inside, None) => translation.quoted.destination().address,
+        };
+        let translation = ErrorTranslation { sender, ..translation };
         translation.apply(packet.data, parsed, quote, arrival.age());
         if brief.needs_id && self.config.rewrite_ip_id {
-            let source = translation.quoted.destination().address;
-            let id = self.new_id(source, translation.quoted.source().address, parsed.protocol, 1);
+            let id = self.new_id(translation.sender, translation.quoted.source().address, parsed.protocol, 1);
             write_id(packet.data, id);
         }
         if let Fit::Split(mtu) = fit {
@@ -276,9 +283,9 @@ fn may_be_answered(parsed: &Parsed) -> bool {
 #[derive(Debug)]
 struct ErrorTranslation {
     protocol: Protocol,
-    /// Where the error comes from.
-    realm: Realm,
     quoted: Rewrite,
+    /// The error's own source from here on.
+    sender: Ipv4Addr,
     /// How the numbers of the quoted segment change.
     shift: Option<(Shift, Numbers, Way)>,
 }
@@ -314,7 +321,7 @@ impl ErrorTranslation {
                 Realm::Outside => (shift, Numbers::Own, Way::Back),
             }
         });
-        Self { protocol, realm, quoted, shift }
+        Self { protocol, quoted, sender: destination.address, shift }
     }
 
     fn apply(&self, data: &mut [u8], parsed: &Parsed, quote: &Quote, age: u8) {
@@ -323,13 +330,8 @@ impl ErrorTranslation {
         let change_of_quote =
             self.apply_quoted(&mut data[..usize::from(parsed.total_len)], icmp, header, quote);
         change(data, icmp + 2, |field| change_of_quote.apply(field));
-        // The sender of an error from inside is hidden behind the session's external address (RFC
-        // 5508 REQ-5c); one from outside may be any router and stays. The receiver is who sent the
-        // quoted packet.
-        let source = match self.realm {
-            Realm::Inside => self.quoted.destination().address,
-            Realm::Outside => parsed.source,
-        };
+        // The receiver is who sent the quoted packet.
+        let source = self.sender;
         let destination = self.quoted.source().address;
         let delta =
             Delta::address(parsed.source, source).and(Delta::address(parsed.destination, destination));

@@ -52,6 +52,8 @@ pub(crate) struct Pool {
     preserve_range: bool,
     /// Where a subscriber has blocks, and how many: while any port of them rests, too.
     homes: BTreeMap<u32, (u32, u32)>,
+    /// Some address has blocks.
+    tells: bool,
     /// Blocks that were given or have come back since somebody asked.
     changes: Vec<(u32, Change)>,
     /// 1 + mapping index by address, protocol, port; 0: none; [`SHARED`]: several.
@@ -170,6 +172,7 @@ impl Pool {
             preserve_parity: config.ports.preserve_parity,
             preserve_range: config.ports.preserve_range,
             homes: BTreeMap::new(),
+            tells: addresses.iter().any(|external| external.blocks.is_some()),
             changes: Vec::new(),
             addresses,
             owners: Arena::hot(spaces * PORTS)?,
@@ -363,6 +366,23 @@ impl Pool {
     /// is let go by the next.
     pub(crate) fn release(&mut self, now: u32) {
         self.let_go(now, RELEASES);
+    }
+
+    /// Whether somebody is told when ports come back: there are blocks.
+    pub(crate) fn tells(&self) -> bool {
+        self.tells
+    }
+
+    /// When the port that has rested longest may be given out again.
+    pub(crate) fn next_release(&self) -> Option<u32> {
+        self.hold.queue.front().map(|&(until, _)| until)
+    }
+
+    /// Lets go of it.
+    pub(crate) fn release_first(&mut self) {
+        if let Some((_, port)) = self.hold.queue.pop_front() {
+            self.set_both_free(port);
+        }
     }
 
     fn let_go(&mut self, now: u32, most: usize) {

@@ -233,6 +233,47 @@ fn the_server_reaches_the_client_through_the_named_endpoint_under_every_filter()
     }
 }
 
+// covers: B8, N17
+#[test]
+fn a_rewritten_command_that_may_be_cut_has_an_identification_of_its_own() {
+    for address in ["192.0.2.1", "192.0.2.10", "192.0.2.100"] {
+        let mut world = world_at(address, |config| config.rewrite_ip_id = true);
+        world.inside(tcp(A, F).syn()).out();
+        let external = world.external(Protocol::Tcp, A);
+        world.outside(tcp(F, external).syn_ack()).inward();
+        let outcomes = [7, 7, 7].map(|id| world.inside(tcp(A, F).payload(PORT).id(id)));
+        let ids: std::collections::BTreeSet<_> =
+            outcomes.iter().map(|outcome| carried(outcome)[4..6].to_vec()).collect();
+        assert_eq!(ids.len(), 3, "{address}");
+        outcomes.iter().for_each(|outcome| assert_sound(&carried(outcome)));
+    }
+}
+
+// covers: B8
+#[test]
+fn a_command_behind_others_in_a_segment_is_seen_and_what_cannot_be_named_is_counted() {
+    let port = "PORT 100,64,0,1,19,137\r\n";
+    let rows = [
+        (format!("TYPE I\r\n{port}LIST\r\n"), "TYPE I\r\nPORT 192,0,2,1,19,137\r\nLIST\r\n".to_string(), 0),
+        // One that nobody may name, one that is cut, and one too many: they pass as they are.
+        (
+            format!("PORT 9,9,9,9,19,137\r\n{port}{port}PORT 100,64"),
+            format!("PORT 9,9,9,9,19,137\r\nPORT 192,0,2,1,19,137\r\n{port}PORT 100,64"),
+            3,
+        ),
+    ];
+    for (said, heard, passed) in rows {
+        let (mut world, x) = control();
+        let outcome = world.inside(tcp(A, F).payload(said.as_bytes()));
+        assert_carried(&outcome, tcp(x, F).payload(heard.as_bytes()));
+        assert_eq!((world.counters().ftp_rewritten, world.counters().ftp_passed), (1, passed));
+        // What follows is where it must be, there and back.
+        let (inner, outer) = (1_000 + said.len() as u32, 1_000 + heard.len() as u32);
+        world.inside(tcp(A, F).seq(inner).len(3)).expect_out(tcp(x, F).seq(outer).len(3));
+        world.outside(tcp(F, x).acks(outer)).expect_in(tcp(F, A).acks(inner));
+    }
+}
+
 // covers: B8
 #[test]
 fn an_endpoint_that_nobody_comes_to_is_given_back_after_two_minutes() {

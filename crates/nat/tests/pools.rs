@@ -182,6 +182,32 @@ fn blocks_are_given_one_at_a_time_and_told_once() {
     assert!(ids.iter().all(|id| released.contains(&EventKind::BlockReleased(*id))));
 }
 
+// covers: N5, B1.6888-13
+#[test]
+fn a_block_comes_back_on_time_however_late_somebody_looks() {
+    for late in [Duration::ZERO, TICK, Duration::from_secs(50), Duration::from_secs(5_000)] {
+        let mut config = config_with(&["192.0.2.1"], 4_000..=4_031);
+        config.pools[0].blocks = blocks(8, 1, SharedPorts::None);
+        config.ports.hold = Duration::from_secs(20);
+        let mut world = World::new(&config);
+        let _ = world.inside(udp(A, S)).out();
+        // A session that outlives the block of another.
+        let _ = world.inside(tcp(B, S).syn()).out();
+        let rested = world.now + Duration::from_secs(320) + TICK * 2;
+        world.wait(Duration::from_secs(300) + TICK);
+        world.engine.handle_timeout(world.now);
+        let _ = world.events();
+        assert!(world.engine.poll_timeout().is_some_and(|at| at <= rested), "it wants to be woken for it");
+        world.now = rested + late;
+        world.engine.handle_timeout(world.now);
+        let events = world.events();
+        let is_it = |event: &&nat::Event| matches!(event.kind, EventKind::BlockReleased(id) if id.subscriber == addr("100.64.0.1"));
+        let told: Vec<_> = events.iter().filter(is_it).map(|event| event.at).collect();
+        assert_eq!(told, [rested], "{late:?} late: {events:?}");
+        assert!(events.is_sorted_by_key(|event| event.at));
+    }
+}
+
 // covers: N5
 #[test]
 fn the_shared_remainder_serves_who_has_no_block_left() {

@@ -254,3 +254,86 @@ fn an_icmp_error_in_answer_does_not_prolong_a_session() {
     world.wait(TICK);
     assert_eq!((world.sessions(), world.engine.mappings().count()), (0, 0));
 }
+
+/// An established session that was idle for all its time and is on notice.
+fn on_notice(change: impl FnOnce(&mut nat::Config)) -> World {
+    let mut world = World::with(|config| {
+        config.tcp_checks.rst = RstPolicy::Delete;
+        change(config);
+    });
+    world.establish(A, S);
+    world.wait(7_440 * SECOND + TICK);
+    assert_eq!(world.sessions(), 1);
+    world
+}
+
+// covers: N7
+#[test]
+fn a_forged_syn_does_not_make_a_forged_rst_exact() {
+    for realm in [Inside, Outside] {
+        for middle in [None, Some(Flags::ACK), Some(Flags::SYN | Flags::ACK)] {
+            let mut world = on_notice(|_| {});
+            let of = |packet: Pkt| if realm == Inside { packet } else { packet.window(1_000) };
+            let forged = |flags: Flags, seq: u32| match realm {
+                Inside => of(tcp(A, S).flags(flags).seq(seq).acks(77)),
+                Outside => of(tcp(S, XA).flags(flags).seq(seq).acks(77)),
+            };
+            let syn = if realm == Inside { tcp(A, S).syn() } else { tcp(S, XA).syn() };
+            world.send(realm, syn.seq(5_000_000));
+            if let Some(flags) = middle {
+                world.send(realm, forged(flags, 5_000_001 - u32::from(flags.contains(Flags::SYN))));
+            }
+            for seq in [5_000_000, 5_000_001, 5_000_002] {
+                let rst = if realm == Inside { tcp(A, S).rst() } else { tcp(S, XA).rst() };
+                world.send(realm, rst.seq(seq));
+            }
+            assert_eq!(world.sessions(), 1, "{realm:?} {middle:?}");
+            // Nor does the answer of the host that lives: it acknowledges what it has, not what was forged.
+            match realm {
+                Inside => world.outside(tcp(S, XA).acks(1_000)),
+                Outside => world.inside(tcp(A, S).acks(1_000)),
+            };
+            let rst = if realm == Inside { tcp(A, S).rst() } else { tcp(S, XA).rst() };
+            world.send(realm, rst.seq(5_000_001));
+            assert_eq!(world.sessions(), 1, "{realm:?} {middle:?}, answered");
+        }
+    }
+}
+
+// covers: N7, N3
+#[test]
+fn in_time_wait_a_syn_and_a_rst_behind_it_end_nothing() {
+    let mut world = World::with(|config| config.tcp_checks.rst = RstPolicy::Delete);
+    world.establish(A, S);
+    world.close(A, S);
+    world.outside(tcp(S, XA).syn().seq(5_000_000)).inward();
+    world.outside(tcp(S, XA).rst().seq(5_000_001)).inward();
+    assert_eq!(world.sessions(), 1);
+}
+
+// covers: N7
+#[test]
+fn a_new_connection_on_a_tuple_that_is_on_notice_can_be_reset_once_it_is_answered() {
+    let mut world = on_notice(|_| {});
+    world.inside(tcp(A, S).syn().seq(70_000)).out();
+    world.outside(tcp(S, XA).syn_ack().seq(90_000).acks(70_001)).inward();
+    world.inside(tcp(A, S).seq(70_001).acks(90_001)).out();
+    world.outside(tcp(S, XA).rst().seq(90_000)).inward();
+    assert_eq!(world.sessions(), 1, "that one is old");
+    world.outside(tcp(S, XA).rst().seq(90_001)).inward();
+    assert_eq!(world.sessions(), 0);
+}
+
+// covers: N3
+#[test]
+fn a_forged_syn_does_not_make_what_the_real_host_says_old() {
+    let mut world = World::with(|config| config.tcp_checks.paws = true);
+    world.inside(tcp(A, S).syn().timestamps(100, 0)).out();
+    world.outside(tcp(S, XA).syn_ack().timestamps(9, 100)).inward();
+    world.inside(tcp(A, S).timestamps(100, 9)).out();
+    world.wait(7_440 * SECOND + TICK);
+    world.outside(tcp(S, XA).syn().seq(5_000_000).timestamps(1 << 30, 0)).inward();
+    world.outside(tcp(S, XA).timestamps(10, 100).len(5)).inward();
+    world.inside(tcp(A, S).timestamps(101, 10)).out();
+    world.outside(tcp(S, XA).seq(1_005).timestamps(11, 101).len(5)).inward();
+}

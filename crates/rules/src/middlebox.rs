@@ -46,13 +46,16 @@ pub enum RstEffect {
 /// From the connection's opening on, its SEG.SEQ is where its sender's octets end, or what was
 /// acknowledged last: a RST that answers a segment takes SEG.ACK of that. While a connection opens, a
 /// RST with an ACK answers the SYN and says so (RFC 9293 3.10.7.3).
+///
+/// As long as its receiver has acknowledged nothing, what its sender has sent may be anybody's: a SYN to a tuple that
+/// is idle or in TIME-WAIT is no proof of anything, and a RST behind it is none either (RFC 5961 4).
 pub fn rst_is_exact(state: State, rst: Rst, passed: Passed) -> bool {
     let opening = matches!(state, State::Init | State::ClientReopen | State::ServerReopen);
     if opening && rst.ack.is_some() {
         return rst.ack == passed.receiver_sent;
     }
     let seq = Some(rst.seq);
-    seq == passed.sent || seq == passed.acknowledged
+    passed.acknowledged.is_some() && (seq == passed.sent || seq == passed.acknowledged)
 }
 
 /// What a RST does. `delete`: the policy is to end the session at once (update-01 2.3), not to hold it.

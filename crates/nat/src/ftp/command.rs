@@ -41,7 +41,20 @@ pub(crate) enum Line {
 /// Nobody writes an endpoint in more octets than this, leading zeros included.
 const LONGEST_LINE: usize = 256;
 
-/// What a client says first in a segment.
+/// Lines of a segment that are looked at.
+const LINES: usize = 64;
+
+/// Where each line of a payload begins, and what it is by `reader`.
+pub(crate) fn lines(payload: &[u8], reader: fn(&[u8]) -> Line) -> impl Iterator<Item = (usize, Line)> + '_ {
+    let begins = payload.split_inclusive(|&octet| octet == b'\n').take(LINES).scan(0, |at, line| {
+        let begin = *at;
+        *at += line.len();
+        Some(begin)
+    });
+    begins.map(move |begin| (begin, reader(payload.get(begin..).unwrap_or_default())))
+}
+
+/// What the line is that a client's octets begin with.
 pub(crate) fn command(payload: &[u8]) -> Line {
     let Some((verb, _)) = payload.split_first_chunk::<5>() else { return Line::Other };
     if verb.eq_ignore_ascii_case(b"PORT ") {
@@ -53,7 +66,7 @@ pub(crate) fn command(payload: &[u8]) -> Line {
     Line::Other
 }
 
-/// What a server says first in a segment.
+/// The same of a server's.
 pub(crate) fn answer(payload: &[u8]) -> Line {
     let Some((code, _)) = payload.split_first_chunk::<4>() else { return Line::Other };
     match code {

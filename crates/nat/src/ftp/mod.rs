@@ -14,7 +14,7 @@ use std::collections::BTreeMap;
 use wire::checksum::{Delta, Sum};
 use wire::tcp::Flags;
 
-use crate::batch::{Arrival, Decision, Fit, Refusal, Route};
+use crate::batch::{Arrival, Decision, Fit, Refusal};
 use crate::brief::Brief;
 use crate::config::Config;
 use crate::engine::Engine;
@@ -104,31 +104,55 @@ impl Engine {
             Overlap::Part => return Ok(()),
             Overlap::None => {}
         }
-        let line = match self.sessions.lines()[index as usize].opened_from() {
-            OpenedFrom::Inside => command::command(payload),
-            OpenedFrom::Outside => command::answer(payload),
+        let reader = match self.sessions.lines()[index as usize].opened_from() {
+            OpenedFrom::Inside => command::command,
+            OpenedFrom::Outside => command::answer,
         };
-        let named = match line {
-            Line::Other => return Ok(()),
-            Line::Unreadable => None,
-            Line::Named(named) => Some(named),
-        };
-        let start = named.map_or(seq, |named| seq.wrapping_add(named.at as u32));
-        let is_old = place.is_somewhere() && (start.wrapping_sub(place.start) as i32) < 0;
         let header = packet.data.get(usize::from(brief.header_len)..).unwrap_or_default();
-        let Some(named) = named.filter(|_| !is_old && !has_signature(options_of(header))) else {
-            self.output.counters.ftp_passed += 1;
-            return Ok(());
-        };
-        if pending && self.may_name(index, &named) {
-            return Err(Reason::FtpPending.into());
+        let signed = has_signature(options_of(header));
+        let (mut passed, mut done) = (0, false);
+        for (offset, line) in command::lines(payload, reader) {
+            let named = match line {
+                Line::Other => continue,
+                Line::Unreadable => {
+                    passed += 1;
+                    continue;
+                }
+                Line::Named(named) => named,
+            };
+            let start = seq.wrapping_add((offset + named.at) as u32);
+            let is_old = place.is_somewhere() && (start.wrapping_sub(place.start) as i32) < 0;
+            if done || is_old || signed {
+                // A segment has one place.
+                passed += 1;
+                continue;
+            }
+            if pending && self.may_name(index, &named) {
+                return Err(Reason::FtpPending.into());
+            }
+            self.check_grown(arrival, packet, brief)?;
+            done = self.rewrite_command(index, start, &named).is_some();
+            passed += u64::from(!done);
         }
-        self.check_grown(arrival, packet, brief)?;
-        match self.rewrite_command(index, start, &named) {
-            Some(()) => self.output.counters.ftp_rewritten += 1,
-            None => self.output.counters.ftp_passed += 1,
-        }
+        self.output.counters.ftp_rewritten += u64::from(done);
+        self.output.counters.ftp_passed += passed;
         Ok(())
+    }
+
+    /// A segment that means nothing to its session may have the rewritten command in it all the same.
+    pub(crate) fn check_command(
+        &self,
+        index: u32,
+        arrival: Arrival,
+        packet: &Packet<'_>,
+        brief: &Brief,
+    ) -> Result<(), Refusal> {
+        let place = self.shifts.get(self.sessions.lines()[index as usize].shift()).place;
+        let payload = payload(packet.data, brief).filter(|_| arrival.realm() == Realm::Inside);
+        match payload.map(|payload| place.overlap(brief.seen.seq().0, payload.len())) {
+            Some(Overlap::Whole(_)) => self.check_grown(arrival, packet, brief),
+            _ => Ok(()),
+        }
     }
 
     /// A packet that may grow must fit the link as the longest that it can be.
@@ -230,12 +254,19 @@ impl Engine {
         let mut data = edited(packet, brief, at, &place)?;
         let grown = Brief { total_len: data.len() as u16, ..*brief };
         decision.rewrite.apply(&mut data, &grown, packet.offload.checksum, arrival.age());
-        let fit = self.fit(arrival, packet, brief, Realm::Outside);
-        if data.len() == usize::from(brief.total_len) && fit == Ok(Fit::Whole) {
+        let fit = match self.fit(arrival, packet, &grown, Realm::Outside) {
+            Ok(fit) => fit,
+            Err(refusal) => return Some(Err(refusal)),
+        };
+        if brief.needs_id && self.config.rewrite_ip_id {
+            let mut changed = Packet { data: &mut data, from: packet.from, offload: packet.offload };
+            self.identify(&mut changed, &grown, &Decision { fit, ..*decision });
+        }
+        if data.len() == usize::from(brief.total_len) && fit == Fit::Whole {
             packet.data.get_mut(..data.len())?.copy_from_slice(&data);
             return Some(Ok(verdict_of(decision.route)));
         }
-        Some(self.send_grown(data, packet, arrival, &grown, decision.route))
+        Some(self.send_grown(data, packet, arrival, &grown, &Decision { fit, ..*decision }))
     }
 
     fn send_grown(
@@ -244,10 +275,10 @@ impl Engine {
         packet: &Packet<'_>,
         arrival: Arrival,
         grown: &Brief,
-        route: Route,
+        &Decision { route, fit, .. }: &Decision,
     ) -> Result<Verdict, Refusal> {
         let mut offload = packet.offload;
-        match self.fit(arrival, packet, grown, Realm::Outside)? {
+        match fit {
             Fit::Whole => {}
             Fit::Segment(size) => offload.gso_size = size,
             Fit::Split(mtu) => {

@@ -17,6 +17,7 @@ use crate::batch::{Arrival, Decision, Refusal, Route};
 use crate::brief::Brief;
 use crate::engine::Engine;
 use crate::event::OpenedFrom;
+use crate::session::CONTROL;
 use crate::{Endpoint, Packet, Realm, Reason};
 
 impl Engine {
@@ -56,6 +57,9 @@ impl Engine {
             return Err(Reason::TcpFlags.into());
         };
         let fit = self.fit(arrival, packet, brief, realm.other())?;
+        if self.sessions.lines()[index as usize].rewrite(realm).shift & CONTROL != 0 {
+            self.check_command(index, arrival, packet, brief)?;
+        }
         let findings = Findings::NONE.with(Finding::IllegalPassed);
         let (at, from, headers) = (self.now, realm, brief.headers());
         let found = Found { at, from, findings, before: None, data: packet.data, headers };

@@ -115,7 +115,8 @@ impl Line {
         self.sides[own] = Half { end: seen.end().0, acked: 0, tsval: seen.tsval };
         self.flags[own] = SENT | if seen.has_timestamp { TIMESTAMPS } else { 0 } | seen.scale << SCALE;
         self.flags[other] &= !ACKED;
-        self.window[own] = 0;
+        // Nor does an old window, however large, help anybody to have it acknowledged by chance.
+        self.window = [0; 2];
         if flags.contains(Flags::ACK) {
             self.acknowledge(own, other, seen, false);
         }
@@ -180,14 +181,17 @@ impl Line {
         if exempt || self.flags[own] & self.flags[other] & SENT == 0 {
             return false;
         }
+        if self.flags[other] & ACKED == 0 {
+            // Nothing of it was acknowledged since its SYN, which may be anybody's: it judges nothing.
+            return false;
+        }
         let half = &self.sides[own];
         if seen.has_timestamp && self.flags[own] & TIMESTAMPS != 0 {
             let recent = TsRecent { value: half.tsval, seen: last };
             return seen.tsval != half.tsval
                 && paws(seen.tsval, Some(recent), flags, now) == PawsVerdict::Old;
         }
-        self.flags[other] & ACKED != 0
-            && self.flags[own] & LOST == 0
+        self.flags[own] & LOST == 0
             && is_old_duplicate(seen.end(), SeqNumber(self.sides[other].acked), self.window_of(other))
     }
 

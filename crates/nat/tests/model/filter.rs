@@ -9,9 +9,11 @@ use hairpin_nat::{Endpoint, Protocol, Reason};
 use crate::nat::{Model, Refusal};
 
 impl Model {
-    /// What of a remote endpoint mappings depend on.
-    pub(crate) fn masked(&self, remote: Endpoint) -> Option<Endpoint> {
+    /// What of a remote endpoint the mappings of `internal` depend on.
+    pub(crate) fn masked(&self, internal: Endpoint, remote: Endpoint) -> Option<Endpoint> {
         match self.config.mapping.behaviour {
+            // A whole address has one mapping for each port.
+            _ if self.is_basic(internal.address) => None,
             Behaviour::EndpointIndependent => None,
             Behaviour::AddressDependent => Some(Endpoint::new(remote.address, 0)),
             Behaviour::AddressAndPortDependent => Some(remote),
@@ -25,7 +27,7 @@ impl Model {
         internal: Endpoint,
         remote: Endpoint,
     ) -> Option<MappingId> {
-        let remote = self.masked(remote);
+        let remote = self.masked(internal, remote);
         // One that was asked for serves all remotes.
         [None, remote].into_iter().find_map(|remote| {
             let is_it =
@@ -36,6 +38,26 @@ impl Model {
 
     /// The mapping that `remote` reaches at `external`; if it has no session, whether it may.
     pub(crate) fn plan_inbound(
+        &mut self,
+        protocol: Protocol,
+        external: Endpoint,
+        remote: Endpoint,
+        is_new: bool,
+    ) -> Result<MappingId, Refusal> {
+        let refusal = match self.plan_stranger(protocol, external, remote, is_new) {
+            Ok(mapping) => return Ok(mapping),
+            Err(refusal) => refusal,
+        };
+        if self.mapping_at(protocol, external).is_some() {
+            return Err(refusal);
+        }
+        let target = self.whole_target(protocol, external).ok_or(refusal)?;
+        let mapping = self.plan_whole(protocol, target.internal, 1)?;
+        self.of_subscriber_may_be_reached(mapping.internal.address)?;
+        Ok(mapping)
+    }
+
+    fn plan_stranger(
         &mut self,
         protocol: Protocol,
         external: Endpoint,
@@ -61,9 +83,11 @@ impl Model {
         let twin = self.config.filtering.protocol_independent.then(twin);
         let twin = twin.flatten().ok_or(Reason::NoMapping)?;
         self.admit(twin, remote)?;
-        let remote_of = self.masked(remote);
+        let remote_of = self.masked(twin.internal, remote);
         let mapping = MappingId { protocol, internal: twin.internal, external, remote: remote_of };
-        let free = self.go_together(protocol, other) || self.is_available(protocol, external, remote.address);
+        let free = self.go_together(protocol, other)
+            || self.is_whole(external.address)
+            || self.is_available(protocol, external, remote.address);
         if self.mapping_for(protocol, twin.internal, remote).is_some() || !free {
             return Err(Reason::NoMapping.into());
         }
@@ -92,6 +116,16 @@ impl Model {
         self.mappings.iter().find(is_it).copied()
     }
 
+    /// The same, or the mapping that would be made.
+    pub(crate) fn reached(
+        &self,
+        protocol: Protocol,
+        external: Endpoint,
+        remote: Ipv4Addr,
+    ) -> Option<MappingId> {
+        self.reached_by(protocol, external, remote).or_else(|| self.whole_target(protocol, external))
+    }
+
     /// Whether a mapping for `remote` may have `external`: it is free, or others have it for other addresses.
     pub(crate) fn is_available(&self, protocol: Protocol, external: Endpoint, remote: Ipv4Addr) -> bool {
         let shared = self.config.mapping.port_overlap
@@ -114,27 +148,37 @@ impl Model {
 
     /// Whether a stranger may use `mapping`.
     pub(crate) fn admit(&self, mapping: MappingId, remote: Endpoint) -> Result<(), Reason> {
-        let filtering = &self.config.filtering;
-        let (behaviour, ports) = match mapping.protocol {
-            Protocol::Tcp => (filtering.tcp, filtering.tcp_ports.clone()),
-            Protocol::Udp => (filtering.udp, filtering.udp_ports.clone()),
-            Protocol::Icmp | Protocol::Other => (filtering.udp, Vec::new()),
-        };
-        let named = ports.iter().any(|range| range.contains(&mapping.internal.port));
         let written_to = |session: &SessionId| {
             session.mapping == mapping
                 && session.opened_from == OpenedFrom::Inside
                 && session.remote.address == remote.address
         };
-        let may = match behaviour {
-            _ if self.open.contains(&mapping) => true,
-            // By application: only these, or these besides.
-            Behaviour::EndpointIndependent => ports.is_empty() || named,
-            _ if named => true,
+        let may = match self.filter_of(mapping.protocol, mapping.internal.port) {
+            _ if self.open.contains(&mapping) || self.expected.get(&mapping) == Some(&remote.address) => true,
+            Behaviour::EndpointIndependent => true,
             Behaviour::AddressDependent => self.sessions.iter().any(|session| written_to(&session.id)),
             Behaviour::AddressAndPortDependent => false,
         };
         if may { Ok(()) } else { Err(Reason::Filtered) }
+    }
+
+    /// What the filter of an internal port depends on.
+    pub(crate) fn filter_of(&self, protocol: Protocol, port: u16) -> Behaviour {
+        let filtering = &self.config.filtering;
+        let (behaviour, ports) = match protocol {
+            Protocol::Tcp => (filtering.tcp, &filtering.tcp_ports[..]),
+            Protocol::Udp => (filtering.udp, &filtering.udp_ports[..]),
+            Protocol::Icmp => (filtering.udp, &[][..]),
+            Protocol::Other => (Behaviour::EndpointIndependent, &[][..]),
+        };
+        let named = ports.iter().any(|range| range.contains(&port));
+        // By application: only these, or these besides.
+        match behaviour {
+            Behaviour::EndpointIndependent if named || ports.is_empty() => behaviour,
+            Behaviour::EndpointIndependent => Behaviour::AddressAndPortDependent,
+            _ if named => Behaviour::EndpointIndependent,
+            _ => behaviour,
+        }
     }
 
     /// The limits of what the outside may open.
@@ -168,7 +212,7 @@ impl Model {
         Ok(())
     }
 
-    fn of_subscriber_may_be_reached(&self, address: Ipv4Addr) -> Result<(), Refusal> {
+    pub(crate) fn of_subscriber_may_be_reached(&self, address: Ipv4Addr) -> Result<(), Refusal> {
         self.of_subscriber_has_inbound_room(address)?;
         let limits = &self.config.limits;
         if limits.inbound_rate_per_subscriber > 0 && self.inbound_credit(address) < 10 {

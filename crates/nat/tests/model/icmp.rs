@@ -4,6 +4,7 @@ use hairpin_nat::event::{EventKind, Limit};
 use hairpin_nat::{Endpoint, Offload, Protocol, Realm, Reason, Verdict};
 use wire::{Fragment, Packet as Parsed, Transport};
 
+use crate::ftp::Shift;
 use crate::nat::{Arrival, Model, Refusal, Route, Sent, ends_of, is_martian, ticks};
 use crate::octets::{self, Ends};
 use crate::tombs::Change;
@@ -17,7 +18,11 @@ impl Model {
         quote: &wire::Quote,
         from: Arrival,
     ) -> Result<Verdict, Refusal> {
-        let protocol = Protocol::from_number(quote.protocol).ok_or(Reason::QuoteRefused)?;
+        let whole = !quote.later_fragment && self.passes_other(from, quote.destination, quote.source);
+        let protocol = match Protocol::from_number(quote.protocol) {
+            None if whole => Protocol::Other,
+            protocol => protocol.ok_or(Reason::QuoteRefused)?,
+        };
         if quote.is_icmp_error || protocol == Protocol::Icmp && !quote.is_icmp_query {
             return Err(Reason::QuoteRefused.into());
         }
@@ -30,8 +35,12 @@ impl Model {
         if self.is_spoofed(parsed.source, from) {
             return Err(Reason::SpoofedInside.into());
         }
-        let sender = Endpoint::new(quote.source, quote.source_port);
-        let receiver = Endpoint::new(quote.destination, quote.destination_port);
+        let mut sender = Endpoint::new(quote.source, quote.source_port);
+        let mut receiver = Endpoint::new(quote.destination, quote.destination_port);
+        if protocol == Protocol::Other {
+            let number = u16::from(quote.protocol);
+            (sender.port, receiver.port) = if from == Arrival::Inside { (0, number) } else { (number, 0) };
+        }
         let index = match from {
             // It quotes what came in: from the remote to the subscriber, who has the identifier.
             Arrival::Inside => {
@@ -50,7 +59,7 @@ impl Model {
             }),
         };
         let id = self.sessions[index.ok_or(Reason::QuoteUnknown)?].id;
-        let shift = self.session(id).map_or((0, 0), |index| self.sessions[index].shift);
+        let shift = self.session(id).map_or(Shift::default(), |index| self.sessions[index].shift);
         let change = Change::of(shift, from.realm(), true);
         let owner = self.owner(id.remote.address);
         let (route, quoted) = match (from, owner) {
@@ -74,7 +83,11 @@ impl Model {
         };
         let cut = self.fit(parsed, Offload::default(), from, route.realm())?;
         // An internal router is hidden behind the external address (RFC 5508 REQ-5c).
-        let outer = Ends { source: quoted.destination, destination: quoted.source };
+        let mut outer = Ends { source: quoted.destination, destination: quoted.source };
+        if let Some(whole) = self.active_whole(parsed.source).filter(|_| from == Arrival::Inside) {
+            // But one with an address of its own has that.
+            outer.source = Some(Endpoint::new(whole, 0));
+        }
         *data = octets::translate_error(data, quoted, outer, from.age(), change);
         self.identify(data, parsed, Offload::default(), from);
         Ok(self.emit(data, &mut Offload::default(), parsed, from, route, cut))
@@ -132,7 +145,7 @@ impl Model {
             parsed.source
         } else {
             let target = ends_of(parsed, Realm::Outside)
-                .and_then(|(protocol, remote, external)| self.reached_by(protocol, external, remote.address));
+                .and_then(|(protocol, remote, external)| self.reached(protocol, external, remote.address));
             let Some(mapping) = target else { return };
             mapping.internal.address
         };

@@ -93,7 +93,7 @@ impl Numbers {
 fn syn(conn: &mut Conn, own: usize, numbers: &Numbers) {
     conn[own] =
         Shown { end: Some(numbers.end), tsval: numbers.tsval, scale: numbers.scale, ..Shown::default() };
-    conn[1 - own].acked = None;
+    (conn[1 - own].acked, conn[1 - own].bits) = (None, 0);
     acknowledgment(conn, own, numbers, false);
 }
 
@@ -161,10 +161,10 @@ fn is_old(conn: &Conn, own: usize, numbers: &Numbers, silence: u64) -> bool {
     if numbers.flags.intersects(Flags::SYN | Flags::RST) || one.end.is_none() || peer.end.is_none() {
         return false;
     }
+    let Some(acked) = peer.acked else { return false };
     if let (Some(new), Some(old)) = (numbers.tsval, one.tsval) {
         return !is_outdated(silence) && ts_before(new, old);
     }
-    let Some(acked) = peer.acked else { return false };
     let behind = -ahead(numbers.end, acked);
     !one.lost && behind > peer.window() && behind < 1 << 31
 }
@@ -192,7 +192,8 @@ fn is_exact(conn: &Conn, own: usize, phase: Phase, numbers: &Numbers) -> bool {
     if opening && numbers.ack.is_some() {
         return numbers.ack == peer.end;
     }
-    one.end == Some(numbers.seq) || peer.acked == Some(numbers.seq)
+    // What its receiver has acknowledged nothing of may be anybody's.
+    peer.acked.is_some() && (one.end == Some(numbers.seq) || peer.acked == Some(numbers.seq))
 }
 
 impl Model {
@@ -252,6 +253,7 @@ impl Model {
             self.event(self.tick, EventKind::SessionDeleted(old, DeleteReason::Reopened));
             self.event(self.tick, EventKind::SessionCreated(new));
             let session = &mut self.sessions[index];
+            session.shift.settle();
             (session.id, session.conn, session.phase) = (new, Conn::default(), Some(Phase::Opening));
         }
         let session = &mut self.sessions[index];

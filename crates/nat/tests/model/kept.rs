@@ -1,6 +1,7 @@
 //! Mappings that live without sessions: those of the configuration, and those that somebody asks for.
 
 use std::net::Ipv4Addr;
+use std::ops::RangeInclusive;
 use std::time::Duration;
 
 use hairpin_nat::config::StaticMapping;
@@ -152,7 +153,7 @@ impl Model {
         answer: &Result<Allocation, Unallocated>,
     ) -> Result<Result<Allocation, Unallocated>, String> {
         let Request { protocol, internal, count, lifetime, open, .. } = *request;
-        if protocol == Protocol::Icmp {
+        if !matches!(protocol, Protocol::Tcp | Protocol::Udp) {
             return Ok(Err(Unallocated::Protocol));
         }
         let beyond = u32::from(internal.port) + u32::from(count) > 65_536;
@@ -164,6 +165,9 @@ impl Model {
         }
         if let Err(limit) = self.may_have_port(protocol, internal) {
             return Ok(Err(limit.into()));
+        }
+        if self.is_basic(internal.address) {
+            return Ok(self.allocate_whole(request));
         }
         // The address: the subscriber's own, or the one that the engine took.
         let paired = self.home_of(protocol, self.whose(internal));
@@ -177,15 +181,14 @@ impl Model {
             wanted = 1;
         }
         let Ok(given) = answer else {
-            let none = |address| self.best_run(protocol, address, request, wanted) == 0;
-            let exhausted = together.is_none()
-                && match paired {
-                    Some(address) => none(address),
-                    None => self.homes(self.whose(internal)).into_iter().any(none),
-                };
+            let of = self.whose(internal);
+            let none = |address: &Ipv4Addr| self.may_have_no_run(protocol, *address, request, wanted);
+            let homes = paired.map_or_else(|| self.homes(of), |address| vec![address]);
+            let why = homes.into_iter().filter(none).map(|address| self.why_none(of, protocol, address));
+            let exhausted: Vec<_> = why.filter(|_| together.is_none()).collect();
             let full = self.mappings.len() >= self.config.limits.mappings as usize;
             let expected = match answer {
-                Err(Unallocated::Limit(Limit::PortsExhausted)) if exhausted => Limit::PortsExhausted,
+                &Err(Unallocated::Limit(limit)) if exhausted.contains(&limit) => limit,
                 _ if full => Limit::Mappings,
                 // Nothing should have refused it.
                 _ => return Err(format!("{request:?} refused: {answer:?}")),
@@ -200,8 +203,10 @@ impl Model {
         if paired.is_none() && together.is_none() && !homes.contains(&given.external.address) {
             return Err(format!("{request:?} has {given:?} of another's pool"));
         }
-        let best = self.best_run(protocol, given.external.address, request, wanted);
-        let run = if together.is_some() { 1 } else { best };
+        let run = match together {
+            Some(_) => 1,
+            None => self.given_run(protocol, given.external, request, wanted)?,
+        };
         if together.is_some_and(|external| external != given.external) {
             return Err(format!("{given:?}, but the other protocol has {together:?}"));
         }
@@ -224,7 +229,7 @@ impl Model {
                 break;
             }
             let ports = self.ports_for(self.whose(internal), protocol, external.address);
-            let theirs = ports.is_some_and(|ports| ports.contains(&external.port));
+            let theirs = ports.iter().any(|ports| ports.contains(&external.port));
             if together.is_none() && !(theirs && self.is_free(protocol, external)) {
                 return Err(format!("{given:?}, but {external} is not free"));
             }
@@ -235,6 +240,39 @@ impl Model {
             made += 1;
         }
         Ok(Ok(Allocation { external: given.external, count: made, until }))
+    }
+
+    /// Of a whole address the ports are what they are inside.
+    fn allocate_whole(&mut self, request: &Request) -> Result<Allocation, Unallocated> {
+        let Request { protocol, internal, count, lifetime, open, .. } = *request;
+        let together = self.kept_together(protocol, internal, None).is_some();
+        if !together && !fits(request, internal.port) {
+            return Err(Limit::PortsExhausted.into());
+        }
+        let (tick, until) = self.until(lifetime);
+        let external =
+            Endpoint { address: self.whole_for(internal.address).unwrap_or(internal.address), ..internal };
+        let mut made = 0;
+        for port in internal.port..=internal.port + if together { 0 } else { count - 1 } {
+            let internal = Endpoint { port, ..internal };
+            if made > 0 && self.independent(protocol, internal).is_some() {
+                break;
+            }
+            let full = self.mappings.len() >= self.config.limits.mappings as usize;
+            let refused = self.may_have_port(protocol, internal).err();
+            if let Some(limit) = refused.or(full.then_some(Limit::Mappings)) {
+                if made == 0 {
+                    return Err(limit.into());
+                }
+                break;
+            }
+            let id = MappingId { protocol, internal, external: Endpoint { port, ..external }, remote: None };
+            self.choices.retain(|choice| *choice != id);
+            self.make_mapping(id);
+            self.keep(id, tick, open);
+            made += 1;
+        }
+        Ok(Allocation { external, count: made, until })
     }
 
     /// The limits of one more port.
@@ -248,7 +286,11 @@ impl Model {
             return Err(limit);
         }
         let free = |external: &Ipv4Addr| self.has_free(protocol, (address, *external));
-        if !known && !self.homes(address).iter().any(free) {
+        if self.is_basic(address) {
+            return self.whole_for(address).map(drop).ok_or(Limit::PortsExhausted);
+        }
+        let home = self.block_home(address).filter(|_| self.computed(address).is_none());
+        if !known && home.is_none() && !self.homes(address).iter().any(free) {
             return Err(Limit::PortsExhausted);
         }
         Ok(())
@@ -257,8 +299,28 @@ impl Model {
     /// The port that a set begins at if all of it is free there.
     fn preferred(&self, given: Endpoint, request: &Request, count: u16) -> Option<u16> {
         let preserved = self.config.ports.preserve.then_some(request.internal.port);
-        let ports = self.ports_for(self.whose(request.internal), request.protocol, given.address);
-        let theirs = |port: u16| ports.as_ref().is_some_and(|ports| ports.contains(&port));
+        let of = self.whose(request.internal);
+        let mut ranges = self.ports_for(of, request.protocol, given.address);
+        if let Some([own, new, shared]) = self.scopes(of, request.protocol, given.address) {
+            // Of the new ones the engine has looked at one, which is known if it has taken that.
+            let drawn = new.into_iter().filter(|range| range.contains(&given.port));
+            ranges = own.into_iter().chain(drawn).chain(shared).collect();
+        }
+        let wishes = || request.suggested.into_iter().chain(preserved);
+        ranges
+            .iter()
+            .find_map(|range| wishes().find(|port| self.is_whole_run(given, request, count, *port, range)))
+    }
+
+    fn is_whole_run(
+        &self,
+        given: Endpoint,
+        request: &Request,
+        count: u16,
+        port: u16,
+        range: &RangeInclusive<u16>,
+    ) -> bool {
+        let theirs = |port: u16| range.contains(&port);
         let whole = |port: &u16| {
             let all = u32::from(*port)..u32::from(*port) + u32::from(count);
             fits(request, *port)
@@ -268,13 +330,62 @@ impl Model {
                     })
                 })
         };
-        request.suggested.into_iter().chain(preserved).find(whole)
+        whole(&port)
     }
 
-    /// How many ports in a row there are for a request, `count` being enough.
-    fn best_run(&self, protocol: Protocol, address: Ipv4Addr, request: &Request, count: u16) -> u16 {
-        let subscriber = self.whose(request.internal);
-        let Some(ports) = self.ports_for(subscriber, protocol, address) else { return 0 };
+    /// Whether there may be no run at all: of new blocks the engine looks at one.
+    fn may_have_no_run(&self, protocol: Protocol, address: Ipv4Addr, request: &Request, count: u16) -> bool {
+        let of = self.whose(request.internal);
+        let run =
+            |range: &RangeInclusive<u16>| self.best_run(protocol, address, range.clone(), request, count);
+        match self.scopes(of, protocol, address) {
+            None => self.ports_for(of, protocol, address).iter().all(|range| run(range) == 0),
+            Some([own, new, shared]) => {
+                own.iter().chain(&shared).all(|range| run(range) == 0)
+                    && (new.is_empty() || new.iter().any(|range| run(range) == 0))
+            }
+        }
+    }
+
+    /// How long the run is that begins where the engine says, if it may be there.
+    fn given_run(
+        &self,
+        protocol: Protocol,
+        given: Endpoint,
+        request: &Request,
+        count: u16,
+    ) -> Result<u16, String> {
+        let of = self.whose(request.internal);
+        let run = |range: &RangeInclusive<u16>| {
+            self.best_run(protocol, given.address, range.clone(), request, count)
+        };
+        let scopes = self.scopes(of, protocol, given.address);
+        let [own, new, shared] =
+            scopes.unwrap_or_else(|| [self.ports_for(of, protocol, given.address), Vec::new(), Vec::new()]);
+        let drawn: Vec<_> = new.iter().filter(|range| range.contains(&given.port)).cloned().collect();
+        let known: Vec<_> = own.into_iter().chain(drawn.clone()).chain(shared).collect();
+        let Some(here) = known.iter().find(|range| range.contains(&given.port)) else {
+            return Err(format!("{given} for {request:?} is none of its ports"));
+        };
+        let best = known.iter().map(run).max().unwrap_or(0);
+        let passed_over = if drawn.is_empty() { new.iter().map(run).min().unwrap_or(0) } else { 0 };
+        // Where a wish came true nothing else was looked for.
+        let wished = self.preferred(given, request, count) == Some(given.port);
+        if !wished && run(here) < best.max(passed_over) {
+            return Err(format!("{given} for {request:?}, though {best} in a row are free elsewhere"));
+        }
+        Ok(run(here))
+    }
+
+    /// How many ports of a range are free in a row for a request, `count` being enough.
+    fn best_run(
+        &self,
+        protocol: Protocol,
+        address: Ipv4Addr,
+        ports: RangeInclusive<u16>,
+        request: &Request,
+        count: u16,
+    ) -> u16 {
         let used = self.used(protocol, address);
         let mut best = 0;
         let mut run = 0;

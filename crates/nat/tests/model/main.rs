@@ -5,13 +5,17 @@
 //! changes the traffic. A failing case is made as short as it gets and printed, a line for each
 //! packet.
 
+mod basic;
+mod blocks;
 mod edge;
 mod failing;
 mod filter;
 mod fragments;
+mod ftp;
 mod icmp;
 mod judge;
 mod kept;
+mod knobs;
 mod nat;
 mod octets;
 mod plan;
@@ -65,6 +69,9 @@ struct Met {
     reused: u64,
     sessions: u64,
     wars: u64,
+    ftp: u64,
+    wholes: u64,
+    others: u64,
     found: BTreeMap<&'static str, u64>,
     drops: BTreeMap<&'static str, u64>,
 }
@@ -81,6 +88,9 @@ impl Met {
         self.last_acks += counters.last_acks_sent;
         self.shifted += counters.sessions_shifted;
         self.reused += world.model.reused;
+        self.ftp += counters.ftp_rewritten;
+        self.wholes += world.model.wholes;
+        self.others += world.model.others;
         self.wars += counters.scrubbed.wars;
         for (finding, count) in counters.scrubbed.found() {
             *self.found.entry(finding.name()).or_default() += count;
@@ -90,14 +100,11 @@ impl Met {
         }
     }
 
-    /// Reasons that no packet was refused for. Frames never reach the engine; blocks have scenarios of their own (pools.rs).
+    /// Reasons that no packet was refused for. Frames never reach the engine.
     fn missing(&self) -> Vec<&'static str> {
         let names = Reason::all().map(Reason::name);
         names
-            .filter(|name| {
-                !["link-truncated", "vlan-depth", "limit-blocks", "ftp-pending"].contains(name)
-                    && !self.drops.contains_key(name)
-            })
+            .filter(|name| !["link-truncated", "vlan-depth"].contains(name) && !self.drops.contains_key(name))
             .collect()
     }
 }
@@ -121,6 +128,10 @@ fn act(world: &mut World, step: &Step) -> Result<(), String> {
         Step::Life { ends, segments, plan } => {
             let lives = plan::life(*ends, *segments, plan);
             lives.iter().try_for_each(|plan| act(world, &Step::Batch(vec![plan.clone()])))
+        }
+        Step::Talk { ends, plans } => {
+            let talk = plan::talk(*ends, plans);
+            talk.iter().try_for_each(|plan| act(world, &Step::Batch(vec![plan.clone()])))
         }
         Step::War { ends, rounds, plan } => {
             let war = plan::war(*ends, *rounds, plan);
@@ -164,7 +175,7 @@ fn the_engine_does_what_the_model_does() {
             let missing = met.borrow().missing();
             assert!(cases < 2_000 || missing.is_empty(), "never met: {missing:?}");
             let met = met.borrow();
-            let rare = [met.last_acks, met.shifted, met.reused, met.wars];
+            let rare = [met.last_acks, met.shifted, met.reused, met.wars, met.wholes, met.others, met.ftp];
             // Alone: the NAT chooses Identifications anew.
             let unfound: Vec<_> = Finding::ALL
                 .into_iter()

@@ -6,14 +6,16 @@ use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::net::Ipv4Addr;
 
 use hairpin_nat::config::Pool;
-use hairpin_nat::event::{EventKind, Limit, MappingId, OpenedFrom, SessionId};
+use hairpin_nat::event::{BlockId, EventKind, Limit, MappingId, OpenedFrom, SessionId};
 use hairpin_nat::{Checksum, Config, Counters, Endpoint, Event, Offload, Protocol, Realm, Reason, Verdict};
 use rules::Instant;
 use wire::tcp::Flags;
 use wire::{Fragment, Options, Packet as Parsed, Transport, Trust};
 
+use crate::basic::Unused;
 use crate::edge::{Syn, UsedId, set_id};
 use crate::fragments::Datagrams;
+use crate::ftp::{Edit, Shift};
 use crate::judge::{Conn, Numbers};
 use crate::octets::{self, Ends};
 use crate::scrub::Scrubs;
@@ -34,11 +36,17 @@ pub(crate) struct Model {
     pub(crate) kept: BTreeMap<MappingId, Option<u64>>,
     /// Those that filtering does not apply to.
     pub(crate) open: BTreeSet<MappingId>,
+    /// Whom mappings for data connections of FTP are for.
+    pub(crate) expected: BTreeMap<MappingId, Ipv4Addr>,
     /// A mapping that leaves the engine no choice.
     pub(crate) given: Option<MappingId>,
     /// Ports that are not given out before a tick, in the order in which they were freed.
     pub(crate) held: Vec<(u64, Protocol, Endpoint)>,
     pub(crate) subscribers: BTreeMap<Ipv4Addr, Subscriber>,
+    /// Blocks that somebody has, in the order in which they were given.
+    pub(crate) blocks: Vec<BlockId>,
+    /// Whole addresses that nobody has.
+    pub(crate) unused: Unused,
     /// When a limit was last reported for whom is no subscriber.
     pub(crate) reported: BTreeMap<usize, u64>,
     pub(crate) datagrams: Datagrams,
@@ -53,12 +61,16 @@ pub(crate) struct Model {
     pub(crate) ended: Vec<SessionId>,
     /// The same of mappings.
     pub(crate) ended_mappings: Vec<MappingId>,
-    /// Connections that are over.
+    /// Connections that are over, and how many there have been.
     pub(crate) tombs: Vec<Tomb>,
+    pub(crate) buried: u64,
     /// As `errors`, for last ACKs.
     pub(crate) acks: (u64, Instant),
     /// How often a session came to TIME-WAIT, and lost its port there.
     pub(crate) rests: u64,
+    /// How often a whole address was given, and a session without ports opened.
+    pub(crate) wholes: u64,
+    pub(crate) others: u64,
     pub(crate) reused: u64,
     /// The numbers of the segment under way.
     pub(crate) numbers: Option<Numbers>,
@@ -86,7 +98,11 @@ pub(crate) struct Session {
     /// Its numbers.
     pub(crate) conn: Conn,
     /// What is added to them on their way out: to sequence numbers, to timestamps.
-    pub(crate) shift: (u32, u32),
+    pub(crate) shift: Shift,
+    /// The engine has a record of that.
+    pub(crate) shifted: bool,
+    /// Of FTP.
+    pub(crate) control: bool,
     /// Its turn among those in TIME-WAIT.
     pub(crate) rested: u64,
     pub(crate) last_seen: u64,
@@ -132,6 +148,8 @@ pub(crate) struct Passage {
     pub(crate) ends: Ends,
     /// How its numbers change.
     pub(crate) change: Option<Change>,
+    /// What of its payload is replaced.
+    pub(crate) edit: Option<Edit>,
     /// The new Identification, where that is known from a first fragment.
     pub(crate) id: Option<u16>,
 }
@@ -187,9 +205,12 @@ impl Model {
             mappings: Vec::new(),
             kept: BTreeMap::new(),
             open: BTreeSet::new(),
+            expected: BTreeMap::new(),
             given: None,
             held: Vec::new(),
             subscribers: BTreeMap::new(),
+            blocks: Vec::new(),
+            unused: Unused::new(),
             reported: BTreeMap::new(),
             datagrams: Datagrams::default(),
             errors: (u64::from(config.icmp_errors_per_second) * 1_000_000_000, now),
@@ -200,8 +221,11 @@ impl Model {
             ended: Vec::new(),
             ended_mappings: Vec::new(),
             tombs: Vec::new(),
+            buried: 0,
             acks: (u64::from(config.icmp_errors_per_second) * 1_000_000_000, now),
             rests: 0,
+            wholes: 0,
+            others: 0,
             reused: 0,
             numbers: None,
             doomed: Vec::new(),
@@ -213,6 +237,7 @@ impl Model {
             transmitted: Vec::new(),
             fault: None,
         };
+        model.make_unused();
         model.make_statics();
         model
     }
@@ -234,7 +259,11 @@ impl Model {
             // RFC 6274 3.13.2: before everything else.
             _ if parsed.options.intersects(Options::SOURCE_ROUTE) => Err(Reason::SourceRoute.into()),
             _ if self.is_untranslated(&parsed, from) => self.untranslated(data, offload, &parsed, from),
-            (Transport::Other, _) => Err(Reason::Protocol.into()),
+            _ if Protocol::from_number(parsed.protocol).is_none()
+                && !self.passes_other(from, parsed.source, parsed.destination) =>
+            {
+                Err(Reason::Protocol.into())
+            }
             // RFC 5508 REQ-10: what is neither query nor error has no business here.
             (Transport::IcmpOther, _) => Err(Reason::IcmpType.into()),
             (Transport::IcmpError { quote }, Fragment::Whole) => self.icmp_error(data, &parsed, &quote, from),
@@ -242,7 +271,6 @@ impl Model {
             (_, Fragment::Whole) => self
                 .decide(&parsed, data, *offload, from)
                 .and_then(|passage| self.pass(data, offload, &parsed, from, passage)),
-            _ if Protocol::from_number(parsed.protocol).is_none() => Err(Reason::Protocol.into()),
             _ => self.fragment(data, offload, &parsed, from),
         };
         self.end_doomed();
@@ -273,7 +301,8 @@ impl Model {
         let to = self.bypass(parsed, from);
         if !matches!(parsed.transport, Transport::IcmpError { .. }) {
             let at = |address| Endpoint::new(address, 0);
-            let ends = ends_of(parsed, from.realm()).filter(|_| whole);
+            let has_ports = parsed.transport != Transport::Other;
+            let ends = ends_of(parsed, from.realm()).filter(|_| whole && has_ports);
             let (source, destination) = ends
                 .map_or((at(parsed.source), at(parsed.destination)), |(_, source, destination)| {
                     (source, destination)
@@ -318,6 +347,7 @@ impl Model {
                 subscriber.inbound_credit = credit;
             }
         }
+        self.others += u64::from(mapping.protocol == Protocol::Other);
         self.forgive_syn(mapping.protocol, id.remote, mapping.external);
         let phase = (mapping.protocol == Protocol::Tcp).then_some(Phase::Opening);
         self.forget_suspect(id);
@@ -325,7 +355,9 @@ impl Model {
             id,
             phase,
             conn: Conn::default(),
-            shift: (0, 0),
+            shift: Shift::default(),
+            shifted: false,
+            control: self.is_control(id),
             rested: 0,
             last_seen: self.tick,
         });
@@ -338,12 +370,16 @@ impl Model {
         let inbound_credit = (self.inbound_credit(address), self.tick);
         let credit = (self.credit(address), self.tick);
         let external = mapping.external.address;
+        if !self.subscribers.contains_key(&address) {
+            self.claim_whole(external);
+        }
         self.subscribers.entry(address).or_insert(Subscriber {
             external,
             credit,
             inbound_credit,
             reported: BTreeMap::new(),
         });
+        self.take_block(mapping);
         self.event(self.tick, EventKind::MappingCreated(mapping));
         self.move_home(address, mapping.external.address);
     }
@@ -389,6 +425,14 @@ impl Model {
         if let (Some(change), Transport::Tcp { .. }) = (passage.change, parsed.transport) {
             *data = octets::renumber(data, change, offload.checksum);
         }
+        let mut grown = *parsed;
+        if let Some(edit) = passage.edit {
+            *data = octets::edited(data, parsed, &edit, offload.checksum);
+            grown.total_len = octets::get16(data, 2);
+        }
+        let in_place = passage.edit.is_none() || grown.total_len == parsed.total_len && cut.is_none();
+        let cut = if in_place { cut } else { self.fit(&grown, *offload, from, passage.route.realm())? };
+        let parsed = &grown;
         *data = octets::translate(data, passage.ends, offload.checksum, from.age());
         match passage.id {
             Some(id) => set_id(data, id),
@@ -398,7 +442,14 @@ impl Model {
                 self.identify(data, parsed, Offload { gso_size, ..*offload }, from);
             }
         }
-        Ok(self.emit(data, offload, parsed, from, passage.route, cut))
+        let verdict = self.emit(data, offload, parsed, from, passage.route, cut);
+        if in_place || verdict == Verdict::Held {
+            return Ok(verdict);
+        }
+        // It has another length than what was given: it is one of the engine's own.
+        let data = data[..usize::from(parsed.total_len)].to_vec();
+        self.sent.push(Sent { route: passage.route, offload: *offload, data });
+        Ok(Verdict::Held)
     }
 
     pub(crate) fn emit(
@@ -466,7 +517,7 @@ impl Model {
         let has = |address: &Ipv4Addr| {
             pools.iter().any(|pool| pool.addresses.iter().any(|range| range.contains(address)))
         };
-        self.addresses().into_iter().filter(has).collect()
+        self.addresses().into_iter().filter(has).filter(|address| !self.is_whole(*address)).collect()
     }
 
     /// All external addresses, in the order of the configuration.
@@ -511,7 +562,8 @@ pub(crate) fn is_martian(address: Ipv4Addr) -> bool {
     matches!(address.octets()[0], 0 | 127 | 224..)
 }
 
-/// Source and destination; a query's identifier is the subscriber's port.
+/// Source and destination; a query's identifier is the subscriber's port, and so is the number of a protocol
+/// that has none.
 pub(crate) fn ends_of(parsed: &Parsed, realm: Realm) -> Option<(Protocol, Endpoint, Endpoint)> {
     let (protocol, source, destination) = match parsed.transport {
         Transport::Tcp { source_port, destination_port, .. } => {
@@ -522,6 +574,8 @@ pub(crate) fn ends_of(parsed: &Parsed, realm: Realm) -> Option<(Protocol, Endpoi
         }
         Transport::IcmpQuery { identifier, .. } if realm == Realm::Inside => (Protocol::Icmp, identifier, 0),
         Transport::IcmpQuery { identifier, .. } => (Protocol::Icmp, 0, identifier),
+        Transport::Other if realm == Realm::Inside => (Protocol::Other, parsed.protocol.into(), 0),
+        Transport::Other => (Protocol::Other, 0, parsed.protocol.into()),
         _ => return None,
     };
     Some((protocol, Endpoint::new(parsed.source, source), Endpoint::new(parsed.destination, destination)))

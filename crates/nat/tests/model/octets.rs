@@ -7,6 +7,8 @@ use std::net::Ipv4Addr;
 
 use hairpin_nat::{Checksum, Endpoint};
 
+use crate::basic::has_checksum;
+use crate::ftp::{Edit, payload};
 use crate::tombs::Change;
 
 /// A packet's new ends; `None`: as it was.
@@ -90,6 +92,9 @@ fn set_header(packet: &mut [u8], ends: Ends, age: u8) {
 
 /// Sets ports, or a query's one identifier: the receiver's where both ends are translated.
 fn set_ports(transport: &mut [u8], protocol: u8, ends: Ends) {
+    if !matches!(protocol, 1 | 6 | 17) {
+        return;
+    }
     if protocol == 1 {
         if let Some(endpoint) = ends.destination.or(ends.source) {
             put16(transport, 4, endpoint.port);
@@ -108,9 +113,14 @@ fn set_ports(transport: &mut [u8], protocol: u8, ends: Ends) {
 fn checksum_at(protocol: u8) -> usize {
     match protocol {
         6 => 16,
-        17 => 6,
+        17 | 33 | 136 => 6,
         _ => 2,
     }
+}
+
+/// Whether a protocol has no ports and no checksum that covers an address.
+fn is_opaque(protocol: u8) -> bool {
+    !matches!(protocol, 1 | 6 | 17) && !has_checksum(protocol)
 }
 
 /// Translates a packet that is no ICMP error.
@@ -123,6 +133,9 @@ pub(crate) fn translate(old: &[u8], ends: Ends, checksum: Checksum, age: u8) -> 
         return new; // a later fragment
     }
     set_ports(&mut new[start..end], protocol, ends);
+    if is_opaque(protocol) || has_checksum(protocol) && end < start + 8 {
+        return new;
+    }
     let field = get16(old, start + checksum_at(protocol));
     let covers_all = get16(old, 6) & 0x3fff == 0;
     let new_field = if checksum == Checksum::Partial && protocol != 1 {
@@ -145,6 +158,26 @@ pub(crate) fn renumber(old: &[u8], change: Change, checksum: Checksum) -> Vec<u8
         let covers_all = get16(old, 6) & 0x3fff == 0;
         let field = full_checksum(get16(old, start + 16), &old[..end], &new[..end], covers_all);
         put16(&mut new, start + 16, field);
+    }
+    new
+}
+
+/// A segment with other octets in its payload; where it is as long as before, what is behind it stays.
+pub(crate) fn edited(old: &[u8], parsed: &wire::Packet, edit: &Edit, checksum: Checksum) -> Vec<u8> {
+    let (start, end) = (header_len(old), usize::from(get16(old, 2)));
+    let payload = payload(parsed, old);
+    let mut new = old[..end - payload.len()].to_vec();
+    new.extend(edit.apply(payload));
+    let len = new.len() as u16;
+    put16(&mut new, 2, len);
+    fill_ip_checksum(&mut new);
+    let partial = checksum == Checksum::Partial;
+    put16(&mut new, start + 16, 0);
+    let covered = pseudo_header(&new, new.len() - start);
+    let field = if partial { sum(&[&covered]) } else { !sum(&[&covered, &new[start..]]) };
+    put16(&mut new, start + 16, field);
+    if new.len() == end {
+        new.extend(&old[end..]);
     }
     new
 }
@@ -172,7 +205,7 @@ pub(crate) fn full_checksum(field: u16, old: &[u8], new: &[u8], covers_all: bool
     } else {
         differ(field, &covered(old, 0), &covered(new, 0))
     };
-    if protocol == 17 && result == 0 { 0xffff } else { result }
+    if matches!(protocol, 17 | 136) && result == 0 { 0xffff } else { result }
 }
 
 /// Makes a partial checksum a full one: what whoever fragments a packet has to do first.
@@ -224,7 +257,7 @@ pub(crate) fn translate_error(
         change.apply(&mut new[transport..quote_end]);
     }
     let at = transport + checksum_at(protocol);
-    if at + 2 <= quote_end {
+    if at + 2 <= quote_end && !is_opaque(protocol) {
         let field = get16(old, at);
         // Of a quote only the difference can be known: addresses, ports or identifier.
         let covered = |packet: &[u8]| {

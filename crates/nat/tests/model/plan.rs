@@ -24,6 +24,11 @@ pub(crate) enum Step {
     Poll(u8),
     Rekey(u8),
     Ask(Ask),
+    /// A connection to a server's port 21 is opened, and what is said there.
+    Talk {
+        ends: (u8, u8, u8),
+        plans: Vec<Plan>,
+    },
     /// One is opened, and then each side says again and again what the other does not accept.
     War {
         ends: (u8, u8, u8),
@@ -73,6 +78,8 @@ pub(crate) struct Plan {
     /// Which IP options.
     pub(crate) options: u8,
     pub(crate) size: Size,
+    /// What is said in a TCP segment, if it is of FTP; odd ones may be said again.
+    pub(crate) say: Option<u8>,
     /// Of a TCP segment its numbers.
     pub(crate) numbers: Numbers,
     /// Which offloads.
@@ -91,6 +98,8 @@ pub(crate) enum Flow {
     Tcp { pick: u8, back: bool },
     /// Of the TCP session between these; without one, from inside.
     Pair { ends: (u8, u8, u8), back: bool },
+    /// The same to port 21.
+    Control { ends: (u8, u8, u8), back: bool },
     /// From the remote of a connection that is over.
     Grave { pick: u8 },
     /// From a remote to a mapping that there is.
@@ -175,7 +184,8 @@ fn flags() -> impl Strategy<Value = Flags> {
 }
 
 fn protocol() -> impl Strategy<Value = Protocol> {
-    prop_oneof![3 => Just(Protocol::Tcp), 3 => Just(Protocol::Udp), 2 => Just(Protocol::Icmp)]
+    use Protocol::{Icmp, Other, Tcp, Udp};
+    prop_oneof![6 => Just(Tcp), 6 => Just(Udp), 4 => Just(Icmp), 1 => Just(Other)]
 }
 
 fn flow() -> impl Strategy<Value = Flow> {
@@ -264,8 +274,10 @@ fn plan() -> impl Strategy<Value = Plan> {
     let ttl = prop_oneof![12 => Just(64u8), 1 => 0u8..4, 1 => Just(255)];
     let options = prop_oneof![16 => Just(0u8), 2 => 1u8..8];
     let offload = prop_oneof![6 => Just(0u8), 3 => 1u8..8];
-    (flow(), body(), ttl, any::<bool>(), options, size, (offload, numbers()), damage).prop_map(
-        |(flow, body, ttl, dont_fragment, options, size, (offload, numbers), damage)| Plan {
+    let say = proptest::option::weighted(0.2, any::<u8>());
+    (flow(), body(), ttl, any::<bool>(), options, size, (offload, numbers(), say), damage).prop_map(
+        |(flow, body, ttl, dont_fragment, options, size, (offload, numbers, say), damage)| Plan {
+            say,
             flow,
             body,
             ttl,
@@ -320,6 +332,7 @@ pub(crate) fn step() -> impl Strategy<Value = Step> {
         1 => ((0u8..5, 0u8..4, 0u8..2), 0u8..24, plan())
             .prop_map(|(ends, rounds, plan)| Step::War { ends, rounds, plan: Box::new(plan) }),
         1 => any::<u8>().prop_map(Step::Rekey),
+        2 => ((0u8..5, 0u8..4, 0u8..2), vec(plan(), 1..8)).prop_map(|(ends, plans)| Step::Talk { ends, plans }),
         1 => ask().prop_map(Step::Ask),
         5 => ((0u8..5, 0u8..4, 0u8..2), prop_oneof![6 => Just(6u8), 1 => 0u8..6], plan())
             .prop_map(|(ends, segments, plan)| Step::Life { ends, segments, plan: Box::new(plan) }),
@@ -343,12 +356,43 @@ pub(crate) fn war(ends: (u8, u8, u8), rounds: u8, plan: &Plan) -> Vec<Plan> {
     all
 }
 
+/// A control connection and what is said over it, by the client or acknowledged by the server.
+pub(crate) fn talk(ends: (u8, u8, u8), plans: &[Plan]) -> Vec<Plan> {
+    let Some(first) = plans.first() else { return Vec::new() };
+    let mut all = life(ends, 3, first);
+    for (index, plan) in plans.iter().enumerate() {
+        // Most are in order; what is not is what the plan says.
+        let odd = plan.ttl != 64 || plan.numbers.urgent == 1;
+        let numbers = match odd {
+            true => plan.numbers,
+            false => Numbers { seq: 0, ack: 0, tsval: 1, answers: plan.numbers.answers, ..plan.numbers },
+        };
+        let back = index % 2 == 1;
+        let size = if back { Size::Payload(0) } else { plan.size.clone() };
+        let say = if back { None } else { plan.say.or(Some(index as u8)) };
+        let flags = if odd { plan.flags() } else { Flags::ACK };
+        all.push(Plan { body: Body::Whole { flags }, numbers, size, say, ttl: 64, ..plan.clone() });
+    }
+    for (index, plan) in all.iter_mut().enumerate() {
+        let back = if index < 3 { index == 1 } else { index % 2 == 0 };
+        plan.flow = Flow::Control { ends, back };
+    }
+    all
+}
+
+impl Plan {
+    fn flags(&self) -> Flags {
+        if let Body::Whole { flags } = self.body { flags } else { Flags::ACK }
+    }
+}
+
 /// The segments of a connection's life, each with the numbers that come next.
 pub(crate) fn life(ends: (u8, u8, u8), segments: u8, plan: &Plan) -> Vec<Plan> {
     let [s, a, f] = [Flags::SYN, Flags::ACK, Flags::FIN];
     let all = [(false, s), (true, s | a), (false, a), (false, f | a), (true, f | a), (false, a)];
     let numbers = Numbers { seq: 0, ack: 0, tsval: 1, answers: false, ..plan.numbers };
     let segment = |(back, flags)| Plan {
+        say: None,
         flow: Flow::Pair { ends, back },
         body: Body::Whole { flags },
         ttl: 64,

@@ -18,6 +18,9 @@ impl Model {
     /// The one address that a subscriber's next port must be of, if there is one (RFC 7857 4).
     pub(crate) fn home_of(&self, protocol: Protocol, subscriber: Ipv4Addr) -> Option<Ipv4Addr> {
         let Some(home) = self.subscribers.get(&subscriber).map(|subscriber| subscriber.external) else {
+            if let Some(home) = self.block_home(subscriber).filter(|_| self.computed(subscriber).is_none()) {
+                return Some(home);
+            }
             let (home, _) = self.computed(subscriber)?;
             return (self.owner(home) == Some(self.config.shard.index)).then_some(home);
         };
@@ -26,6 +29,9 @@ impl Model {
             Pooling::PairedSoft => self.has_free(protocol, (subscriber, home)),
             Pooling::Arbitrary => false,
         };
+        if !stays && let Some(home) = self.block_home(subscriber) {
+            return Some(home);
+        }
         // With nothing free anywhere it is refused where it is at home.
         let free = |home| self.has_free(protocol, (subscriber, home));
         let none = || !self.homes(subscriber).into_iter().any(free);
@@ -61,12 +67,44 @@ impl Model {
         of: Ipv4Addr,
         protocol: Protocol,
         address: Ipv4Addr,
-    ) -> Option<RangeInclusive<u16>> {
-        let ports = self.ports(protocol, address)?;
-        match self.computed(of) {
-            Some((home, range)) if home == address && protocol != Protocol::Icmp => Some(range),
-            _ => Some(ports),
+    ) -> Vec<RangeInclusive<u16>> {
+        let Some(ports) = self.ports(protocol, address) else { return Vec::new() };
+        if let Some(scopes) = self.scopes(of, protocol, address) {
+            return scopes.concat();
         }
+        match self.computed(of) {
+            Some((home, range)) if home == address && protocol != Protocol::Icmp => vec![range],
+            _ => vec![ports],
+        }
+    }
+
+    /// Where the next port of `address` for subscriber `of` must be, as things are: any of these ranges.
+    pub(crate) fn next_scopes(
+        &self,
+        of: Ipv4Addr,
+        protocol: Protocol,
+        address: Ipv4Addr,
+    ) -> Vec<RangeInclusive<u16>> {
+        let Some([own, new, shared]) = self.scopes(of, protocol, address) else {
+            return self.ports_for(of, protocol, address);
+        };
+        let has_free = |range: &RangeInclusive<u16>| self.count_free(protocol, address, range) > 0;
+        match own.into_iter().find(has_free) {
+            Some(own) => vec![own],
+            None if new.is_empty() => shared,
+            None => new,
+        }
+    }
+
+    /// How many ports of `range` are free, whoever may have them.
+    pub(crate) fn count_free(
+        &self,
+        protocol: Protocol,
+        address: Ipv4Addr,
+        range: &RangeInclusive<u16>,
+    ) -> usize {
+        let used = self.used(protocol, address);
+        range.len() - used.iter().filter(|port| range.contains(port)).count()
     }
 
     /// A soft subscriber moves to where its newest port is.
@@ -85,15 +123,15 @@ impl Model {
         protocol: Protocol,
         internal: Endpoint,
         external: Endpoint,
+        scope: &RangeInclusive<u16>,
     ) -> Result<(), String> {
         if protocol == Protocol::Icmp {
             return Ok(());
         }
         let settings = &self.config.ports;
-        let of = self.whose(internal);
         let same = if internal.port < 1024 { 0..=1023 } else { 1024..=u16::MAX };
-        let of_same =
-            settings.preserve_range && self.free_ports(protocol, (of, external.address), same.clone()) > 0;
+        let both = *scope.start().max(same.start())..=*scope.end().min(same.end());
+        let of_same = settings.preserve_range && self.count_free(protocol, external.address, &both) > 0;
         let kind = if of_same { same } else { 0..=u16::MAX };
         if !kind.contains(&external.port) {
             return Err(format!("{protocol} {external} for {internal}: one of the same range is free"));
@@ -101,8 +139,10 @@ impl Model {
         let parity = |port: u16| port % 2 == internal.port % 2;
         let could = || {
             let used = self.used(protocol, external.address);
-            let ports = self.ports_for(of, protocol, external.address).into_iter().flatten();
-            ports.filter(|port| kind.contains(port) && parity(*port)).any(|port| !used.contains(&port))
+            scope
+                .clone()
+                .filter(|port| kind.contains(port) && parity(*port))
+                .any(|port| !used.contains(&port))
         };
         if settings.preserve_parity && !parity(external.port) && could() {
             return Err(format!("{protocol} {external} for {internal}: one of the same parity is free"));

@@ -92,6 +92,9 @@ impl Model {
             self.may_open(address, false, protocol, 1)?;
             return Ok(id);
         }
+        if self.is_basic(internal.address) {
+            return self.plan_whole(protocol, internal, 1);
+        }
         if !self.subscribers.contains_key(&address)
             && self.subscribers.len() >= self.config.limits.subscribers as usize
         {
@@ -110,13 +113,13 @@ impl Model {
         if self.mappings.len() >= self.config.limits.mappings as usize {
             return Err(Refusal::Limit(Limit::Mappings));
         }
-        if let Some(external) = self.kept_together(protocol, internal, self.masked(remote)) {
-            let mapping = MappingId { protocol, internal, external, remote: self.masked(remote) };
+        if let Some(external) = self.kept_together(protocol, internal, self.masked(internal, remote)) {
+            let mapping = MappingId { protocol, internal, external, remote: self.masked(internal, remote) };
             self.given = Some(mapping);
             return Ok(mapping);
         }
         // If the engine has refused this packet, the choice is that for a later one of the batch.
-        let depends_on = self.masked(remote);
+        let depends_on = self.masked(internal, remote);
         let is_it =
             |id: &&MappingId| id.protocol == protocol && id.internal == internal && id.remote == depends_on;
         let told = self.choices.iter().find(is_it).filter(|_| self.refused.is_none()).copied();
@@ -129,7 +132,10 @@ impl Model {
             || told.is_some_and(|id| !self.is_available(protocol, id.external, remote.address));
         let believed =
             paired.is_none() && (ours.iter().all(none_here) || says_so && ours.iter().any(none_here));
-        if paired.is_some_and(|external| !free(external)) || believed {
+        if let Some(external) = paired.filter(|external| !free(*external)) {
+            return Err(Refusal::Limit(self.why_none(address, protocol, external)));
+        }
+        if believed {
             return Err(Refusal::Limit(Limit::PortsExhausted));
         }
         Ok(told.unwrap_or_else(|| {
@@ -140,13 +146,19 @@ impl Model {
         }))
     }
 
-    fn is_ours(&self, address: Ipv4Addr) -> bool {
+    pub(crate) fn is_ours(&self, address: Ipv4Addr) -> bool {
         self.owner(address) == Some(self.config.shard.index)
     }
 
     /// Whether the engine was free to choose this external endpoint.
     pub(crate) fn check_choice(&self, id: MappingId) -> Result<(), String> {
         let MappingId { protocol, internal, external, .. } = id;
+        if self.is_basic(internal.address) {
+            let home = self.whole_for(internal.address);
+            let fits =
+                home == Some(external.address) && external.port == internal.port && id.remote.is_none();
+            return if fits { Ok(()) } else { Err(format!("{id:?}, though {home:?} is whole its own")) };
+        }
         let subscriber = self.whose(internal);
         let paired = self.home_of(protocol, subscriber);
         if let Some(address) = paired.filter(|address| *address != external.address) {
@@ -172,16 +184,23 @@ impl Model {
         if !self.is_free(protocol, external) {
             return Err(format!("{protocol} {external} for {internal}: taken, held, or no port of the pool"));
         }
-        let ports = self.ports_for(subscriber, protocol, external.address);
-        let may_have = |port: &u16| ports.as_ref().is_some_and(|ports| ports.contains(port));
-        if !may_have(&external.port) {
-            return Err(format!("{protocol} {external} for {internal}: another subscriber's by arithmetic"));
+        // Its own port may be anywhere in what it has; a new one is where they come from.
+        let all = match self.scopes(subscriber, protocol, external.address) {
+            Some([own, ..]) => own,
+            None => self.ports_for(subscriber, protocol, external.address),
+        };
+        let own_is_free = self.is_free(protocol, own) && all.iter().any(|range| range.contains(&own.port));
+        if self.config.ports.preserve && own_is_free && external == own {
+            return Ok(());
         }
-        let own_is_free = self.is_free(protocol, own) && may_have(&own.port);
+        let scopes = self.next_scopes(subscriber, protocol, external.address);
+        let Some(scope) = scopes.iter().find(|range| range.contains(&external.port)) else {
+            return Err(format!("{protocol} {external} for {internal}: it must be in one of {scopes:?}"));
+        };
         if self.config.ports.preserve && own_is_free && external != own {
             return Err(format!("{protocol} {external} for {internal}: its own port is free"));
         }
-        self.check_kind(protocol, internal, external)
+        self.check_kind(protocol, internal, external, scope)
     }
 
     /// The ports of `address` that are this shard's to give out. Of queries any identifier is as
@@ -209,7 +228,7 @@ impl Model {
 
     /// Whether `address` has a free port for subscriber `of`.
     pub(crate) fn has_free(&self, protocol: Protocol, (of, address): (Ipv4Addr, Ipv4Addr)) -> bool {
-        self.free_ports(protocol, (of, address), 0..=u16::MAX) > 0
+        self.free_ports(protocol, (of, address)) > 0
     }
 
     /// The external endpoint that is kept for `internal` because the other protocol has it.
@@ -236,20 +255,10 @@ impl Model {
             && !self.used(protocol, external.address).contains(&external.port)
     }
 
-    /// How many ports of `address` in `range` are free for subscriber `of`.
-    pub(crate) fn free_ports(
-        &self,
-        protocol: Protocol,
-        (of, address): (Ipv4Addr, Ipv4Addr),
-        range: RangeInclusive<u16>,
-    ) -> usize {
-        let Some(ports) = self.ports_for(of, protocol, address) else { return 0 };
-        let (first, last) = (*ports.start().max(range.start()), *ports.end().min(range.end()));
-        let range = first..=last;
-        if range.is_empty() {
-            return 0;
-        }
-        range.len() - self.used(protocol, address).iter().filter(|port| range.contains(port)).count()
+    /// How many ports of `address` are free for subscriber `of`.
+    fn free_ports(&self, protocol: Protocol, (of, address): (Ipv4Addr, Ipv4Addr)) -> usize {
+        let all = self.ports_for(of, protocol, address).into_iter();
+        all.map(|ports| self.count_free(protocol, address, &ports)).sum()
     }
 
     /// Whether a subscriber may open `sessions` more, on a new port if `port` (B10).

@@ -181,13 +181,19 @@ impl Model {
         if let Err(refusal) = self.fit(parsed, offload, from, realm.other()) {
             return Some(Err(refusal));
         }
+        let edit = self.edit(id, from, parsed, data);
+        if edit.is_some()
+            && let Err(refusal) = self.fit_grown(parsed, offload, from)
+        {
+            return Some(Err(refusal));
+        }
         self.found(realm, vec![Finding::IllegalPassed], data, data);
         let ends = match realm {
             Realm::Inside => octets::Ends { source: Some(id.mapping.external), destination: None },
             Realm::Outside => octets::Ends { source: None, destination: Some(id.mapping.internal) },
         };
         let change = self.change(id, realm);
-        Some(Ok(Passage { route: Route::To(realm.other()), ends, change, id: None }))
+        Some(Ok(Passage { route: Route::To(realm.other()), ends, change, edit, id: None }))
     }
 
     /// The session of a packet with ports.

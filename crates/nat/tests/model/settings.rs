@@ -5,8 +5,8 @@ use std::ops::RangeInclusive;
 use std::time::Duration;
 
 use hairpin_nat::config::{
-    Action, Behaviour, Blocks, Filtering, Fragments, Gateway, Limits, MappingBehaviour, Mtu, Pool, Pooling,
-    PortSelection, RstPolicy, Scrub, Shard, SharedPorts, StaticMapping, TcpChecks, TcpTimeouts,
+    Action, Behaviour, Blocks, Filtering, Fragments, Gateway, Limits, MappingBehaviour, Mtu, Pool, PoolKind,
+    Pooling, PortSelection, RstPolicy, Scrub, Shard, SharedPorts, StaticMapping, TcpChecks, TcpTimeouts,
     TimeWaitPolicy, Udp, Urgent, Watch,
 };
 use hairpin_nat::{Config, Endpoint, Protocol};
@@ -100,8 +100,16 @@ fn limits() -> impl Strategy<Value = Limits> {
     let few = || prop_oneof![4 => Just(0u32), 1 => select(&[1u32, 2, 3][..])];
     let own = || prop_oneof![4 => Just(None), 1 => select(&[1u32, 2][..]).prop_map(Some)];
     let inbound = (few(), few(), few(), (own(), own(), own()));
-    (of_engine, limit(&[1, 2, 3]), limit(&[1, 2, 3, 5]), rate, inbound, time(&[1_000, 60_000])).prop_map(
-        |((sessions, mappings, subscribers), ports, of_subscriber, rate, inbound, report_interval)| Limits {
+    let rest = (time(&[1_000, 60_000]), limit(&[1, 2]));
+    (of_engine, limit(&[1, 2, 3]), limit(&[1, 2, 3, 5]), rate, inbound, rest).prop_map(
+        |(
+            (sessions, mappings, subscribers),
+            ports,
+            of_subscriber,
+            rate,
+            inbound,
+            (report_interval, tombstones),
+        )| Limits {
             sessions,
             mappings,
             subscribers,
@@ -113,7 +121,7 @@ fn limits() -> impl Strategy<Value = Limits> {
             inbound_sessions_per_subscriber: inbound.1,
             inbound_rate_per_subscriber: inbound.2,
             ports_by_protocol: inbound.3.into(),
-            ..Limits::default()
+            tombstones,
         },
     )
 }
@@ -161,7 +169,11 @@ fn statics() -> impl Strategy<Value = Vec<StaticMapping>> {
         internal: Endpoint::new(host(of), PORTS[port]),
         external: Endpoint::new(Ipv4Addr::from(EXTERNAL.to_bits() + address), external),
     });
-    prop_oneof![2 => Just(Vec::new()), 1 => vec(one, 1..5)]
+    let whole = (0u8..5, 0u32..3).prop_map(|(of, address)| StaticMapping::Address {
+        internal: host(of),
+        external: Ipv4Addr::from(EXTERNAL.to_bits() + address),
+    });
+    prop_oneof![2 => Just(Vec::new()), 2 => vec(prop_oneof![2 => one, 1 => whole], 1..5)]
 }
 
 /// Leaves those out that cannot be.
@@ -174,17 +186,44 @@ fn settle_statics(config: &mut Config) {
     }
 }
 
-/// Makes the pool that names subscribers a deterministic one, if it may be.
-fn settle_blocks(config: &mut Config, blocks: Option<(u16, u16)>) {
-    let Some((size, max_per_subscriber)) = blocks else { return };
-    let mut other = config.clone();
-    for pool in other.pools.iter_mut().filter(|pool| !pool.subscribers.is_empty()) {
-        pool.pooling = Pooling::Paired;
-        pool.blocks =
-            Some(Blocks { size, max_per_subscriber, shared: SharedPorts::None, deterministic: true });
+/// Gives the ports of pools in blocks, where that may be.
+fn settle_blocks(config: &mut Config, settings: Option<Blocks>) {
+    let Some(blocks) = settings else { return };
+    for index in 0..config.pools.len() {
+        let mut other = config.clone();
+        let pool = &mut other.pools[index];
+        (pool.pooling, pool.blocks) = (Pooling::Paired, Some(blocks));
+        if blocks.deterministic && pool.subscribers.is_empty() {
+            continue;
+        }
+        if other.validate().is_ok() {
+            *config = other;
+        }
     }
-    if other.validate().is_ok() {
-        *config = other;
+}
+
+fn blocks() -> impl Strategy<Value = Option<Blocks>> {
+    let sizes = select(&[(1u16, 1u16), (1, 2), (2, 1), (2, 2), (3, 1), (100, 2)][..]);
+    let shared =
+        select(&[SharedPorts::None, SharedPorts::None, SharedPorts::Last(0), SharedPorts::Last(2)][..]);
+    let all =
+        (sizes, shared, any::<bool>()).prop_map(|((size, max_per_subscriber), shared, deterministic)| {
+            let shared = if deterministic { SharedPorts::None } else { shared };
+            Blocks { size, max_per_subscriber, shared, deterministic }
+        });
+    proptest::option::of(all)
+}
+
+/// Makes some pools those of whole addresses, if they may be.
+fn settle_kinds(config: &mut Config, basic: [bool; 2]) {
+    for (index, _) in basic.into_iter().enumerate().filter(|(_, basic)| *basic) {
+        let mut other = config.clone();
+        let Some(pool) = other.pools.get_mut(index) else { continue };
+        (pool.kind, pool.blocks) = (PoolKind::Basic, None);
+        other.subscriber_prefix = 32;
+        if other.validate().is_ok() {
+            *config = other;
+        }
     }
 }
 
@@ -196,15 +235,15 @@ pub(crate) fn config() -> impl Strategy<Value = Config> {
     let shard = prop_oneof![3 => Just((0u16, 1u16)), 1 => (0u16..2).prop_map(|index| (index, 2))];
     let rest = (
         udp,
-        time(&[60_000, 90_000]),
+        (time(&[60_000, 90_000]), time(&[1_000, 60_000, 300_000])),
         mtu(),
         mtu(),
         select(&[None, Some(536), Some(1_200)][..]),
         errors,
         shard,
     );
-    let blocks = proptest::option::of(select(&[(1u16, 1u16), (1, 2), (2, 1), (3, 1), (100, 2)][..]));
-    let outside = ((behaviour(), scrub()), filtering(), edge(), (statics(), blocks), shared());
+    let basic = prop_oneof![3 => Just([false; 2]), 2 => any::<[bool; 2]>()];
+    let outside = ((behaviour(), scrub()), filtering(), edge(), (statics(), blocks(), basic), shared());
     (pools(), ports(), (tcp(), checks()), limits(), fragments(), rest, outside).prop_map(
         |(
             pools,
@@ -212,8 +251,8 @@ pub(crate) fn config() -> impl Strategy<Value = Config> {
             (tcp, tcp_checks),
             limits,
             fragments,
-            (udp, icmp_timeout, inside, outside, mss_clamp, errors, shard),
-            ((behaviour, scrub), filtering, edge, (statics, blocks), (together, port_overlap)),
+            (udp, (icmp_timeout, other_timeout), inside, outside, mss_clamp, errors, shard),
+            ((behaviour, scrub), filtering, edge, (statics, blocks, basic), (together, port_overlap)),
         )| {
             let prefix = ipnet::Ipv4Net::new_assert(Ipv4Addr::new(10, 0, 0, 0), 24);
             let mut config = Config::new(vec![prefix], pools);
@@ -228,6 +267,7 @@ pub(crate) fn config() -> impl Strategy<Value = Config> {
             config.tcp_checks = tcp_checks;
             config.udp = Udp { timeout: udp.0, inbound_refresh: udp.1, ..Udp::default() };
             config.icmp_timeout = icmp_timeout;
+            config.other_timeout = other_timeout;
             config.limits = limits;
             config.fragments = fragments;
             config.mtu = Mtu { inside, outside };
@@ -240,6 +280,7 @@ pub(crate) fn config() -> impl Strategy<Value = Config> {
                 // A pool with subscribers of its own has fewer addresses than there are shards.
                 config.shard = Shard { index: 0, count: 1 };
             }
+            settle_kinds(&mut config, basic);
             settle_blocks(&mut config, blocks);
             config.statics = statics;
             settle_statics(&mut config);
@@ -268,10 +309,12 @@ fn scrub() -> impl Strategy<Value = Scrub> {
     let watch = select(&[Watch::Off, Watch::Count, Watch::Drop][..]);
     let war = select(&[None, Some(4), Some(5), Some(8)][..]);
     let sample = select(&[None, Some(1), Some(3)][..]);
+    // What a scrubber alone remembers and hides, the NAT does not ask.
+    let alone = (select(&[None, Some(16)][..]), any::<bool>());
     let floor = select(&[0u8, 0, 0, 3, 64, 255][..]);
     let where_ = (ports, only, prefix(), prefix());
     let flags = (action(), action(), action(), action(), no_flags);
-    (urgent, where_, flags, strip, floor, watch, war, sample).prop_map(
+    (urgent, where_, flags, strip, floor, watch, war, (sample, alone)).prop_map(
         |(
             urgent,
             (except_ports, only_ports, except, only),
@@ -280,7 +323,7 @@ fn scrub() -> impl Strategy<Value = Scrub> {
             ttl_floor,
             watch,
             war,
-            sample,
+            (sample, alone),
         )| {
             Scrub {
                 urgent,
@@ -298,7 +341,8 @@ fn scrub() -> impl Strategy<Value = Scrub> {
                 out_of_window: watch,
                 war_limit: war,
                 sample,
-                ..Scrub::default()
+                flows: alone.0,
+                hide_ip_id: alone.1,
             }
         },
     )
@@ -313,6 +357,9 @@ struct Edge {
     bypass: Option<u8>,
     subscriber_prefix: u8,
     port_timeout: Option<Duration>,
+    ftp: Vec<u16>,
+    /// Its prefixes are two, its gateway has the dummy address.
+    others: (bool, bool),
 }
 
 fn edge() -> impl Strategy<Value = Edge> {
@@ -321,15 +368,31 @@ fn edge() -> impl Strategy<Value = Edge> {
     // One of the remotes.
     let bypass = proptest::option::weighted(0.3, 1u8..=3);
     let port_timeout = proptest::option::of(time(&[10_000, 1_000, 150_000]));
+    let ftp =
+        select(vec![vec![21], vec![21], vec![], vec![80], vec![1_022, 5_000, 80], vec![1_023, 1_024, 21]]);
+    let others = any::<(bool, bool)>();
     let subscriber_prefix = prop_oneof![4 => Just(32u8), 1 => Just(31), 1 => Just(30)];
-    (any::<bool>(), syns, errors, bypass, port_timeout, subscriber_prefix).prop_map(
-        |(rewrite_ip_id, unsolicited_syns, icmp_errors_to, bypass, port_timeout, subscriber_prefix)| Edge {
-            subscriber_prefix,
+    (any::<bool>(), syns, errors, bypass, port_timeout, subscriber_prefix, ftp, others).prop_map(
+        |(
             rewrite_ip_id,
             unsolicited_syns,
             icmp_errors_to,
             bypass,
             port_timeout,
+            subscriber_prefix,
+            ftp,
+            others,
+        )| {
+            Edge {
+                others,
+                ftp,
+                subscriber_prefix,
+                rewrite_ip_id,
+                unsolicited_syns,
+                icmp_errors_to,
+                bypass,
+                port_timeout,
+            }
         },
     )
 }
@@ -337,6 +400,15 @@ fn edge() -> impl Strategy<Value = Edge> {
 impl Edge {
     fn apply(&self, config: &mut Config) {
         config.subscriber_prefix = self.subscriber_prefix;
+        config.algs.ftp = self.ftp.clone();
+        let (two, dummy) = self.others;
+        if two {
+            let half = |last| ipnet::Ipv4Net::new_assert(Ipv4Addr::new(10, 0, 0, last), 30);
+            config.inside = vec![half(0), half(4)];
+        }
+        if dummy {
+            config.gateway = Gateway::default();
+        }
         config.rewrite_ip_id = self.rewrite_ip_id;
         config.unsolicited_syns = self.unsolicited_syns;
         config.icmp_errors_to = self.icmp_errors_to;

@@ -16,6 +16,12 @@ impl Model {
         loop {
             let session = self.next_deadline().filter(|&(tick, _)| tick <= self.tick);
             let kept = self.next_kept_deadline().filter(|&(tick, _)| tick <= self.tick);
+            let first = [session.map(|(tick, _)| tick), kept.as_ref().map(|&(tick, _)| tick)];
+            let first = first.into_iter().flatten().min().unwrap_or(self.tick);
+            if self.next_release().is_some_and(|until| until <= first) {
+                self.release_next();
+                continue;
+            }
             match (session, kept) {
                 (Some((tick, index)), None) => self.time_out(index, tick),
                 (Some((tick, index)), Some((kept, _))) if tick < kept => self.time_out(index, tick),
@@ -59,6 +65,7 @@ impl Model {
             (Some(Timer::TimeWait), _) => tcp.time_wait,
             (Some(Timer::Transitory), _) => tcp.transitory,
             (None, Protocol::Icmp) => self.config.icmp_timeout,
+            (None, Protocol::Other) => self.config.other_timeout,
             (None, _) => self.udp_timeout(session),
         };
         session.last_seen + ticks(timeout) + 1
@@ -94,6 +101,7 @@ impl Model {
 
     pub(crate) fn delete_mapping(&mut self, id: MappingId, tick: u64) {
         self.mappings.retain(|other| *other != id);
+        self.expected.remove(&id);
         self.event(tick, EventKind::MappingDeleted(id));
         // RFC 6888 REQ-8: not for somebody else at once. TCP's state machine has held the port already.
         let hold = ticks(self.config.ports.hold);
@@ -108,12 +116,16 @@ impl Model {
         // RFC 6888 REQ-8c: where strangers have no business there is nothing to wait for.
         let filtering = &self.config.filtering;
         let needless = filtering.udp == Behaviour::AddressAndPortDependent && filtering.udp_ports.is_empty();
-        if given && protocol != Protocol::Tcp && hold > 0 && room && !needless {
+        let whole = self.is_whole(id.external.address);
+        if given && protocol != Protocol::Tcp && hold > 0 && room && !needless && !whole {
             self.held.push((tick + hold + 1, protocol, id.external));
+        } else {
+            self.give_block(id.protocol, id.external, tick);
         }
         let subscriber = self.whose(id.internal);
         if !self.mappings.iter().any(|other| self.whose(other.internal) == subscriber) {
             self.subscribers.remove(&subscriber);
+            self.release_whole(id.external.address, tick);
         }
     }
 

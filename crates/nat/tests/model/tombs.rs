@@ -8,6 +8,7 @@ use wire::SeqNumber;
 use wire::craft::{self, Header, Segment};
 use wire::tcp::Flags;
 
+use crate::ftp::Shift;
 use crate::judge::{Numbers, ends_time_wait, sequence_after, ts_before};
 use crate::nat::{Model, Refusal, Route, Sent, Session, ticks};
 use crate::tcp::Phase;
@@ -25,24 +26,27 @@ pub(crate) struct Tomb {
     seen: u64,
     expires: u64,
     answered: Option<u64>,
+    /// In a ring of so many.
+    place: u64,
 }
 
 impl Model {
     fn tomb_of(&self, session: &Session, tick: u64) -> Option<Tomb> {
         let over = matches!(session.phase, Some(Phase::Closing { .. } | Phase::TimeWait));
         let hairpin = self.owner(session.id.remote.address).is_some();
-        let ([one, other], (seq, tsval)) = (session.conn, session.shift);
+        let ([one, other], shift) = (session.conn, session.shift);
         let (end, remote_end) = (one.end?, other.end?);
         (over && !hairpin).then_some(Tomb {
             external: session.id.mapping.external,
             remote: session.id.remote,
-            end: end.wrapping_add(seq),
+            end: shift.out(end, false),
             remote_end,
-            tsval: one.tsval.map(|own| own.wrapping_add(tsval)),
+            tsval: one.tsval.map(|own| own.wrapping_add(shift.tsval)),
             answers: one.acked == Some(remote_end),
             seen: session.last_seen,
             expires: tick + ticks(self.config.tcp.time_wait) + 1,
             answered: None,
+            place: self.buried % u64::from(self.config.limits.tombstones),
         })
     }
 
@@ -54,7 +58,9 @@ impl Model {
         }
         if let Some(tomb) = self.tomb_of(&self.sessions[index], tick) {
             self.tombs.retain(|old| (old.external, old.remote) != (tomb.external, tomb.remote));
+            self.tombs.retain(|old| old.place != tomb.place);
             self.tombs.push(tomb);
+            self.buried += 1;
         }
     }
 
@@ -122,7 +128,7 @@ impl Model {
         let blocks = self.config.pools.iter().any(|pool| pool.blocks.is_some());
         let checks = &self.config.tcp_checks;
         let may = checks.monotonic_rewrite && !self.config.mapping.protocol_independent && !blocks;
-        if !may || protocol != Protocol::Tcp || full {
+        if !may || protocol != Protocol::Tcp || full || self.is_basic(internal.address) {
             return Err(refusal);
         }
         let addresses: Vec<Ipv4Addr> = match self.subscribers.get(&self.whose(internal)) {
@@ -170,7 +176,9 @@ impl Model {
             .iter()
             .find(|tomb| (tomb.external, tomb.remote) == (external, remote) && tomb.expires > self.tick);
         // A port that the engine drew and did not tell: any that would have been refused.
-        let drawn = external.port == 0 && self.refused == Some(Reason::TimeWaitSyn);
+        let drawn = external.port == 0
+            && !self.is_whole(external.address)
+            && self.refused == Some(Reason::TimeWaitSyn);
         let may = |tomb: &&Tomb| {
             tomb.remote == remote
                 && tomb.expires > self.tick
@@ -192,7 +200,12 @@ impl Model {
             }
             _ => 0,
         };
-        if !numbers.signed {
+        // As many can be changed at one time as are remembered, and control connections.
+        let limits = &self.config.limits;
+        let controls = if self.config.algs.ftp.is_empty() { 0 } else { limits.sessions };
+        let shifted = self.sessions.iter().filter(|session| session.shifted).count();
+        let room = shifted < (limits.tombstones + controls) as usize;
+        if !numbers.signed && room {
             return Ok((seq, tsval));
         }
         let accepted = ends_time_wait(tomb.end, tomb.tsval, &numbers);
@@ -212,22 +225,38 @@ impl Model {
     }
 }
 
+/// What a number is: a sequence number or left edge, an acknowledgment or right edge, a timestamp.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Kind {
+    From,
+    UpTo,
+    Timestamp,
+}
+
 /// How a packet's numbers change: whose numbers they are, and what is added to them.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(crate) struct Change {
     /// SEQ and TSval; else ACK, SACK and TSecr.
     pub(crate) own: bool,
-    pub(crate) seq: u32,
-    pub(crate) tsval: u32,
+    shift: Shift,
+    outwards: bool,
 }
 
 impl Change {
     /// Of a session's packet or, `quoted`, of one that an ICMP error quotes; both came from `realm`.
-    pub(crate) fn of((seq, tsval): (u32, u32), realm: Realm, quoted: bool) -> Option<Self> {
+    pub(crate) fn of(shift: Shift, realm: Realm, quoted: bool) -> Option<Self> {
         let outwards = realm == Realm::Inside;
-        let (seq, tsval) =
-            if outwards { (seq, tsval) } else { (0u32.wrapping_sub(seq), 0u32.wrapping_sub(tsval)) };
-        (seq != 0 || tsval != 0).then_some(Self { own: outwards != quoted, seq, tsval })
+        (shift != Shift::default()).then_some(Self { own: outwards != quoted, shift, outwards })
+    }
+
+    fn number(&self, old: u32, kind: Kind) -> u32 {
+        let (shift, tsval) = (&self.shift, self.shift.tsval);
+        match (kind, self.outwards) {
+            (Kind::Timestamp, true) => old.wrapping_add(tsval),
+            (Kind::Timestamp, false) => old.wrapping_sub(tsval),
+            (Kind::From | Kind::UpTo, true) => shift.out(old, kind == Kind::From),
+            (Kind::From | Kind::UpTo, false) => shift.back(old, kind == Kind::From),
+        }
     }
 
     /// Applies it to the TCP header that begins here, as far as it is there.
@@ -247,24 +276,25 @@ impl Change {
             }
             match (header[at], len) {
                 (19, 18) | (29, 4..) => return,
-                (8, 10) if self.own => places.push((at + 2, self.tsval)),
-                (8, 10) if ack => places.push((at + 6, self.tsval)),
+                (8, 10) if self.own => places.push((at + 2, Kind::Timestamp)),
+                (8, 10) if ack => places.push((at + 6, Kind::Timestamp)),
                 (5, 10 | 18 | 26 | 34) if !self.own => {
-                    places.extend((at + 2..at + len).step_by(4).map(|edge| (edge, self.seq)));
+                    let edges = (at + 2..at + len).step_by(8);
+                    places.extend(edges.flat_map(|edge| [(edge, Kind::From), (edge + 4, Kind::UpTo)]));
                 }
                 _ => {}
             }
             at += len;
         }
         match self.own {
-            true => places.push((4, self.seq)),
-            false if ack => places.push((8, self.seq)),
+            true => places.push((4, Kind::From)),
+            false if ack => places.push((8, Kind::UpTo)),
             false => {}
         }
-        for (at, add) in places {
+        for (at, kind) in places {
             if let Some(field) = header.get_mut(at..at + 4) {
                 let old = u32::from_be_bytes([field[0], field[1], field[2], field[3]]);
-                field.copy_from_slice(&old.wrapping_add(add).to_be_bytes());
+                field.copy_from_slice(&self.number(old, kind).to_be_bytes());
             }
         }
     }
@@ -272,9 +302,9 @@ impl Change {
 
 impl Numbers {
     /// What came back to a session with this shift, as the subscriber knows it.
-    pub(crate) fn restored(mut self, (seq, _): (u32, u32), realm: Realm) -> Self {
+    pub(crate) fn restored(mut self, shift: Shift, realm: Realm) -> Self {
         if realm == Realm::Outside {
-            self.ack = self.ack.map(|ack| ack.wrapping_sub(seq));
+            self.ack = self.ack.map(|ack| shift.back(ack, false));
         }
         self
     }

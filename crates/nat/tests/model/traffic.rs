@@ -7,8 +7,9 @@ use wire::SeqNumber;
 use wire::craft::{self, Header, Segment};
 use wire::tcp::Flags;
 
+use crate::ftp::{again, speech};
 use crate::judge::Shown;
-use crate::nat::{Arrival, Model, Route};
+use crate::nat::{Arrival, Model, Route, Session};
 use crate::octets::{complete, fill_ip_checksum, get16, put16};
 use crate::plan::{Body, Damage, Flow, Numbers, Plan, Size};
 use crate::settings::EXTERNAL;
@@ -17,6 +18,8 @@ use crate::world::{Input, Sample};
 
 pub(crate) const PORTS: [u16; 9] = [1_022, 1_023, 1_024, 1_025, 5_000, 5_001, 40_000, 1, 65_535];
 const REMOTE_PORTS: [u16; 3] = [53, 80, 5_000];
+/// GRE, DCCP and UDP-Lite (whose checksums cover addresses), at their number modulo 3.
+const NUMBERS: [u16; 3] = [33, 136, 47];
 
 pub(crate) fn host(number: u8) -> Ipv4Addr {
     Ipv4Addr::new(10, 0, 0, number % 5 + 1)
@@ -56,6 +59,17 @@ struct Ends {
 
 impl Ends {
     fn of(flow: &Flow, model: &Model) -> Self {
+        let mut ends = Self::planned(flow, model);
+        if ends.protocol == Protocol::Other {
+            // Its subscriber's "port" is its number, its remote has none.
+            let number = NUMBERS[usize::from(ends.identifier()) % NUMBERS.len()];
+            let ports = if ends.from == Arrival::Inside { (number, 0) } else { (0, number) };
+            (ends.source.port, ends.destination.port) = ports;
+        }
+        ends
+    }
+
+    fn planned(flow: &Flow, model: &Model) -> Self {
         let port = |number: u8| PORTS[usize::from(number) % PORTS.len()];
         let remote_port = |number: u8| REMOTE_PORTS[usize::from(number) % REMOTE_PORTS.len()];
         let mapping = |pick: u8| {
@@ -84,8 +98,10 @@ impl Ends {
                     count => Self::of_session(model, all[usize::from(pick) % count], back),
                 }
             }
-            Flow::Pair { ends: (from, from_port, to), back } => {
-                let new = outbound(Protocol::Tcp, from, from_port, Endpoint::new(remote(to), 80));
+            Flow::Pair { ends: (from, from_port, to), back }
+            | Flow::Control { ends: (from, from_port, to), back } => {
+                let server = if matches!(flow, Flow::Control { .. }) { 21 } else { 80 };
+                let new = outbound(Protocol::Tcp, from, from_port, Endpoint::new(remote(to), server));
                 let is_it = |index: &usize| {
                     let id = model.sessions[*index].id;
                     id.mapping.protocol == Protocol::Tcp
@@ -161,15 +177,23 @@ impl Ends {
 
     /// What the connection between these has shown: the sender's side, the receiver's.
     fn conn(&self, model: &Model) -> Option<[Shown; 2]> {
+        let [one, other] = self.session(model)?.conn;
+        Some(if self.from == Arrival::Inside { [one, other] } else { [other, one] })
+    }
+
+    fn session<'a>(&self, model: &'a Model) -> Option<&'a Session> {
         let inside = self.from == Arrival::Inside;
-        let session = model.sessions.iter().find(|session| {
+        model.sessions.iter().find(|session| {
             let id = session.id;
             let own = if inside { id.mapping.internal } else { id.remote };
             let other = if inside { id.remote } else { id.mapping.external };
             id.mapping.protocol == self.protocol && own == self.source && other == self.destination
-        })?;
-        let [one, other] = session.conn;
-        Some(if inside { [one, other] } else { [other, one] })
+        })
+    }
+
+    /// The protocol number.
+    fn number(&self) -> u8 {
+        if self.protocol == Protocol::Other { self.identifier() as u8 } else { self.protocol.number() }
     }
 
     fn identifier(&self) -> u16 {
@@ -243,13 +267,18 @@ fn whole(plan: &Plan, ends: &Ends, model: &Model) -> Vec<Input> {
             (i32::from(mtu) + i32::from(more)) as usize - overhead
         }
     };
-    let payload = filler(len);
-    let mut buffer = vec![0; len + 200];
+    let mut payload = filler(len);
+    if let Some(said) = plan.say.filter(|_| ends.protocol == Protocol::Tcp) {
+        // Of long segments it is what they begin with.
+        let said = speech(said, ends.source);
+        payload.splice(..if len > 100 { said.len().min(len) } else { len }, said);
+    }
+    let mut buffer = vec![0; payload.len() + 200];
     let written = match plan.body {
         Body::Message { kind, code } => craft::icmp(&mut buffer, &header, kind, code, [0, 0, 4, 1], &payload),
         Body::Other { protocol } => craft::other(&mut buffer, &header, protocol, &payload),
         Body::Whole { flags } => {
-            transport(&mut buffer, &header, ends, flags, &payload, Some((model, &plan.numbers)))
+            transport(&mut buffer, &header, ends, flags, &payload, Some((model, &plan.numbers, plan.say)))
         }
         _ => None,
     };
@@ -268,11 +297,11 @@ fn transport(
     ends: &Ends,
     flags: Flags,
     payload: &[u8],
-    numbers: Option<(&Model, &Numbers)>,
+    numbers: Option<(&Model, &Numbers, Option<u8>)>,
 ) -> Option<usize> {
     let (source, destination) = (ends.source.port, ends.destination.port);
     match ends.protocol {
-        Protocol::Other => None,
+        Protocol::Other => craft::other(buffer, header, ends.number(), payload),
         Protocol::Udp => craft::udp(buffer, header, source, destination, payload),
         Protocol::Icmp => {
             let request = flags.contains(Flags::SYN);
@@ -284,16 +313,24 @@ fn transport(
                 (_, 1) => &[2, 4, 5, 0xb4],
                 _ => &[1, 2, 4, 5, 0xb4, 4, 2, 0],
             };
-            let urgent = numbers.map_or(3, |(_, numbers)| numbers.urgent);
+            let urgent = numbers.map_or(3, |(_, numbers, _)| numbers.urgent);
             let mut segment = Segment { urgent, ..Segment::new(source, destination, flags) };
             let mut all = options.to_vec();
-            if let Some((model, numbers)) = numbers {
+            if let Some((model, numbers, said)) = numbers {
                 let len = payload.len() as u32;
                 all.extend(number(&mut segment, ends, model, numbers, len));
+                let shift = ends.session(model).map(|session| session.shift).unwrap_or_default();
+                if ends.from != Arrival::Inside {
+                    // It acknowledges what it has seen.
+                    segment.ack = SeqNumber(shift.out(segment.ack.0, true));
+                } else if let Some(seq) = again(&shift, payload).filter(|_| said.is_some() && numbers.answers)
+                {
+                    segment.seq = SeqNumber(seq);
+                }
             }
             let len = craft::tcp(buffer, header, &Segment { options: &all, ..segment }, payload)?;
             let at = usize::from(buffer[0] & 15) * 4 + 12;
-            if let Some(reserved) = numbers.map(|(_, numbers)| numbers.reserved).filter(|bits| *bits > 0) {
+            if let Some(reserved) = numbers.map(|(_, numbers, _)| numbers.reserved).filter(|bits| *bits > 0) {
                 buffer[at] |= reserved;
                 complete(&mut buffer[..len]);
             }
@@ -345,7 +382,7 @@ fn offload(number: u8, protocol: Protocol, input: &mut Input) {
         1 => input.offload.checksum = Checksum::Verified,
         // No checksum at all (RFC 768).
         2 if protocol == Protocol::Udp => put16(&mut input.data, at, 0),
-        3..=7 if protocol != Protocol::Icmp => {
+        3..=7 if !matches!(protocol, Protocol::Icmp | Protocol::Other) => {
             input.offload.checksum = Checksum::Partial;
             let len = input.data.len() - start;
             let address = |at: usize| Ipv4Addr::from([0, 1, 2, 3].map(|n| input.data[at + n]));
@@ -380,7 +417,7 @@ fn pieces(plan: &Plan, ends: &Ends) -> Vec<Input> {
             ..header(plan, ends.source.address, ends.destination.address)
         };
         let octets = &datagram[first..last.min(datagram.len())];
-        let protocol = ends.protocol.number();
+        let protocol = ends.number();
         let written = craft::fragment(&mut buffer, &header, protocol, place as u16, more, octets)?;
         Some(plain(buffer[..written].to_vec(), ends.from))
     };

@@ -4,6 +4,7 @@ use hairpin_nat::event::{Limit, MappingId, OpenedFrom, SessionId};
 use hairpin_nat::{Endpoint, Offload, Protocol, Realm, Reason};
 use wire::Packet as Parsed;
 
+use crate::ftp::Shift;
 use crate::nat::{Arrival, Model, Passage, Refusal, Route, check_opens, ends_of, same_session};
 use crate::octets::Ends;
 
@@ -22,7 +23,7 @@ impl Model {
         }
         let (protocol, source, destination) = ends_of(&parsed, from.realm()).ok_or(Reason::Protocol)?;
         match from {
-            Arrival::Inside => self.outbound(&parsed, offload, protocol, source, destination),
+            Arrival::Inside => self.outbound(&parsed, data, offload, protocol, source, destination),
             _ => self.inbound(&parsed, data, offload, from, (protocol, source, destination)),
         }
     }
@@ -30,6 +31,7 @@ impl Model {
     pub(crate) fn outbound(
         &mut self,
         parsed: &Parsed,
+        data: &[u8],
         offload: Offload,
         protocol: Protocol,
         internal: Endpoint,
@@ -51,13 +53,15 @@ impl Model {
         self.fit(parsed, offload, Arrival::Inside, route.realm())?;
         let hairpin = route == Route::To(Realm::Inside);
         if hairpin && session.is_none() && protocol != Protocol::Icmp {
-            self.mapping_at(protocol, remote).ok_or(Reason::NoMapping)?;
+            let port = if protocol == Protocol::Other { internal.port } else { remote.port };
+            self.may_be_there(protocol, Endpoint { port, ..remote })?;
         }
         let (mapping, victim) = match session {
             Some(index) => (self.sessions[index].id.mapping, None),
             None => match self.plan_mapping(protocol, internal, remote) {
                 Err(Refusal::Limit(Limit::PortsExhausted)) if owner.is_none() => {
-                    let (mapping, victim) = self.plan_reuse(protocol, internal, self.masked(remote))?;
+                    let (mapping, victim) =
+                        self.plan_reuse(protocol, internal, self.masked(internal, remote))?;
                     (mapping, Some(victim))
                 }
                 other => (other?, None),
@@ -66,6 +70,7 @@ impl Model {
         let own = SessionId { mapping, remote, opened_from: OpenedFrom::Inside };
         let Some(other) = hairpin.then(|| self.other_side(mapping, remote)) else {
             self.judge(own, Realm::Inside, (internal, remote))?;
+            self.control(own, Arrival::Inside, parsed, data, offload)?;
             if session.is_none() {
                 self.check_room(1)?;
                 let hairpin = owner.is_some();
@@ -76,13 +81,15 @@ impl Model {
                 self.open(own);
                 self.counters.sessions_shifted += u64::from(shift != (0, 0));
                 if let Some(index) = self.session(own) {
-                    self.sessions[index].shift = shift;
+                    self.sessions[index].shift = Shift::constant(shift);
+                    self.sessions[index].shifted = shift != (0, 0);
                 }
             }
             self.touch(own, Realm::Inside, parsed);
             let change = self.change(own, Realm::Inside);
+            let edit = self.edit(own, Arrival::Inside, parsed, data);
             let ends = Ends { source: Some(mapping.external), destination: None };
-            return Ok(Passage { route, ends, change, id: None });
+            return Ok(Passage { route, ends, change, edit, id: None });
         };
         if protocol == Protocol::Icmp && session.is_none() && self.may_miss(mapping, remote) {
             return Err(self.believed());
@@ -111,9 +118,17 @@ impl Model {
                 // By the endpoint that it drew it may have met a session that was there already.
                 return Err(self.believed());
             }
-            self.admit(other.mapping, other.remote)?;
-            self.may_open(self.whose(other.mapping.internal), false, protocol, already)?;
-            self.may_be_reached(other.mapping)?;
+            if self.mappings.contains(&other.mapping) {
+                self.admit(other.mapping, other.remote)?;
+                self.may_open(self.whose(other.mapping.internal), false, protocol, already)?;
+                self.may_be_reached(other.mapping)?;
+            } else {
+                self.plan_whole(protocol, other.mapping.internal, already)?;
+                self.of_subscriber_may_be_reached(other.mapping.internal.address)?;
+                if !self.mappings.contains(&mapping) {
+                    self.may_have_both(mapping, other.mapping)?;
+                }
+            }
             self.check_tuple(other)?;
         }
         self.check_room(news.len())?;
@@ -121,7 +136,7 @@ impl Model {
         self.touch(own, Realm::Inside, parsed);
         self.touch(other, Realm::Outside, parsed);
         let ends = Ends { source: Some(mapping.external), destination: Some(other.mapping.internal) };
-        Ok(Passage { route, ends, change: None, id: None })
+        Ok(Passage { route, ends, change: None, edit: None, id: None })
     }
 
     pub(crate) fn inbound(
@@ -165,17 +180,18 @@ impl Model {
             self.open(id);
         }
         self.judge(id, Realm::Outside, (remote, external))?;
+        self.control(id, from, parsed, data, offload)?;
         self.touch(id, Realm::Outside, parsed);
         let ends = Ends { source: None, destination: Some(mapping.internal) };
         let change = self.change(id, Realm::Outside);
-        Ok(Passage { route: Route::To(Realm::Inside), ends, change, id: None })
+        Ok(Passage { route: Route::To(Realm::Inside), ends, change, edit: None, id: None })
     }
 
     /// Without the identifier that the engine drew, which of these refused the packet is its word.
     pub(crate) fn believed(&self) -> Refusal {
         use Limit::{
-            InboundPerMapping, InboundPerSubscriber, InboundRate, SessionRate, Sessions,
-            SessionsPerSubscriber,
+            InboundPerMapping, InboundPerSubscriber, InboundRate, Mappings, PortsPerSubscriber, SessionRate,
+            Sessions, SessionsPerSubscriber, Subscribers,
         };
         let limits = [
             Sessions,
@@ -185,14 +201,16 @@ impl Model {
             InboundPerSubscriber,
             InboundRate,
         ];
-        let limit = limits.into_iter().find(|limit| Some(limit.reason()) == self.refused);
+        // Of a whole address that it reached, a mapping may have been wanted.
+        let wholes = [Mappings, PortsPerSubscriber, Subscribers].into_iter().filter(|_| self.has_wholes());
+        let limit = limits.into_iter().chain(wholes).find(|limit| Some(limit.reason()) == self.refused);
         let filtered = self.refused.filter(|reason| *reason == Reason::Filtered);
         limit.map_or(Refusal::Reason(filtered.unwrap_or(Reason::NoMapping)), Refusal::Limit)
     }
 
     /// Whether the external endpoint is the engine's: of a packet that it refused, its choice is not known.
     pub(crate) fn is_told(&self, mapping: MappingId) -> bool {
-        self.mappings.contains(&mapping) || self.refused.is_none()
+        self.mappings.contains(&mapping) || self.refused.is_none() || self.is_basic(mapping.internal.address)
     }
 
     /// A query whose identifier the engine drew and did not tell, because nobody has that one at
@@ -215,14 +233,15 @@ impl Model {
     pub(crate) fn other_side(&self, mapping: MappingId, remote: Endpoint) -> Result<SessionId, Reason> {
         let protocol = mapping.protocol;
         // A query has one identifier, and once the source is translated it is the source's.
-        let port = if protocol == Protocol::Icmp { mapping.external.port } else { remote.port };
+        let portless = matches!(protocol, Protocol::Icmp | Protocol::Other);
+        let port = if portless { mapping.external.port } else { remote.port };
         let target = Endpoint::new(remote.address, port);
         if target == mapping.external {
             return Ok(SessionId { mapping, remote, opened_from: OpenedFrom::Inside });
         }
         let from = mapping.external.address;
-        let target = self.reached_by(protocol, target, from).ok_or(Reason::NoMapping)?;
-        let port = if protocol == Protocol::Icmp { 0 } else { mapping.external.port };
+        let target = self.reached(protocol, target, from).ok_or(Reason::NoMapping)?;
+        let port = if portless { 0 } else { mapping.external.port };
         let remote = Endpoint::new(mapping.external.address, port);
         Ok(SessionId { mapping: target, remote, opened_from: OpenedFrom::Outside })
     }

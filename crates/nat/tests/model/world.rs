@@ -8,6 +8,7 @@ use hairpin_nat::{Checksum, Config, Engine, Event, Offload, Packet, Verdict};
 use rules::Instant;
 use wire::{Packet as Parsed, Transport, Trust};
 
+use crate::ftp::Shift;
 use crate::kept::Asked;
 use crate::nat::{Arrival, Model, Route, Sent};
 use crate::plan::Ask;
@@ -232,7 +233,7 @@ impl World {
             Verdict::Hairpin { shard } => Route::Shard(shard),
             _ => return Ok(()),
         };
-        let unshifted = self.model.sessions.iter().all(|session| session.shift == (0, 0))
+        let unshifted = self.model.sessions.iter().all(|session| session.shift == Shift::default())
             && scrubbed == self.model.counters.scrubbed;
         if let Some((sample, cut)) = &input.quotes
             && unshifted
@@ -299,6 +300,7 @@ impl World {
             self.model.next_kept_deadline().map(|(tick, _)| tick),
             self.model.next_fragment_deadline(),
             self.model.next_answer(),
+            self.model.next_release(),
         ];
         if let Some(tick) = due.into_iter().flatten().min() {
             let due = Instant::from_nanos(tick * TICK);

@@ -4,6 +4,7 @@ use core::net::Ipv4Addr;
 use std::collections::BTreeMap;
 
 use super::Findings;
+use crate::basic::has_whole;
 use crate::config::{Behaviour, Config, PoolKind};
 use crate::deterministic::Deterministic;
 use crate::{Protocol, statics};
@@ -35,6 +36,16 @@ impl Findings {
                     format!("{place}.external"),
                     format!("{external} is in no pool whose ports are translated"),
                     "write an address of a pool, and a port from 1 on, also one outside of pool.ports",
+                );
+            }
+            if has_whole(config, internal.address) {
+                self.add(
+                    format!("{place}.internal"),
+                    format!(
+                        "every port of {} is mapped already: its address is translated whole",
+                        internal.address
+                    ),
+                    "leave this mapping out, or give the subscriber a pool with kind = \"napt\"",
                 );
             }
             for (name, taken) in [
