@@ -10,11 +10,13 @@
 //! |---|---|
 //! | `shapes` | the segments |
 //! | `readers` | who reads when |
+//! | `lost` | the same where what the observer saw did not all arrive |
 //! | `prediction` | what the program says of the capture |
 //! | `page` | docs/what-linux-reads.md, written from what was read here |
 
 #![allow(clippy::panic, reason = "the helpers of these tests fail as the tests do")]
 
+mod lost;
 mod page;
 mod prediction;
 mod readers;
@@ -29,7 +31,7 @@ use wire::SeqNumber;
 use crate::by_hand::cases::Case;
 use crate::by_hand::kernel::Machine;
 use prediction::{Prediction, brief, predict};
-use readers::{Reader, play};
+use readers::{Application, Reader};
 
 /// Early in the space of sequence numbers, and so that they pass its end within a flow.
 const STARTS: [SeqNumber; 2] = [SeqNumber(1_000), SeqNumber(u32::MAX - 3)];
@@ -72,9 +74,9 @@ fn play_all(stdurg: bool) -> (Vec<Run>, Vec<Vec<u8>>) {
 }
 
 fn run(machine: &mut Machine, shape: &'static Case, reader: Reader, in_line: bool, start: SeqNumber) -> Run {
-    let (mut client, mut host) = machine.connect(start, in_line);
-    let read = play(shape, reader, &mut client, &mut host);
-    Run { shape: shape.name, reader, in_line, start, port: client.port(), read }
+    let mut application = Application::new(reader, machine.connect(start, in_line));
+    application.play(shape);
+    Run { shape: shape.name, reader, in_line, start, port: application.port(), read: application.finish() }
 }
 
 /// What is wrong with a prediction, run by run and then shape by shape.
@@ -99,7 +101,7 @@ fn differences(runs: &[Run], predictions: &BTreeMap<u16, Prediction>, stdurg: bo
         if let Some(view) = run.reader.view() {
             flow.check(host, view, run, &mut wrong);
         }
-        let allowed = flow.possible(host);
+        let allowed = flow.possible(run.shape, host);
         if !allowed.contains(&run.read) {
             let allowed: Vec<String> = allowed.iter().map(|reading| brief(reading)).collect();
             wrong.push(format!("{}: read {}, possible {allowed:?}", run.describe(), brief(&run.read)));

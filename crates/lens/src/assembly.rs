@@ -8,7 +8,8 @@ use std::collections::BTreeMap;
 
 use crate::Limits;
 use crate::archive::{Pieces, Store};
-use crate::fold::{Arrival, Fold, Kind};
+use crate::fold::{Fold, Kind};
+use crate::marks::{Marks, OPEN, Seen};
 use crate::text::Text;
 
 /// What the place of an octet, or a piece that waits, takes in memory, about.
@@ -46,8 +47,8 @@ pub(crate) struct Assembly {
     pub(crate) text: Text,
     /// Readings may differ: text is held.
     holds_text: bool,
-    /// None before the first mark.
-    folds: Vec<Fold>,
+    /// From the first mark on.
+    marks: Option<Marks>,
     /// Octets that were given up because too much lay ahead.
     pub(crate) given_up: u64,
     /// Octets that the receiver acknowledged and the capture does not have.
@@ -89,6 +90,10 @@ impl Incoming<'_> {
         self.offset + i64::from(self.len)
     }
 
+    fn seen(&self) -> Seen {
+        Seen { sent_at: self.offset, len: self.len, urgent: self.urgent, finished: self.finished }
+    }
+
     /// The octets from offset `from` to offset `to`, if they are there.
     fn slice(&self, from: u64, to: u64) -> Option<&[u8]> {
         let at = |offset: u64| usize::try_from(offset as i64 - self.offset).ok();
@@ -105,6 +110,17 @@ pub(crate) enum Copies {
     Unknown,
 }
 
+impl Copies {
+    /// What two of them say together.
+    pub(crate) fn and(self, other: Self) -> Self {
+        match (self, other) {
+            (Self::Differ, _) | (_, Self::Differ) => Self::Differ,
+            (Self::Unknown, _) | (_, Self::Unknown) => Self::Unknown,
+            (Self::Same, Self::Same) => Self::Same,
+        }
+    }
+}
+
 impl Assembly {
     /// From offset `next` on: nothing before it matters.
     pub(crate) fn new(policy: Policy, next: u64) -> Self {
@@ -115,7 +131,7 @@ impl Assembly {
             ahead_octets: 0,
             text: Text::default(),
             holds_text: false,
-            folds: Vec::new(),
+            marks: None,
             given_up: 0,
             missing: 0,
         }
@@ -128,10 +144,7 @@ impl Assembly {
 
     /// Nothing waits, nothing was given up, no reading can differ: the stream needs no assembly.
     pub(crate) fn is_plain(&self) -> bool {
-        self.ahead.is_empty()
-            && !self.holds_text
-            && self.folds.is_empty()
-            && self.given_up + self.missing == 0
+        self.ahead.is_empty() && !self.holds_text && self.marks.is_none() && self.given_up + self.missing == 0
     }
 
     /// Holds text from now on, and `before`, which lies right before `next`.
@@ -184,21 +197,45 @@ impl Assembly {
         last: Option<&mut u64>,
         around: &mut Surroundings<'_, '_>,
     ) {
-        let next = self.next;
-        if incoming.urgent.is_some() && self.folds.is_empty() {
-            self.folds = Kind::ALL.into_iter().map(|kind| Fold::new(kind, next)).collect();
-        }
         self.add(&incoming, last, around);
-        let arrival = Arrival {
-            sent_at: incoming.offset,
-            len: incoming.len,
-            urgent: incoming.urgent,
-            next,
-            next_after: self.next,
-            finished: incoming.finished,
-        };
-        for fold in &mut self.folds {
-            fold.arrive(arrival, around.limits.out_of_band as usize);
+        if let Some(marks) = &mut self.marks {
+            if self.policy.last_wins {
+                marks.lose(incoming.seen());
+            }
+            marks.arrive(incoming.seen(), self.next);
+        }
+    }
+
+    /// Marks may matter from now on. `delivered` is what of the text that was not acknowledged is held of places, oldest
+    /// first: offset and length.
+    pub(crate) fn begin_marks(&mut self, delivered: &[(u64, u32)], limits: &Limits) {
+        if self.marks.is_some() {
+            return;
+        }
+        let text = |at: u64, len: u32| Seen { sent_at: at as i64, len, urgent: None, finished: false };
+        let from = delivered.first().map_or(self.next, |&(at, _)| at.min(self.next));
+        let mut marks = Marks::new(from, limits.out_of_band as usize);
+        for &(at, len) in delivered {
+            let end = (at + u64::from(len)).min(self.next);
+            marks.arrive(text(at, len), end);
+        }
+        for (&at, piece) in self.ahead.iter().take(OPEN) {
+            marks.arrive(text(at, piece.len), self.next);
+        }
+        self.marks = Some(marks);
+    }
+
+    /// What a copy says of marks, beside what of it was there before and may have been lost.
+    pub(crate) fn compare_marks(&mut self, incoming: &Incoming<'_>) -> Copies {
+        let (Some(marks), copy) = (&mut self.marks, incoming.seen()) else { return Copies::Same };
+        marks.settle(incoming.acked);
+        let next_after = self.next.max(incoming.end().max(0) as u64);
+        if marks.differ_if_lost(copy, next_after) {
+            Copies::Differ
+        } else if marks.knows(copy, incoming.acked) {
+            Copies::Same
+        } else {
+            Copies::Unknown
         }
     }
 
@@ -345,15 +382,19 @@ impl Assembly {
 
     /// Places, pieces that wait, and text, in octets of memory.
     pub(crate) fn held(&self) -> usize {
-        let entries: usize = self.folds.iter().map(Fold::entries).sum();
-        let folds = self.folds.len() * size_of::<Fold>();
+        let entries = self.marks.as_ref().map_or(0, Marks::entries);
+        let folds = self.marks.as_ref().map_or(0, |_| Kind::ALL.len() * size_of::<Fold>());
         size_of::<Self>() + folds + self.text.len() + (self.ahead.len() + entries) * ENTRY
     }
 
     /// Places of urgent octets that it has, of the kind of reader that has most.
     pub(crate) fn places(&self) -> u64 {
-        let places = self.folds.iter().map(|fold| fold.entries() as u64 + fold.lost());
-        places.max().unwrap_or(0)
+        self.marks.as_ref().map_or(0, Marks::places)
+    }
+
+    /// Places that it does not have for want of room, of the same.
+    pub(crate) fn places_lost(&self) -> u64 {
+        self.marks.as_ref().map_or(0, Marks::lost)
     }
 
     /// The later copy counts, from offset `from` on and as far as text is held.
@@ -366,11 +407,12 @@ impl Assembly {
     }
 
     pub(crate) fn has_marks(&self) -> bool {
-        !self.folds.is_empty()
+        self.marks.is_some()
     }
 
-    pub(crate) fn fold(&self, kind: Kind) -> Option<&Fold> {
-        self.folds.iter().find(|fold| fold.kind == kind)
+    /// The fold of this kind over all that has come, if there was a mark.
+    pub(crate) fn fold(&self, kind: Kind) -> Option<Fold> {
+        self.marks.as_ref()?.fold(kind)
     }
 
     /// Octets that wait for others before them.

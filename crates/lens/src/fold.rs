@@ -107,6 +107,22 @@ impl Fold {
         }
     }
 
+    /// The same, as if it had removed nothing yet.
+    pub(crate) fn without_places(&self) -> Self {
+        let Self { kind, removed: _, maybe: _, copied, linux, mark, lost: _, lost_from: _ } = *self;
+        Self { copied, linux, mark, ..Self::new(kind, 0) }
+    }
+
+    /// Whether its reader finds what that of `other` does, now and whatever comes, once RCV.NXT is `next` for both.
+    pub(crate) fn reads_as(&self, other: &Self, next: u64) -> bool {
+        let state = |fold: &Self| {
+            let Self { copied, linux, mark, lost, lost_from, .. } = *fold;
+            // RCV.UP is never left of RCV.NXT.
+            (copied, linux, mark.max(next), lost, lost_from)
+        };
+        state(self) == state(other) && self.removed == other.removed && self.maybe == other.maybe
+    }
+
     /// Places of the octets that are not in the stream, sorted, once it has been read up to `next`.
     pub(crate) fn removed(&self, next: u64) -> Vec<u64> {
         let mut fold = self.clone();
@@ -259,6 +275,11 @@ impl Kind {
         Self::Bsd { last: true },
         Self::Sensor,
     ];
+
+    /// Whether it is at the end of the connection, and not where the capture was made.
+    pub(crate) fn is_host(self) -> bool {
+        self != Self::Sensor
+    }
 
     fn is_prompt(self) -> bool {
         matches!(self, Self::Linux { prompt: true, .. })

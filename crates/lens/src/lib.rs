@@ -44,6 +44,7 @@ mod flow;
 mod fold;
 mod fragment;
 mod limits;
+mod marks;
 mod report;
 mod segment;
 mod stream;

@@ -8,7 +8,7 @@ use serde::ser::SerializeStruct as _;
 
 use crate::assembly::{Assembly, Policy};
 use crate::flow::Flow;
-use crate::fold::Kind;
+use crate::fold::{Fold, Kind};
 use crate::stream::{Stream, Trouble};
 use crate::views::{View, ViewName};
 use crate::war::War;
@@ -59,13 +59,14 @@ pub struct StreamReport {
     pub urgent_frames: Vec<u64>,
     /// Segments that the receiver's window refused.
     pub outside_window: u64,
-    /// Copies of an octet that differed.
+    /// Copies of an octet that differed, or said something else of urgent data where that may change what is read.
     pub contradictions: u64,
     /// The frames of the first of them.
     pub contradiction_frames: Vec<u64>,
     /// Segments with an old timestamp that would have brought text.
     pub old_timestamps: u64,
-    /// Readers that read the same, the largest group first. One group: all agree.
+    /// Readers that read the same, the reading that most have first. One group: all agree. A reading has several groups
+    /// where some have it under one policy alone.
     pub groups: Vec<Group>,
     /// Offset of the first octet that not all read.
     pub first_difference: Option<u64>,
@@ -179,10 +180,12 @@ impl StreamReport {
         let assemblies = &trouble.assemblies;
         // Nothing is held where all agree: the reading, of no octets, begins at the end.
         let text_from = assemblies.iter().map(|assembly| assembly.text_from()).max().unwrap_or(stream.next);
-        let (groups, first_difference) = match assemblies.as_slice() {
-            [] => (vec![all_agree(stream.next, views)], None),
-            _ => groups(assemblies, text_from, views),
-        };
+        let (readings, first_difference) = readings(assemblies, text_from, views);
+        let different = readings.len();
+        let mut groups: Vec<Group> = readings.into_iter().flat_map(Reading::into_groups).collect();
+        if groups.is_empty() {
+            groups.push(all_agree(stream.next, views));
+        }
         let mut report = Self {
             octets: stream.next,
             acknowledged: stream.acknowledged(),
@@ -201,7 +204,7 @@ impl StreamReport {
             groups,
             verdict: String::new(),
         };
-        report.verdict = verdict(&report);
+        report.verdict = verdict(&report, different);
         report
     }
 }
@@ -233,17 +236,41 @@ struct Found {
 impl Found {
     fn of(assembly: &Assembly, kind: Kind, text_from: u64) -> Self {
         let fold = assembly.fold(kind);
-        let removed = fold.map_or_else(Vec::new, |fold| fold.removed(assembly.next));
-        let lost_from = fold.and_then(|fold| fold.lost_from());
+        let removed = fold.as_ref().map_or_else(Vec::new, |fold| fold.removed(assembly.next));
+        let lost_from = fold.as_ref().and_then(Fold::lost_from);
         let held = assembly.text.without(&removed, lost_from.unwrap_or(u64::MAX));
         let reading = held.filter(|&(at, _)| at >= text_from).map(|(_, octet)| octet).collect();
         Self {
             end: assembly.next,
             lost_from,
-            lost: fold.map_or(0, |fold| fold.lost()),
+            lost: fold.as_ref().map_or(0, Fold::lost),
             reading,
-            maybe: fold.map_or_else(Vec::new, |fold| fold.maybe().to_vec()),
+            maybe: fold.as_ref().map_or_else(Vec::new, |fold| fold.maybe().to_vec()),
             removed,
+        }
+    }
+
+    /// How many octets the reader finds.
+    fn octets(&self) -> u64 {
+        let in_stream = self.removed.iter().filter(|&&at| at < self.end).count() as u64;
+        self.end - (in_stream + self.lost).min(self.end)
+    }
+
+    /// Whether a reader of `other` finds the same; all of that is held if `all_held`.
+    fn reads_as(&self, other: &Self, all_held: bool) -> bool {
+        let same_places = self.removed == other.removed && self.lost == other.lost;
+        self.octets() == other.octets() && self.reading == other.reading && (same_places || all_held)
+    }
+
+    fn group(&self, views: Vec<ViewName>, policy: Option<&'static str>) -> Group {
+        Group {
+            octets: self.octets(),
+            removed: self.removed.len() as u64 + self.lost,
+            removed_at: self.removed.iter().copied().take(PLACES).collect(),
+            depends_on_timing: Timing::of(&views, &self.maybe).into_iter().collect(),
+            policies: policy.into_iter().collect(),
+            views,
+            reading: self.reading.clone(),
         }
     }
 
@@ -283,10 +310,16 @@ impl Found {
     }
 }
 
+/// A reading, and who has it: a group for each kind of reader, with the policies under which it does.
+struct Reading {
+    found: Found,
+    kinds: Vec<(Kind, Group)>,
+}
+
 /// Of each assembly and each kind of fold, what it reads; and the first octet on which not all agree.
-fn groups(assemblies: &[Assembly], text_from: u64, views: &[View]) -> (Vec<Group>, Option<u64>) {
+fn readings(assemblies: &[Assembly], text_from: u64, views: &[View]) -> (Vec<Reading>, Option<u64>) {
     let parted = assemblies.len() > 1;
-    let mut groups: Vec<(Found, Group)> = Vec::new();
+    let mut readings: Vec<Reading> = Vec::new();
     for assembly in assemblies {
         for kind in Kind::ALL {
             let names: Vec<ViewName> =
@@ -295,51 +328,60 @@ fn groups(assemblies: &[Assembly], text_from: u64, views: &[View]) -> (Vec<Group
                 continue;
             }
             let found = Found::of(assembly, kind, text_from);
-            let in_stream = found.removed.iter().filter(|&&at| at < assembly.next).count() as u64;
-            let octets = assembly.next - (in_stream + found.lost).min(assembly.next);
+            let group = found.group(names, parted.then(|| policy_name(assembly.policy)));
             let all_held = text_from == 0 && is_whole(assembly) && found.lost == 0;
-            let same = |(other, group): &&mut (Found, Group)| {
-                group.octets == octets
-                    && group.reading == found.reading
-                    && (other.removed == found.removed && other.lost == found.lost || all_held)
-            };
-            let policy = parted.then(|| policy_name(assembly.policy));
-            let timing = Timing::of(&names, &found.maybe);
-            if let Some((_, group)) = groups.iter_mut().find(same) {
-                group.join(names, policy, timing);
-                continue;
+            match readings.iter_mut().find(|reading| reading.found.reads_as(&found, all_held)) {
+                Some(reading) => reading.add(kind, group),
+                None => readings.push(Reading { found, kinds: vec![(kind, group)] }),
             }
-            let group = Group {
-                views: names,
-                policies: policy.into_iter().collect(),
-                octets,
-                removed: found.removed.len() as u64 + found.lost,
-                removed_at: found.removed.iter().copied().take(PLACES).collect(),
-                depends_on_timing: timing.into_iter().collect(),
-                reading: found.reading.clone(),
-            };
-            groups.push((found, group));
         }
     }
-    groups.sort_by_key(|(_, group)| core::cmp::Reverse(group.views.len()));
-    let first = groups.split_first().and_then(|((first, _), others)| {
-        others.iter().filter_map(|(other, _)| first.first_difference(other, text_from)).min()
+    readings.sort_by_key(|reading| core::cmp::Reverse(reading.views()));
+    let first = readings.split_first().and_then(|(first, others)| {
+        others.iter().filter_map(|other| first.found.first_difference(&other.found, text_from)).min()
     });
-    (groups.into_iter().map(|(_, group)| group).collect(), first)
+    (readings, first)
+}
+
+impl Reading {
+    fn add(&mut self, kind: Kind, group: Group) {
+        match self.kinds.iter_mut().find(|(there, _)| *there == kind) {
+            Some((_, there)) => there.join(group),
+            None => self.kinds.push((kind, group)),
+        }
+    }
+
+    fn views(&self) -> usize {
+        self.kinds.iter().map(|(_, group)| group.views.len()).sum()
+    }
+
+    /// Readers that have it under the same policies are one group.
+    fn into_groups(self) -> Vec<Group> {
+        let mut groups: Vec<Group> = Vec::new();
+        for (_, group) in self.kinds {
+            match groups.iter_mut().find(|there| there.policies == group.policies) {
+                Some(there) => there.join(group),
+                None => groups.push(group),
+            }
+        }
+        groups
+    }
 }
 
 impl Group {
-    /// More readers that read the same.
-    fn join(&mut self, names: Vec<ViewName>, policy: Option<&'static str>, timing: Option<Timing>) {
-        for name in names {
-            if !self.views.contains(&name) {
-                self.views.push(name);
-            }
+    /// More readers of the same, or the same ones under another policy.
+    fn join(&mut self, other: Self) {
+        add_missing(&mut self.views, other.views);
+        add_missing(&mut self.policies, other.policies);
+        add_missing(&mut self.depends_on_timing, other.depends_on_timing);
+    }
+}
+
+fn add_missing<T: PartialEq>(to: &mut Vec<T>, others: Vec<T>) {
+    for other in others {
+        if !to.contains(&other) {
+            to.push(other);
         }
-        if let Some(policy) = policy.filter(|policy| !self.policies.contains(policy)) {
-            self.policies.push(policy);
-        }
-        self.depends_on_timing.extend(timing.filter(|timing| !self.depends_on_timing.contains(timing)));
     }
 }
 
@@ -381,9 +423,8 @@ fn given_up(trouble: &Trouble) -> Vec<String> {
         if assembly.waiting_octets() > 0 {
             told.push(format!("{} octets behind a hole that was never filled", assembly.waiting_octets()));
         }
-        let lost = Kind::ALL.iter().filter_map(|&kind| assembly.fold(kind)).map(|fold| fold.lost()).max();
-        if let Some(lost) = lost.filter(|&lost| lost > 0) {
-            told.push(format!("the places of {lost} urgent octets beyond the bound"));
+        if assembly.places_lost() > 0 {
+            told.push(format!("the places of {} urgent octets beyond the bound", assembly.places_lost()));
         }
         if (assembly.has_marks() || trouble.assemblies.len() > 1) && !is_whole(assembly) {
             let (from, to, all) = (assembly.text.from(), assembly.text.to(), assembly.next);
@@ -395,7 +436,7 @@ fn given_up(trouble: &Trouble) -> Vec<String> {
     told
 }
 
-fn verdict(report: &StreamReport) -> String {
+fn verdict(report: &StreamReport, different: usize) -> String {
     let octets = report.octets;
     match report.groups.as_slice() {
         [] | [_] if report.urgent_segments > 0 => {
@@ -405,7 +446,13 @@ fn verdict(report: &StreamReport) -> String {
         groups => {
             let differs = report.first_difference.unwrap_or(0);
             let start = differs.saturating_sub(report.reading_from).saturating_sub(SHOWN as u64 / 2) as usize;
-            let shown = groups.iter().take(4).map(|group| {
+            // The first group of each reading.
+            let first = |&(n, group): &(usize, &Group)| {
+                groups[..n]
+                    .iter()
+                    .all(|before| before.reading != group.reading || before.removed_at != group.removed_at)
+            };
+            let shown = groups.iter().enumerate().filter(first).take(4).map(|(_, group)| {
                 let end = group.reading.len().min(start + SHOWN);
                 let text = escaped(group.reading.get(start..end).unwrap_or_default());
                 let who = group.views.first().map_or_else(String::new, ToString::to_string);
@@ -413,7 +460,7 @@ fn verdict(report: &StreamReport) -> String {
                 format!("{who}{policy} reads `{text}`")
             });
             let shown: Vec<String> = shown.collect();
-            format!("{} readings from octet {differs} on; {}", groups.len(), shown.join(", "))
+            format!("{different} readings from octet {differs} on; {}", shown.join(", "))
         }
     }
 }

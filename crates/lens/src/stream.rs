@@ -10,6 +10,7 @@ use wire::SeqNumber;
 use wire::tcp::Flags;
 
 use crate::assembly::{Assembly, Copies, Incoming, Policy, Surroundings, compare_delivered, text_before};
+use crate::marks::OPEN;
 use crate::segment::Segment;
 
 /// Frames that are named in a report at most.
@@ -59,7 +60,7 @@ pub(crate) struct Trouble {
     pub(crate) urgent_frames: Vec<u64>,
     /// Segments that the receiver's window refuses.
     pub(crate) outside_window: u64,
-    /// Copies of an octet that differ, and the frames of the first of them.
+    /// Copies of an octet that differ, or their marks do, and the frames of the first of them.
     pub(crate) contradictions: u64,
     pub(crate) contradiction_frames: Vec<u64>,
     /// Segments of which a part had been sent before, and that could not be compared with it.
@@ -280,6 +281,7 @@ impl Stream {
         }
         if incoming.urgent.is_some() {
             trouble.hold_text(next, (next, last), around);
+            trouble.begin_marks(incoming.acked, (next, last), around);
         }
         if old && incoming.end() > next as i64 {
             trouble.old_timestamps += 1;
@@ -428,6 +430,20 @@ impl Trouble {
         }
     }
 
+    /// Marks may matter from now on; what was delivered and not acknowledged may yet come again with one.
+    fn begin_marks(&mut self, acked: Option<u64>, (next, last): (u64, u64), around: &Surroundings<'_, '_>) {
+        if self.assemblies.iter().all(Assembly::has_marks) {
+            return;
+        }
+        let acked = acked.unwrap_or(0);
+        let pieces = around.pieces.walk(last, next).map(|(at, piece)| (at, piece.len)).take(OPEN);
+        let mut delivered: Vec<_> = pieces.take_while(|&(at, len)| at + u64::from(len) > acked).collect();
+        delivered.reverse();
+        for assembly in &mut self.assemblies {
+            assembly.begin_marks(&delivered, around.limits);
+        }
+    }
+
     /// Compares copies of the same octets, and parts hosts where they differ.
     fn compare(
         &mut self,
@@ -438,17 +454,15 @@ impl Trouble {
         around: &mut Surroundings<'_, '_>,
     ) {
         let mut waiting = Copies::Same;
-        for assembly in &self.assemblies {
-            match assembly.compare_waiting(incoming, around.store) {
-                Copies::Same => {}
-                Copies::Unknown if waiting == Copies::Differ => {}
-                copies => waiting = copies,
-            }
+        let mut marks = Copies::Same;
+        for assembly in &mut self.assemblies {
+            waiting = waiting.and(assembly.compare_waiting(incoming, around.store));
+            marks = marks.and(assembly.compare_marks(incoming));
         }
-        if Copies::Unknown == delivered || Copies::Unknown == waiting {
+        if [delivered, waiting, marks].contains(&Copies::Unknown) {
             self.not_compared += 1;
         }
-        if delivered != Copies::Differ && waiting != Copies::Differ {
+        if ![delivered, waiting, marks].contains(&Copies::Differ) {
             return;
         }
         self.contradiction(frame);
@@ -456,8 +470,12 @@ impl Trouble {
         let acked = incoming.acked.unwrap_or(0);
         let open = delivered == Copies::Differ
             && compare_delivered(incoming, acked, (next, last), around) == Copies::Differ;
-        if open || waiting == Copies::Differ {
-            let at = if open { acked.max(incoming.offset.max(0) as u64) } else { next };
+        if open || waiting == Copies::Differ || marks == Copies::Differ {
+            let at = if waiting == Copies::Differ && !open {
+                next
+            } else {
+                acked.max(incoming.offset.max(0) as u64)
+            };
             self.hold_text(at, (next, last), around);
             self.part(|policy| Policy { last_wins: true, ..policy }, |policy| policy.last_wins);
         }

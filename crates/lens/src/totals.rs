@@ -1,7 +1,7 @@
 //! What was seen and what was given up, all flows together.
 
+use crate::assembly::Assembly;
 use crate::flow::Flow;
-use crate::fold::Kind;
 
 /// What was seen, all flows together.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default, serde::Serialize)]
@@ -49,11 +49,7 @@ impl Totals {
             if let Some(assembly) = trouble.assemblies.first() {
                 self.octets_given_up += assembly.given_up + assembly.waiting_octets();
             }
-            let folds = trouble
-                .assemblies
-                .iter()
-                .flat_map(|assembly| Kind::ALL.iter().filter_map(|&kind| assembly.fold(kind)));
-            self.places_given_up += folds.map(|fold| fold.lost()).max().unwrap_or(0);
+            self.places_given_up += trouble.assemblies.iter().map(Assembly::places_lost).max().unwrap_or(0);
         }
     }
 }

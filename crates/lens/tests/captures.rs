@@ -153,9 +153,9 @@ fn every_odd_pointer_has_its_place() {
         assert_eq!(read(&segments, "scrubbed", Reader::InLine), "ab!c");
     }
     // Sent again with URG, and without.
-    let again = [client(100, b"a!").urg(2), client(100, b"a!"), client(102, b"b")];
+    let again = [client(100, b"a!").urg(2), server(1, 102), client(100, b"a!"), client(102, b"b")];
     assert_eq!(read(&again, "linux-2.6.15", Reader::Prompt), "ab");
-    let late = [client(100, b"a!"), client(100, b"a!").urg(2), client(102, b"b")];
+    let late = [client(100, b"a!"), server(1, 102), client(100, b"a!").urg(2), client(102, b"b")];
     assert_eq!(read(&late, "linux-2.6.15", Reader::Prompt), "a!b", "it had been received");
     // A pointer of 0 means the first octet to Linux and nothing to the BSDs.
     let zero = [client(100, b"!a").urg(0), client(102, b"b")];

@@ -136,6 +136,70 @@ fn only_the_part_that_was_not_acknowledged_is_open() {
     assert!(readings.contains(&"abcd".into()) && readings.contains(&"abzd".into()), "{readings:?}");
 }
 
+/// What a Linux server reads under each policy.
+fn readings_of_linux(
+    stream: &hairpin_lens::StreamReport,
+    reader: Reader,
+) -> Vec<(String, Vec<&'static str>)> {
+    let is_it = |view: &hairpin_lens::ViewName| view.host == "linux-2.6.15" && view.reader == reader;
+    let groups = stream.groups.iter().filter(|group| group.views.iter().any(is_it));
+    groups.map(|group| (escaped(&group.reading), group.policies.clone())).collect()
+}
+
+// covers: L1, L6
+#[test]
+fn a_copy_without_the_mark_may_be_all_that_the_host_saw() {
+    let stream = stream(vec![client(100, b"ab!").urg(3), client(100, b"ab!"), client(103, b"cd")]);
+    for reader in [Reader::Lazy, Reader::Prompt] {
+        let readings = readings_of_linux(&stream, reader);
+        let of = |policy: &str| {
+            readings.iter().find(|(_, policies)| policies.iter().any(|it| it.starts_with(policy))).cloned()
+        };
+        assert_eq!(of("first copy wins").expect("one").0, "abcd");
+        assert_eq!(of("last copy wins").expect("one").0, "ab!cd");
+    }
+    assert_eq!((stream.contradictions, stream.contradiction_frames.as_slice()), (1, &[5][..]));
+}
+
+// covers: L1, L6
+#[test]
+fn a_mark_on_the_copy_of_what_was_not_acknowledged_may_be_the_only_one() {
+    let stream = stream(vec![client(100, b"ab!"), client(100, b"ab!").urg(3), client(103, b"cd")]);
+    let texts =
+        |reader| readings_of_linux(&stream, reader).into_iter().map(|(text, _)| text).collect::<Vec<_>>();
+    for reader in [Reader::Lazy, Reader::Prompt] {
+        let texts = texts(reader);
+        assert!(texts.contains(&"ab!cd".into()) && texts.contains(&"abcd".into()), "{texts:?}");
+    }
+}
+
+// covers: L1, L6
+#[test]
+fn copies_that_say_the_same_of_the_mark_part_nobody() {
+    let again = stream(vec![client(100, b"ab!").urg(3), client(100, b"ab!").urg(3), client(103, b"cd")]);
+    assert_eq!((again.contradictions, again.groups[0].policies.len()), (0, 0));
+    let longer = stream(vec![client(100, b"ab!").urg(3), client(103, b"cd"), client(100, b"ab!cd").urg(3)]);
+    for (text, policies) in readings_of_linux(&longer, Reader::Prompt) {
+        assert_eq!((text.as_str(), policies.len()), ("abcd", 2));
+    }
+    let announced = group(&longer, "windows-95-rfc1122", Reader::Lazy);
+    let only_the_later = longer.groups.iter().any(|group| group.policies == ["last copy wins, PAWS"]);
+    assert!(
+        announced.policies == ["first copy wins, PAWS"] && only_the_later,
+        "its octet came without URG first"
+    );
+}
+
+// covers: L1, L6
+#[test]
+fn two_marks_of_which_the_first_was_lost_arrive_in_the_other_order() {
+    let first = || client(100, b"ab!").urg(3);
+    let stream = stream(vec![first(), client(103, b"cd?").urg(3), first(), client(106, b"ef")]);
+    let prompt: Vec<_> =
+        readings_of_linux(&stream, Reader::Prompt).into_iter().map(|(text, _)| text).collect();
+    assert!(prompt.contains(&"abcdef".into()) && prompt.contains(&"ab!cdef".into()), "{prompt:?}");
+}
+
 // covers: L6
 #[test]
 fn an_old_timestamp_parts_hosts_with_paws_from_those_without() {

@@ -83,6 +83,11 @@ pub(crate) struct Kernel<'a> {
 }
 
 impl Kernel<'_> {
+    /// A packet that is in the capture, and is lost behind the place where that was made.
+    pub(crate) fn lose(&self, packet: &Packet) {
+        self.wire.seen.borrow_mut().push(packet.clone());
+    }
+
     fn stream(&self) -> &TcpStream {
         self.stream.as_ref().expect("it is open")
     }

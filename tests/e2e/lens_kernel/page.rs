@@ -63,7 +63,7 @@ pub(super) fn check(plain: &[(Run, Prediction)], stdurg: &[(Run, Prediction)]) {
         for (host, reader) in [("freebsd-8.0", "lazy"), ("sensor", "out-of-band")] {
             let readings = match prediction.agreed {
                 Some(_) => vec![in_line.read.as_str()],
-                None => prediction.readings(host, reader),
+                None => prediction.readings(shape.name, host, reader),
             };
             row.push(readings.into_iter().map(code).collect::<Vec<_>>().join(" or "));
         }

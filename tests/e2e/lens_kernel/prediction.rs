@@ -19,6 +19,10 @@ pub(super) struct Prediction {
 struct Group {
     /// Host and reader.
     views: Vec<(String, String)>,
+    /// Of hosts that saw every segment of the capture.
+    saw_all: bool,
+    /// Of hosts that saw only the later copy of what there are two of.
+    saw_later: bool,
     reading: String,
     removed_at: Vec<usize>,
     /// Hosts and places.
@@ -73,18 +77,36 @@ impl Prediction {
     }
 
     /// One, or one for each thing that a host may do with copies that differ.
-    fn groups<'a>(&'a self, host: &'a str, reader: &'a str) -> impl Iterator<Item = &'a Group> {
+    fn groups<'a>(
+        &'a self,
+        shape: &'a str,
+        host: &'a str,
+        reader: &'a str,
+    ) -> impl Iterator<Item = &'a Group> {
         let is_it = move |view: &(String, String)| view.0 == host && view.1 == reader;
-        self.groups.iter().filter(move |group| group.views.iter().any(is_it))
+        let may_be = |group: &&Group| group.saw_all || shapes::contradicts(shape);
+        self.groups.iter().filter(may_be).filter(move |group| group.views.iter().any(is_it))
     }
 
-    /// What a view reads.
-    pub(super) fn readings<'a>(&'a self, host: &'a str, reader: &'a str) -> Vec<&'a str> {
-        self.groups(host, reader).map(|group| group.reading.as_str()).collect()
+    /// What a view reads of a flow of this shape.
+    pub(super) fn readings<'a>(&'a self, shape: &'a str, host: &'a str, reader: &'a str) -> Vec<&'a str> {
+        self.groups(shape, host, reader).map(|group| group.reading.as_str()).collect()
+    }
+
+    /// What a view reads on a host that saw only the later copy of what there are two of.
+    pub(super) fn readings_of_later(&self, host: &str, reader: &str) -> Vec<&str> {
+        let is_it = |group: &&Group| group.views.iter().any(|view| view.0 == host && view.1 == reader);
+        let groups = self.groups.iter().filter(|group| group.saw_later).filter(is_it);
+        groups.map(|group| group.reading.as_str()).collect()
+    }
+
+    /// Whether there is a reading of a host that saw only later copies.
+    pub(super) fn is_parted(&self) -> bool {
+        self.groups.iter().any(|group| !group.saw_all)
     }
 
     pub(super) fn check(&self, host: &str, reader: &str, run: &Run, wrong: &mut Vec<String>) {
-        let said = self.readings(host, reader);
+        let said = self.readings(run.shape, host, reader);
         let right = said.contains(&run.read.as_str()) && (said.len() == 1 || shapes::contradicts(run.shape));
         if !right {
             wrong.push(format!(
@@ -97,8 +119,8 @@ impl Prediction {
     }
 
     /// All that somebody might read who reads out of band, as the JSON's documentation says.
-    pub(super) fn possible(&self, host: &str) -> BTreeSet<String> {
-        self.groups(host, "lazy").flat_map(|group| group.possible(host)).collect()
+    pub(super) fn possible(&self, shape: &str, host: &str) -> BTreeSet<String> {
+        self.groups(shape, host, "lazy").flat_map(|group| group.possible(host)).collect()
     }
 }
 
@@ -129,6 +151,10 @@ impl Group {
     /// Of a reading, what was acknowledged: what the kernel had no room for was read by nobody.
     fn of(group: &Value, acknowledged: usize) -> Self {
         let name = |view: &Value, part: &str| view[part].as_str().expect("a name").to_owned();
+        let is_of = |policy: &str| {
+            let policies = group["policies"].as_array();
+            policies.is_none_or(|policies| policies.iter().any(|it| it == policy))
+        };
         let removed_at = places(&group["removed_at"]);
         let gone = removed_at.iter().filter(|&&at| at < acknowledged).count();
         let mut reading = group["reading"].as_str().expect("text").to_owned();
@@ -138,6 +164,8 @@ impl Group {
                 .iter()
                 .map(|view| (name(view, "host"), name(view, "reader")))
                 .collect(),
+            saw_all: is_of("first copy wins, PAWS"),
+            saw_later: is_of("last copy wins, PAWS"),
             reading,
             removed_at,
             depends_on_timing: list(&group["depends_on_timing"]).iter().map(timing).collect(),

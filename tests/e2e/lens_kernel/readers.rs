@@ -1,7 +1,8 @@
 //! Applications: who reads when.
 
-use crate::by_hand::cases::{Case, Step};
+use crate::by_hand::cases::{Case, Segment, Step};
 use crate::by_hand::client::{self, Client};
+use crate::by_hand::kernel::Kernel;
 use crate::by_hand::{ALL, Host, Seen, read};
 
 /// How the application reads.
@@ -86,30 +87,62 @@ impl Reader {
     }
 }
 
-/// Plays a shape; the answer is what the application has read of the stream.
-pub(super) fn play(shape: &Case, reader: Reader, client: &mut Client, host: &mut dyn Host) -> String {
-    let mut seen = Vec::new();
-    let mut n = 0;
-    for step in shape.steps() {
-        match step {
-            Step::Segment(segment) => {
-                host.arrive(&client.segment(&segment));
-                // The answer to this says that what came before it was taken.
-                host.arrive(&client.probe());
-                let answer = host.sent();
-                assert!(answer.iter().any(|packet| !client::is_reset(packet)), "{}", shape.name);
-                reader.act(n, host, &mut seen);
-                n += 1;
+/// An application that reads a connection of the kernel's.
+pub(super) struct Application<'a> {
+    reader: Reader,
+    client: Client,
+    host: Kernel<'a>,
+    /// Segments that have come.
+    segments: u32,
+    seen: Vec<Seen>,
+}
+
+impl<'a> Application<'a> {
+    pub(super) fn new(reader: Reader, (client, host): (Client, Kernel<'a>)) -> Self {
+        Self { reader, client, host, segments: 0, seen: Vec::new() }
+    }
+
+    /// The client's port.
+    pub(super) fn port(&self) -> u16 {
+        self.client.port()
+    }
+
+    pub(super) fn arrive(&mut self, segment: &Segment) {
+        self.host.arrive(&self.client.segment(segment));
+        // The answer to this says that what came before it was taken.
+        self.host.arrive(&self.client.probe());
+        let answer = self.host.sent();
+        assert!(answer.iter().any(|packet| !client::is_reset(packet)), "{segment:?}");
+        self.reader.act(self.segments, &mut self.host, &mut self.seen);
+        self.segments += 1;
+    }
+
+    /// A segment that is in the capture and does not arrive.
+    pub(super) fn lose(&mut self, segment: &Segment) {
+        self.host.lose(&self.client.segment(segment));
+    }
+
+    /// Plays a shape.
+    pub(super) fn play(&mut self, shape: &Case) {
+        for step in shape.steps() {
+            match step {
+                Step::Segment(segment) => self.arrive(&segment),
+                Step::Read if self.reader == Reader::AsTheCaseSays => {
+                    read(&mut self.host, ALL, usize::MAX, &mut self.seen);
+                }
+                Step::Read => {}
             }
-            Step::Read if reader == Reader::AsTheCaseSays => read(host, ALL, usize::MAX, &mut seen),
-            Step::Read => {}
         }
     }
-    let most = if reader == Reader::OctetByOctet { 1 } else { ALL };
-    read(host, most, usize::MAX, &mut seen);
-    let octets = seen.iter().filter_map(|what| match what {
-        Seen::Read(octets) => Some(octets.as_slice()),
-        _ => None,
-    });
-    String::from_utf8(octets.collect::<Vec<_>>().concat()).expect("the shapes are ASCII")
+
+    /// Reads what is left; the answer is what was read of the stream.
+    pub(super) fn finish(mut self) -> String {
+        let most = if self.reader == Reader::OctetByOctet { 1 } else { ALL };
+        read(&mut self.host, most, usize::MAX, &mut self.seen);
+        let octets = self.seen.iter().filter_map(|what| match what {
+            Seen::Read(octets) => Some(octets.as_slice()),
+            _ => None,
+        });
+        String::from_utf8(octets.collect::<Vec<_>>().concat()).expect("the shapes are ASCII")
+    }
 }

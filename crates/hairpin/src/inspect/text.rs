@@ -176,23 +176,38 @@ fn names(group: &Group) -> Vec<String> {
 
 /// The end of a capture.
 pub(super) fn totals(capture: &str, totals: &Totals, complete: bool) -> String {
-    let mut text = format!(
-        "{capture}: {} flows, {} TCP segments of {} IPv4 packets",
-        totals.flows, totals.segments, totals.packets
-    );
+    // By name, all of them: what is counted and not told would be lost.
+    let Totals {
+        packets,
+        segments,
+        malformed,
+        fragments,
+        fragments_given_up,
+        fragments_refused,
+        not_tcp,
+        cut,
+        flows,
+        evicted,
+        text_given_up,
+        missing_octets,
+        octets_given_up,
+        not_compared,
+        places_given_up,
+    } = *totals;
+    let mut text = format!("{capture}: {flows} flows, {segments} TCP segments of {packets} IPv4 packets");
     let left = [
-        (totals.not_tcp, "of other protocols"),
-        (totals.fragments, "fragments"),
-        (totals.fragments_given_up, "datagrams whose fragments never came"),
-        (totals.fragments_refused, "datagrams whose fragments overlapped"),
-        (totals.malformed, "malformed"),
-        (totals.cut, "segments that the capture has a part of"),
-        (totals.evicted, "flows ended early to make room"),
-        (totals.text_given_up, "segments whose flow gave up what it held"),
-        (totals.missing_octets, "octets acknowledged that the capture does not have"),
-        (totals.octets_given_up, "octets given up ahead of a hole"),
-        (totals.not_compared, "segments not compared with what had been sent before"),
-        (totals.places_given_up, "places of urgent octets not kept"),
+        (not_tcp, "of other protocols"),
+        (fragments, "fragments"),
+        (fragments_given_up, "datagrams whose fragments never came"),
+        (fragments_refused, "datagrams whose fragments overlapped"),
+        (malformed, "malformed"),
+        (cut, "segments that the capture has a part of"),
+        (evicted, "flows ended early to make room"),
+        (text_given_up, "times that a flow gave up all it held to make room"),
+        (missing_octets, "octets acknowledged that the capture does not have"),
+        (octets_given_up, "octets given up ahead of a hole"),
+        (not_compared, "segments not compared with what had been sent before"),
+        (places_given_up, "places of urgent octets not kept"),
     ];
     for (count, what) in left.into_iter().filter(|(count, _)| *count > 0) {
         let _ = write!(text, ", {count} {what}");
