@@ -214,6 +214,8 @@ impl World {
         let passed = matches!(engine.0, Verdict::Forward(_) | Verdict::Hairpin { .. });
         self.model.forwarded_id = passed.then(|| crate::octets::get16(engine.1, 4));
         self.model.refused = if let Verdict::Drop(reason) = engine.0 { Some(reason) } else { None };
+        // A session may get a shift by the packet, and end by it.
+        let shifted_before = self.has_shifts();
         let verdict = self.model.packet(&mut data, &mut offload, input.from);
         if let Some(fault) = self.model.fault.take() {
             return Err(format!("{fault} (engine: {:?}, model: {verdict:?})", engine.0));
@@ -233,8 +235,7 @@ impl World {
             Verdict::Hairpin { shard } => Route::Shard(shard),
             _ => return Ok(()),
         };
-        let unshifted = self.model.sessions.iter().all(|session| session.shift == Shift::default())
-            && scrubbed == self.model.counters.scrubbed;
+        let unshifted = !shifted_before && !self.has_shifts() && scrubbed == self.model.counters.scrubbed;
         if let Some((sample, cut)) = &input.quotes
             && unshifted
             && sample.unshifted
@@ -249,6 +250,10 @@ impl World {
             self.samples.push(sample);
         }
         Ok(())
+    }
+
+    fn has_shifts(&self) -> bool {
+        self.model.sessions.iter().any(|session| session.shift != Shift::default())
     }
 
     /// The engine's events, and from them its choices for the model.
@@ -475,7 +480,11 @@ pub(crate) fn describe(data: &[u8], offload: Offload) -> String {
     let (source, destination) = (parsed.source, parsed.destination);
     let mut line = match parsed.transport {
         Transport::Tcp { source_port, destination_port, flags, .. } => {
-            format!("tcp {source}:{source_port} > {destination}:{destination_port} {flags:?}")
+            let numbers = usize::from(parsed.header_len);
+            let number =
+                |at: usize| data.get(at..at + 4).map_or(0, |n| u32::from_be_bytes([n[0], n[1], n[2], n[3]]));
+            let (seq, ack) = (number(numbers + 4), number(numbers + 8));
+            format!("tcp {source}:{source_port} > {destination}:{destination_port} {flags:?} {seq} {ack}")
         }
         Transport::Udp { source_port, destination_port, .. } => {
             format!("udp {source}:{source_port} > {destination}:{destination_port}")
@@ -484,8 +493,13 @@ pub(crate) fn describe(data: &[u8], offload: Offload) -> String {
             format!("icmp {source} > {destination} {} {identifier}", if request { "query" } else { "reply" })
         }
         Transport::IcmpError { quote } => format!(
-            "icmp {source} > {destination} error quoting protocol {} {}:{} > {}:{}",
-            quote.protocol, quote.source, quote.source_port, quote.destination, quote.destination_port
+            "icmp {source} > {destination} error quoting protocol {} {}:{} > {}:{} {:02x?}",
+            quote.protocol,
+            quote.source,
+            quote.source_port,
+            quote.destination,
+            quote.destination_port,
+            data.get(usize::from(quote.offset)..).unwrap_or_default()
         ),
         _ => format!("protocol {} {source} > {destination}", parsed.protocol),
     };
