@@ -69,12 +69,6 @@ impl Marks {
 
     /// A segment arrives, and RCV.NXT goes to `next_after`.
     pub(crate) fn arrive(&mut self, seen: Seen, next_after: u64) {
-        if self.open.len() >= OPEN
-            && let Some(first) = self.open.pop_front()
-        {
-            self.taken_for_seen = self.taken_for_seen.max(first.end().max(0) as u64);
-            self.see(first);
-        }
         let next_after = next_after.max(self.next);
         let arrival = Arrival::of(seen, self.next, next_after);
         // What is no host sits where the capture was made: nothing is lost on the way to it.
@@ -82,6 +76,16 @@ impl Marks {
         observers.for_each(|fold| fold.arrive(arrival, self.most));
         self.open.push_back(arrival);
         self.next = next_after;
+        self.keep_bound();
+    }
+
+    fn keep_bound(&mut self) {
+        while self.open.len() > OPEN
+            && let Some(first) = self.open.pop_front()
+        {
+            self.taken_for_seen = self.taken_for_seen.max(first.end().max(0) as u64);
+            self.see(first);
+        }
     }
 
     /// The fold of this kind, over all that has come.
@@ -95,7 +99,7 @@ impl Marks {
 
     /// Places that are held, or are to be, of all folds.
     pub(crate) fn entries(&self) -> usize {
-        self.folds.iter().map(Fold::entries).sum::<usize>() + self.open.len()
+        self.folds.iter().map(Fold::entries).sum::<usize>() + self.open.len() + self.ahead.len()
     }
 
     /// Places of the kind of reader that has most.
@@ -119,7 +123,7 @@ impl Marks {
 
     /// Whether any reader finds something else, now or later, if what `copy` repeats was lost before it.
     pub(crate) fn differ_if_lost(&self, copy: Seen, next_after: u64) -> bool {
-        if !self.open.iter().any(|arrival| arrival.overlaps(copy)) {
+        if !self.has_some_of(copy) {
             return false;
         }
         let mut seen = self.without_places();
@@ -140,7 +144,7 @@ impl Marks {
 
     /// What `copy`, which comes next, repeats was lost before it.
     pub(crate) fn lose(&mut self, copy: Seen) {
-        let Some(first) = self.open.front() else { return };
+        let Some(first) = self.open.front().filter(|_| self.has_some_of(copy)) else { return };
         let mut next = first.next;
         let left: Vec<Arrival> =
             self.open.iter().flat_map(|arrival| arrival.without(copy)).flatten().collect();
@@ -157,6 +161,12 @@ impl Marks {
             self.open.push_back(Arrival { next: before, next_after: next, ..arrival });
         }
         self.next = next;
+        // A copy of the middle of a segment makes two of it.
+        self.keep_bound();
+    }
+
+    fn has_some_of(&self, copy: Seen) -> bool {
+        self.open.iter().any(|arrival| arrival.overlaps(copy))
     }
 }
 
@@ -280,5 +290,18 @@ mod tests {
         assert!(marks.knows(seen(10, 2, None), Some(12)), "acknowledged");
         assert!(marks.knows(seen(190, 2, None), None));
         assert_eq!(removed(&marks, PROMPT).len(), 100);
+    }
+
+    // covers: L4
+    #[test]
+    fn copies_of_the_middle_of_segments_take_no_more_room() {
+        let mut marks = marks(&[(0, 1_000, Some(500))]);
+        for at in 0..400 {
+            let copy = seen(2 * at, 1, Some(1));
+            marks.lose(copy);
+            marks.arrive(copy, 1_000);
+            assert!(marks.open.len() <= OPEN && marks.entries() <= 10 * OPEN + 8 * 400);
+        }
+        assert_eq!(marks.next, 1_000);
     }
 }
