@@ -89,6 +89,17 @@ impl Engine {
                 newcomer.host = Some(index);
                 prefetch(self.subscribers.lines(), index as usize);
             }
+        }
+        for place in newcomers.iter_mut() {
+            // What is refused before its mapping is looked for needs none.
+            let at_limit = |newcomer: &Newcomer| {
+                let host = newcomer.host.map(|index| self.subscribers.get(index));
+                host.is_some_and(|host| host.has_all_sessions(&self.config.limits))
+            };
+            if place.as_ref().is_some_and(at_limit) {
+                *place = None;
+            }
+            let Some(newcomer) = place else { continue };
             if let Guess::Entry(index) = self.endpoints.guess(newcomer.endpoint_hash, 0) {
                 newcomer.mapping = Some(index);
                 prefetch(self.mappings.lines(), index as usize);

@@ -234,6 +234,14 @@ impl Engine {
         sessions: u32,
     ) -> Result<Use, Refusal> {
         let (limits, tick) = (&self.config.limits, self.tick);
+        // With a mapping or without, there is no session for whom this refuses. It is asked first, so that a flood of
+        // one that is at its limit waits for no memory but its own line.
+        if let Some(index) = self.find_subscriber(self.subscriber_of(internal.address))
+            && let Err(limit @ (Limit::SessionsPerSubscriber | Limit::SessionRate)) =
+                self.subscribers.get(index).may_open(protocol, true, sessions, limits, tick)
+        {
+            return Err(limit.into());
+        }
         let key = self.mapping_key(protocol, internal, remote);
         if let Some(mapping) = self.mapping_for(key) {
             let subscriber = self.subscribers.get(self.mappings.get(mapping).subscriber);

@@ -86,6 +86,11 @@ impl Subscriber {
         Ok(())
     }
 
+    /// Whether it has as many sessions as it may have.
+    pub(crate) fn has_all_sessions(&self, limits: &Limits) -> bool {
+        self.sessions >= limits.sessions_per_subscriber
+    }
+
     /// A session of its is opened.
     pub(crate) fn open_session(&mut self, limits: &Limits, now: u32) {
         self.sessions += 1;
