@@ -72,13 +72,16 @@ impl Machine {
         // Closing is a reset: nothing of this connection is left for the next.
         let linger = libc::linger { l_onoff: 1, l_linger: 0 };
         setsockopt(&stream, sockopt::Linger, &linger).expect("SO_LINGER");
-        (client, Kernel { wire: &self.wire, stream: Some(stream) })
+        let port = client.port();
+        (client, Kernel { wire: &self.wire, port, stream: Some(stream) })
     }
 }
 
 /// An open connection of the kernel's.
 pub(crate) struct Kernel<'a> {
     wire: &'a Wire,
+    /// The client's.
+    port: u16,
     stream: Option<TcpStream>,
 }
 
@@ -107,8 +110,10 @@ impl Host for Kernel<'_> {
     }
 
     fn sent(&mut self) -> Vec<Vec<u8>> {
-        let first = self.wire.next();
-        first.into_iter().chain(std::iter::from_fn(|| self.wire.take())).collect()
+        // The reset of the connection before may come only now: the device's queue may have been another processor's.
+        let is_own = |packet: &Packet| tcp(packet).is_some_and(|tcp| tcp.destination_port() == self.port);
+        let first = std::iter::from_fn(|| self.wire.next()).find(is_own);
+        first.into_iter().chain(std::iter::from_fn(|| self.wire.take()).filter(is_own)).collect()
     }
 
     fn at_mark(&mut self) -> bool {
