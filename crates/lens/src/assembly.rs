@@ -7,9 +7,9 @@
 use std::collections::BTreeMap;
 
 use crate::Limits;
-use crate::archive::{Pieces, Store};
+use crate::archive::{NOWHERE, Pieces, Store};
 use crate::fold::{Fold, Kind};
-use crate::marks::{Marks, OPEN, Seen};
+use crate::marks::{Marks, OPEN};
 use crate::text::Text;
 
 /// What the place of an octet, or a piece that waits, takes in memory, about.
@@ -90,8 +90,9 @@ impl Incoming<'_> {
         self.offset + i64::from(self.len)
     }
 
-    fn seen(&self) -> Seen {
-        Seen { sent_at: self.offset, len: self.len, urgent: self.urgent, finished: self.finished }
+    /// Text of which only the place is known, and nothing is to be said.
+    pub(crate) fn plain(offset: i64, len: u32) -> Self {
+        Self { offset, len, octets: &[], position: NOWHERE, urgent: None, finished: false, acked: None }
     }
 
     /// The octets from offset `from` to offset `to`, if they are there.
@@ -200,9 +201,9 @@ impl Assembly {
         self.add(&incoming, last, around);
         if let Some(marks) = &mut self.marks {
             if self.policy.last_wins {
-                marks.lose(incoming.seen());
+                marks.lose(&incoming);
             }
-            marks.arrive(incoming.seen(), self.next);
+            marks.arrive(&incoming, self.next);
         }
     }
 
@@ -212,27 +213,27 @@ impl Assembly {
         if self.marks.is_some() {
             return;
         }
-        let text = |at: u64, len: u32| Seen { sent_at: at as i64, len, urgent: None, finished: false };
+        let text = |at: u64, len: u32| Incoming::plain(at as i64, len);
         let from = delivered.first().map_or(self.next, |&(at, _)| at.min(self.next));
         let mut marks = Marks::new(from, limits.out_of_band as usize);
         for &(at, len) in delivered {
             let end = (at + u64::from(len)).min(self.next);
-            marks.arrive(text(at, len), end);
+            marks.arrive(&text(at, len), end);
         }
         for (&at, piece) in self.ahead.iter().take(OPEN) {
-            marks.arrive(text(at, piece.len), self.next);
+            marks.arrive(&text(at, piece.len), self.next);
         }
         self.marks = Some(marks);
     }
 
     /// What a copy says of marks, beside what of it was there before and may have been lost.
     pub(crate) fn compare_marks(&mut self, incoming: &Incoming<'_>) -> Copies {
-        let (Some(marks), copy) = (&mut self.marks, incoming.seen()) else { return Copies::Same };
+        let Some(marks) = &mut self.marks else { return Copies::Same };
         marks.settle(incoming.acked);
         let next_after = self.next.max(incoming.end().max(0) as u64);
-        if marks.differ_if_lost(copy, next_after) {
+        if marks.differ_if_lost(incoming, next_after) {
             Copies::Differ
-        } else if marks.knows(copy, incoming.acked) {
+        } else if marks.knows(incoming) {
             Copies::Same
         } else {
             Copies::Unknown

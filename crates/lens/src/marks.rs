@@ -7,6 +7,7 @@
 
 use std::collections::VecDeque;
 
+use crate::assembly::Incoming;
 use crate::fold::{Arrival, Fold, Kind};
 
 /// Arrivals that are kept at most. What is older is taken for seen.
@@ -28,19 +29,6 @@ pub(crate) struct Marks {
     taken_for_seen: u64,
     /// Places that each fold may hold.
     most: usize,
-}
-
-/// A segment with text, as the folds need it; where RCV.NXT stands before it they know.
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct Seen {
-    /// Offset of its first octet as it was sent; before the stream it is negative.
-    pub(crate) sent_at: i64,
-    /// Octets of text as it was sent.
-    pub(crate) len: u32,
-    /// The pointer, if URG is set.
-    pub(crate) urgent: Option<u16>,
-    /// The peer's FIN had arrived in order before it.
-    pub(crate) finished: bool,
 }
 
 impl Marks {
@@ -68,9 +56,9 @@ impl Marks {
     }
 
     /// A segment arrives, and RCV.NXT goes to `next_after`.
-    pub(crate) fn arrive(&mut self, seen: Seen, next_after: u64) {
+    pub(crate) fn arrive(&mut self, incoming: &Incoming<'_>, next_after: u64) {
         let next_after = next_after.max(self.next);
-        let arrival = Arrival::of(seen, self.next, next_after);
+        let arrival = Arrival::of(incoming, self.next, next_after);
         // What is no host sits where the capture was made: nothing is lost on the way to it.
         let observers = self.folds.iter_mut().filter(|fold| !fold.kind.is_host());
         observers.for_each(|fold| fold.arrive(arrival, self.most));
@@ -116,13 +104,13 @@ impl Marks {
     }
 
     /// Whether all that `copy` holds and its receiver has not acknowledged is among the arrivals kept.
-    pub(crate) fn knows(&self, copy: Seen, acked: Option<u64>) -> bool {
-        let from = copy.sent_at.max(acked.unwrap_or(0) as i64);
+    pub(crate) fn knows(&self, copy: &Incoming<'_>) -> bool {
+        let from = copy.offset.max(copy.acked.unwrap_or(0) as i64);
         from >= copy.end().min(self.taken_for_seen as i64)
     }
 
     /// Whether any reader finds something else, now or later, if what `copy` repeats was lost before it.
-    pub(crate) fn differ_if_lost(&self, copy: Seen, next_after: u64) -> bool {
+    pub(crate) fn differ_if_lost(&self, copy: &Incoming<'_>, next_after: u64) -> bool {
         if !self.has_some_of(copy) {
             return false;
         }
@@ -143,7 +131,7 @@ impl Marks {
     }
 
     /// What `copy`, which comes next, repeats was lost before it.
-    pub(crate) fn lose(&mut self, copy: Seen) {
+    pub(crate) fn lose(&mut self, copy: &Incoming<'_>) {
         let Some(first) = self.open.front().filter(|_| self.has_some_of(copy)) else { return };
         let mut next = first.next;
         let left: Vec<Arrival> =
@@ -165,20 +153,14 @@ impl Marks {
         self.keep_bound();
     }
 
-    fn has_some_of(&self, copy: Seen) -> bool {
+    fn has_some_of(&self, copy: &Incoming<'_>) -> bool {
         self.open.iter().any(|arrival| arrival.overlaps(copy))
     }
 }
 
-impl Seen {
-    fn end(&self) -> i64 {
-        self.sent_at + i64::from(self.len)
-    }
-}
-
 impl Arrival {
-    fn of(seen: Seen, next: u64, next_after: u64) -> Self {
-        let Seen { sent_at, len, urgent, finished } = seen;
+    fn of(incoming: &Incoming<'_>, next: u64, next_after: u64) -> Self {
+        let Incoming { offset: sent_at, len, urgent, finished, .. } = *incoming;
         Self { sent_at, len, urgent, next, next_after, finished }
     }
 
@@ -186,13 +168,13 @@ impl Arrival {
         self.sent_at + i64::from(self.len)
     }
 
-    fn overlaps(&self, copy: Seen) -> bool {
-        self.len > 0 && self.sent_at < copy.end() && copy.sent_at < self.end()
+    fn overlaps(&self, copy: &Incoming<'_>) -> bool {
+        self.len > 0 && self.sent_at < copy.end() && copy.offset < self.end()
     }
 
     /// What `copy` does not repeat of it, left and right: text of which another copy is yet to come. What the lost
     /// segment said of marks is lost with it.
-    fn without(&self, copy: Seen) -> [Option<Self>; 2] {
+    fn without(&self, copy: &Incoming<'_>) -> [Option<Self>; 2] {
         if !self.overlaps(copy) {
             return [Some(*self), None];
         }
@@ -200,7 +182,7 @@ impl Arrival {
             let len = u32::try_from(to - from).ok().filter(|&len| len > 0)?;
             Some(Self { sent_at: from, len, urgent: None, ..*self })
         };
-        [part(self.sent_at, copy.sent_at), part(copy.end(), self.end())]
+        [part(self.sent_at, copy.offset), part(copy.end(), self.end())]
     }
 }
 
@@ -208,8 +190,8 @@ impl Arrival {
 mod tests {
     use super::*;
 
-    fn seen(sent_at: i64, len: u32, urgent: Option<u16>) -> Seen {
-        Seen { sent_at, len, urgent, finished: false }
+    fn text(offset: i64, len: u32, urgent: Option<u16>) -> Incoming<'static> {
+        Incoming { urgent, ..Incoming::plain(offset, len) }
     }
 
     /// All of them, in order, nothing acknowledged.
@@ -218,7 +200,7 @@ mod tests {
         let mut next = 0;
         for &(at, len, urgent) in arrivals {
             next = next.max(at as u64 + u64::from(len));
-            marks.arrive(seen(at, len, urgent), next);
+            marks.arrive(&text(at, len, urgent), next);
         }
         marks
     }
@@ -235,10 +217,10 @@ mod tests {
     fn a_copy_without_the_mark_is_all_that_a_host_saw_which_lost_the_first() {
         let mut marks = marks(&[(0, 3, Some(3))]);
         assert_eq!((removed(&marks, PROMPT), removed(&marks, BSD)), (vec![2], vec![2]));
-        let copy = seen(0, 3, None);
-        assert!(marks.differ_if_lost(copy, 3));
-        marks.lose(copy);
-        marks.arrive(copy, 3);
+        let copy = text(0, 3, None);
+        assert!(marks.differ_if_lost(&copy, 3));
+        marks.lose(&copy);
+        marks.arrive(&copy, 3);
         assert_eq!((removed(&marks, PROMPT), removed(&marks, BSD)), (vec![], vec![]));
     }
 
@@ -246,13 +228,13 @@ mod tests {
     #[test]
     fn the_same_copy_or_one_of_what_was_acknowledged_changes_nothing() {
         let mut marks = marks(&[(0, 3, Some(3))]);
-        assert!(!marks.differ_if_lost(seen(0, 3, Some(3)), 3), "the same mark");
-        assert!(!marks.differ_if_lost(seen(3, 2, None), 5), "not a copy");
-        marks.arrive(seen(4, 0, Some(1)), 3);
-        assert!(!marks.differ_if_lost(seen(3, 2, None), 5), "of no text there is no copy");
-        marks.arrive(seen(3, 2, None), 5);
+        assert!(!marks.differ_if_lost(&text(0, 3, Some(3)), 3), "the same mark");
+        assert!(!marks.differ_if_lost(&text(3, 2, None), 5), "not a copy");
+        marks.arrive(&text(4, 0, Some(1)), 3);
+        assert!(!marks.differ_if_lost(&text(3, 2, None), 5), "of no text there is no copy");
+        marks.arrive(&text(3, 2, None), 5);
         marks.settle(Some(3));
-        assert!(!marks.differ_if_lost(seen(0, 3, None), 5), "acknowledged");
+        assert!(!marks.differ_if_lost(&text(0, 3, None), 5), "acknowledged");
         assert_eq!(marks.open.len(), 2);
     }
 
@@ -262,11 +244,11 @@ mod tests {
         // The second mark arrives first, if the first segment is lost: then the first mark is the older one.
         let mut marks = marks(&[(0, 3, Some(3)), (3, 3, Some(3))]);
         assert_eq!(removed(&marks, PROMPT), [2, 5]);
-        let copy = seen(0, 3, Some(3));
-        assert!(marks.differ_if_lost(copy, 6));
-        marks.lose(copy);
+        let copy = text(0, 3, Some(3));
+        assert!(marks.differ_if_lost(&copy, 6));
+        marks.lose(&copy);
         assert_eq!((marks.next, marks.open.len()), (0, 1));
-        marks.arrive(copy, 6);
+        marks.arrive(&copy, 6);
         assert_eq!(removed(&marks, PROMPT), [5]);
     }
 
@@ -274,7 +256,7 @@ mod tests {
     #[test]
     fn a_copy_of_a_part_leaves_the_rest() {
         let mut marks = marks(&[(0, 10, Some(8))]);
-        marks.lose(seen(2, 3, None));
+        marks.lose(&text(2, 3, None));
         let left: Vec<_> = marks.open.iter().map(|part| (part.sent_at, part.len, part.urgent)).collect();
         assert_eq!(left, [(0, 2, None), (5, 5, None)]);
         assert_eq!(marks.next, 2);
@@ -286,9 +268,9 @@ mod tests {
         let arrivals: Vec<_> = (0..100).map(|n| (2 * n, 2, Some(2))).collect();
         let marks = marks(&arrivals);
         assert_eq!(marks.open.len(), OPEN);
-        assert!(!marks.knows(seen(10, 2, None), None));
-        assert!(marks.knows(seen(10, 2, None), Some(12)), "acknowledged");
-        assert!(marks.knows(seen(190, 2, None), None));
+        assert!(!marks.knows(&text(10, 2, None)));
+        assert!(marks.knows(&Incoming { acked: Some(12), ..text(10, 2, None) }), "acknowledged");
+        assert!(marks.knows(&text(190, 2, None)));
         assert_eq!(removed(&marks, PROMPT).len(), 100);
     }
 
@@ -297,9 +279,9 @@ mod tests {
     fn copies_of_the_middle_of_segments_take_no_more_room() {
         let mut marks = marks(&[(0, 1_000, Some(500))]);
         for at in 0..400 {
-            let copy = seen(2 * at, 1, Some(1));
-            marks.lose(copy);
-            marks.arrive(copy, 1_000);
+            let copy = text(2 * at, 1, Some(1));
+            marks.lose(&copy);
+            marks.arrive(&copy, 1_000);
             assert!(marks.open.len() <= OPEN && marks.entries() <= 10 * OPEN + 8 * 400);
         }
         assert_eq!(marks.next, 1_000);
