@@ -7,7 +7,9 @@
 
 use core::net::Ipv4Addr;
 
-use wide::u64x2;
+mod blocks;
+
+use blocks::{copy_blocks, sum_blocks};
 
 /// A ones' complement sum of 16-bit words, not yet complemented.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
@@ -205,59 +207,6 @@ impl Delta {
     pub const fn apply_partial(self, field: u16) -> u16 {
         add(field, self.0)
     }
-}
-
-/// A block: what one round of the loops below takes.
-type Block = [u8; 64];
-
-/// What many words add up to, in lanes with no carry between them. The lanes are a library's, for what the
-/// compiler makes of arrays is three times as fast in one build as in the next.
-#[derive(Default)]
-struct Lanes {
-    /// The words, modulo 2^64.
-    words: [u64x2; 4],
-    /// Their upper halves.
-    upper: [u64x2; 4],
-}
-
-impl Lanes {
-    #[inline(always)]
-    fn add(&mut self, block: &[u64x2; 4]) {
-        for (lane, word) in block.iter().enumerate() {
-            self.words[lane] += *word;
-            self.upper[lane] += *word >> 32_u32;
-        }
-    }
-
-    /// The sum of all halves. What the words lack of their upper halves are the lower ones.
-    #[inline]
-    fn sum(self) -> u64 {
-        let [words, upper] =
-            [self.words, self.upper].map(|lanes| lanes.into_iter().sum::<u64x2>().to_array());
-        words.into_iter().zip(upper).map(|(words, upper)| words.wrapping_sub(upper << 32) + upper).sum()
-    }
-}
-
-/// Sums blocks as long as there are any; returns what is left.
-fn sum_blocks(octets: &[u8]) -> (u64, &[u8]) {
-    let (blocks, rest) = octets.as_chunks();
-    let mut lanes = Lanes::default();
-    for block in blocks {
-        lanes.add(&bytemuck::cast::<Block, _>(*block));
-    }
-    (lanes.sum(), rest)
-}
-
-/// As [`sum_blocks`], and copies.
-#[inline(never)]
-fn copy_blocks(from: &[Block], to: &mut [Block]) -> u64 {
-    let mut lanes = Lanes::default();
-    for (block, to) in from.iter().zip(to) {
-        let words = bytemuck::cast(*block);
-        lanes.add(&words);
-        *to = bytemuck::cast(words);
-    }
-    lanes.sum()
 }
 
 #[inline]
