@@ -14,11 +14,11 @@ use wire::SeqNumber;
 
 use crate::buffer::Pool;
 use crate::connection::{Connection, Context, Events};
-use crate::output::{Link, Next, Out};
+use crate::output::{Link, Next, Run};
 use crate::segment::Tuple;
 use crate::{
     Config, ConnectionId, Counters, EndpointConfig, Error, Event, Info, ListenOptions, ListenerId, Read,
-    Reason, State, Transmit, Urgent,
+    Reason, State, Urgent,
 };
 
 mod cookie;
@@ -31,6 +31,7 @@ mod slab;
 mod syn;
 mod time_wait;
 mod timers;
+mod transmit;
 
 use demux::{Demux, Place};
 use keys::Keys;
@@ -61,6 +62,8 @@ pub struct Endpoint {
     ready: VecDeque<u32>,
     /// What was found to come next for the connection settled last, at that time: it need not be asked again.
     decided: Option<(u32, Instant, Next)>,
+    /// The segments that follow the one sent last, if nothing but [`poll_transmit`](Self::poll_transmit) is called.
+    run: Option<(u32, Instant, Run)>,
     /// Connections that have something to tell, each once.
     noticed: VecDeque<u32>,
     replies: Replies,
@@ -108,6 +111,7 @@ impl Endpoint {
             timers: Timers::default(),
             ready: VecDeque::new(),
             decided: None,
+            run: None,
             noticed: VecDeque::new(),
             replies: Replies::new(config.limits.reply_queue, config.limits.stateless_replies),
             pool: Pool::new(config.limits.buffer_octets),
@@ -280,6 +284,10 @@ impl Endpoint {
     /// # Errors
     /// [`Error::WouldBlock`], [`Error::Closed`] after a reset, [`Error::Unknown`].
     pub fn recv(&mut self, id: ConnectionId, buf: &mut [u8], now: Instant) -> Result<Read, Error> {
+        // Who reads until there is no more asks once too often, each time.
+        if self.connections.find(id).is_some_and(|connection| connection.has_nothing_yet()) {
+            return Err(Error::WouldBlock);
+        }
         self.with(id, now, |connection, cx| connection.read(buf, cx))?
     }
 
@@ -371,40 +379,6 @@ impl Endpoint {
         self.connections.find(id).map(|connection| connection.info())
     }
 
-    /// The next packet to send, if any, written to `buf`, which must hold a packet of the MTU (or of
-    /// `segmentation_offload`).
-    pub fn poll_transmit(&mut self, buf: &mut [u8], now: Instant) -> Option<Transmit> {
-        if let Some(transmit) = self.replies.poll(buf, &self.link) {
-            self.counters.sent += 1;
-            return Some(transmit);
-        }
-        while let Some(index) = self.ready.pop_front() {
-            self.connections.set_ready(index, false);
-            let next = match self.decided.take() {
-                Some((of, at, next)) if (of, at) == (index, now) => next,
-                _ => self.connections.get_mut(index).map_or(Next::Idle, |it| it.next(now, &self.link)),
-            };
-            let Next::Send(out) = next else {
-                self.settle(index, now);
-                continue;
-            };
-            let transmit = self.transmit(index, out, buf, now);
-            self.settle(index, now);
-            return transmit;
-        }
-        None
-    }
-
-    /// One packet of a connection, which then goes to the end of the queue. `None`: `buf` is too short for it.
-    fn transmit(&mut self, index: u32, out: Out, buf: &mut [u8], now: Instant) -> Option<Transmit> {
-        let connection = self.connections.get_mut(index)?;
-        let mut cx = context!(self, now);
-        self.next_identification = self.next_identification.wrapping_add(1);
-        let transmit = connection.write_out(out, buf, &mut cx, &self.link, self.next_identification);
-        self.counters.sent += u64::from(transmit.is_some());
-        transmit
-    }
-
     /// When [`handle_timeout`](Self::handle_timeout) wants to be called; it may find nothing to do.
     pub fn poll_timeout(&self) -> Option<Instant> {
         [self.timers.first(), self.time_waits.first()].into_iter().flatten().min()
@@ -473,7 +447,7 @@ impl Endpoint {
 
     /// After any change of a connection: is there something to send, to wait for, to tell, or is it over?
     fn settle(&mut self, index: u32, now: Instant) {
-        self.decided = None;
+        (self.run, self.decided) = (None, None);
         let ready = self.connections.is_ready(index);
         let Some(connection) = self.connections.get_mut(index) else { return };
         if ready && connection.waits_for_its_turn() {
@@ -577,3 +551,6 @@ impl Connection {
         known.then(|| (crate::output::reset_packet(self.tuple, reset), self.timestamps_alone(now)))
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -12,9 +12,11 @@ use wire::SeqNumber;
 use crate::connection::{AckDue, Connection, Fin};
 use crate::{State, WindowProbe};
 
+mod run;
 mod timers;
 mod write;
 
+pub(crate) use run::Run;
 pub(crate) use write::{OptionOctets, Packet, reset_packet};
 
 /// What the link takes.

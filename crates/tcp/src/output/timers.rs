@@ -31,16 +31,20 @@ impl Connection {
             AckDue::By(time) => Some(time),
             _ => None,
         };
-        let timers = [
-            ack,
-            self.recovery_deadline(),
-            self.persist.map(|persist| persist.at),
-            self.keep_alive_at(),
-            self.user_timeout_at(),
-            self.linger_until,
-            self.paced_until,
-        ];
-        timers.into_iter().flatten().min()
+        // One by one: an array of them would be stored to be read back at once, after each packet.
+        let mut nearest = ack;
+        let mut and = |time: Option<Instant>| {
+            if let Some(time) = time {
+                nearest = Some(nearest.map_or(time, |nearest| nearest.min(time)));
+            }
+        };
+        and(self.recovery_deadline());
+        and(self.persist.map(|persist| persist.at));
+        and(self.keep_alive_at());
+        and(self.user_timeout_at());
+        and(self.linger_until);
+        and(self.paced_until);
+        nearest
     }
 
     /// When the timers of loss recovery want to be looked at. They rest while nothing is in flight: a connection that

@@ -16,7 +16,7 @@ use crate::segment::Tuple;
 use crate::{State, WindowProbe};
 
 /// Octets of the IPv4 header.
-const IPV4: usize = 20;
+pub(super) const IPV4: usize = 20;
 /// Octets of the TCP header without options.
 const TCP: usize = 20;
 /// ECT(0) (RFC 3168 section 5).

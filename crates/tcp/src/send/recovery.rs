@@ -204,12 +204,7 @@ impl Recovery {
         }
         self.frto.on_new(new);
         self.tlp.on_transmit(self.board.nxt(), again > 0);
-        let cwnd = self.congestion.cwnd();
-        let start_is_slow = cwnd < self.congestion.ssthresh();
-        let used = if start_is_slow { self.in_flight().saturating_mul(2) } else { self.in_flight() };
-        if used.saturating_add(self.segment()) > cwnd {
-            self.limited_until = self.board.nxt();
-        }
+        self.note_limit();
         // The head sent again starts the timer again, as RFC 6675 section 6 allows: a recovery of several
         // round trips on a path much shorter than the timeout would end in one otherwise.
         if self.rto_at == NEVER || (again > 0 && !start.after(una)) {
@@ -218,6 +213,30 @@ impl Recovery {
         if new > 0 {
             self.arm_probe(now);
         }
+    }
+
+    /// Up to here the window was used, or half of it where it doubles (RFC 9438 5.8).
+    fn note_limit(&mut self) {
+        let cwnd = self.congestion.cwnd();
+        let start_is_slow = cwnd < self.congestion.ssthresh();
+        let used = if start_is_slow { self.in_flight().saturating_mul(2) } else { self.in_flight() };
+        if used.saturating_add(self.segment()) > cwnd {
+            self.limited_until = self.board.nxt();
+        }
+    }
+
+    /// New text that leaves now does nothing but add to what is in flight: no recovery counts it, and the probe timer
+    /// does not depend on it any more.
+    pub(crate) fn is_steady(&self) -> bool {
+        self.phase == Phase::Open && self.board.in_flight() > self.segment()
+    }
+
+    /// As [`on_transmit`](Self::on_transmit), for new text up to `end` at the time of the text before it, while
+    /// [`is_steady`](Self::is_steady).
+    #[inline]
+    pub(crate) fn on_steady_transmit(&mut self, end: SeqNumber, now: Instant) {
+        self.board.append(end, now);
+        self.note_limit();
     }
 
     /// An acknowledgment came: call it for every acceptable ACK, also when nothing is in flight.

@@ -178,7 +178,8 @@ impl Scoreboard {
         again
     }
 
-    fn append(&mut self, end: SeqNumber, now: Instant) {
+    /// New text up to `end` leaves.
+    pub(crate) fn append(&mut self, end: SeqNumber, now: Instant) {
         let start = self.nxt;
         self.nxt = end;
         self.in_flight += end.distance_from(start);
