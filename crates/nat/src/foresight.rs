@@ -3,12 +3,14 @@
 //! Making or ending a session touches a dozen lines of as many tables. Waiting for each in turn would
 //! cost a microsecond; nothing in here decides anything, it only lets the waiting happen at once.
 
+use wire::prefetch::prefetch;
+
 use crate::batch::Stages;
 use crate::brief::Brief;
 use crate::engine::Engine;
 use crate::hash::Flow;
 use crate::mapping::MappingKey;
-use crate::memory::prefetch;
+
 use crate::open::check_opens;
 use crate::pool::{Owner, Port};
 use crate::table::Guess;

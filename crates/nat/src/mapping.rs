@@ -2,12 +2,13 @@
 
 use core::net::Ipv4Addr;
 
+use wire::prefetch::prefetch;
 use zerocopy::FromZeros;
 
 use crate::config::Behaviour;
 use crate::event::MappingId;
 use crate::free::FreeList;
-use crate::memory::{Arena, prefetch};
+use crate::memory::Arena;
 use crate::{Endpoint, Protocol};
 
 /// What a mapping is found by: the internal endpoint, and as much of the remote one as the mapping

@@ -78,22 +78,6 @@ impl<T> DerefMut for Arena<T> {
     }
 }
 
-/// Asks for the cache line of `items[index]`, if there is one, without waiting for it.
-#[inline(always)]
-pub(crate) fn prefetch<T>(items: &[T], index: usize) {
-    if let Some(item) = items.get(index) {
-        #[cfg(target_arch = "x86_64")]
-        // SAFETY: a prefetch of a valid address has no effect but on caches.
-        unsafe {
-            core::arch::x86_64::_mm_prefetch::<{ core::arch::x86_64::_MM_HINT_T0 }>(
-                core::ptr::from_ref(item).cast::<i8>(),
-            );
-        }
-        #[cfg(not(target_arch = "x86_64"))]
-        let _ = item;
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -106,8 +90,8 @@ mod tests {
         assert!(arena.iter().all(|&item| item == 0));
         arena[(1 << 19) - 1] = 7;
         assert_eq!(arena[(1 << 19) - 1], 7);
-        prefetch(&arena, 3);
-        prefetch(&arena, usize::MAX);
+        wire::prefetch::prefetch(&arena, 3);
+        wire::prefetch::prefetch(&arena, usize::MAX);
         assert!(Arena::<u64>::cold(0).expect("nothing").is_empty());
         assert!(Arena::<u64>::hot(usize::MAX).is_err());
     }

@@ -8,11 +8,12 @@ use std::collections::{BTreeMap, VecDeque};
 
 use core::net::Ipv4Addr;
 use core::ops::RangeInclusive;
+use wire::prefetch::prefetch;
 
 use crate::blocks::{Blocks, Change};
 use crate::config::{Behaviour, Config, PoolKind, Pooling, Shard};
 use crate::deterministic::Deterministic;
-use crate::memory::{Arena, prefetch};
+use crate::memory::Arena;
 use crate::{Endpoint, Protocol};
 
 mod groups;

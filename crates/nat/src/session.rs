@@ -4,12 +4,13 @@ use core::net::Ipv4Addr;
 
 use rules::tracking::{self, Side, State};
 use wire::checksum::Delta;
+use wire::prefetch::prefetch;
 use zerocopy::FromZeros;
 
 use crate::event::{MappingId, OpenedFrom, SessionId};
 use crate::free::FreeList;
 use crate::hash::{Flow, HashKey};
-use crate::memory::{Arena, prefetch};
+use crate::memory::Arena;
 use crate::rewrite::Rewrite;
 use crate::tcp::Line;
 use crate::{Endpoint, Protocol, Realm};

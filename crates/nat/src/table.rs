@@ -7,9 +7,10 @@
 
 use core::fmt;
 
+use wire::prefetch::prefetch;
 use zerocopy::FromZeros;
 
-use crate::memory::{Arena, prefetch};
+use crate::memory::Arena;
 use crate::tags::{SLOTS, matches};
 
 /// How far from its own bucket an entry may end up. Bounds the time of every call whatever keys

@@ -8,8 +8,8 @@
 //! capture file.
 //!
 //! This crate never allocates, never panics on any octets, keeps no state, reads no clock, and has no
-//! opinion: a packet from a martian source is as well-formed as any. `unsafe` is in one file, where a processor
-//! with wider vectors is used as such (`checksum/blocks.rs`).
+//! opinion: a packet from a martian source is as well-formed as any. `unsafe` is in two
+//! files, which use what a processor offers: wider vectors (`checksum/blocks.rs`) and [`prefetch`].
 //!
 //! ```
 //! # use hairpin_wire as wire;
@@ -48,6 +48,7 @@ pub mod link;
 mod malformed;
 pub mod offload;
 pub mod packet;
+pub mod prefetch;
 pub mod rewrite;
 mod seq;
 pub mod sll;

@@ -8,6 +8,7 @@
 use rules::Instant;
 use rules::middlebox::{Rst, rst_is_exact};
 use rules::tracking::{Segment, Side, State, step};
+use wire::prefetch::prefetch;
 use wire::tcp::Flags;
 use zerocopy::FromZeros;
 
@@ -17,7 +18,7 @@ use crate::config::Scrub;
 use crate::config::TcpTimeouts;
 use crate::free::FreeList;
 use crate::hash::{Flow, HashKey};
-use crate::memory::{Arena, prefetch};
+use crate::memory::Arena;
 use crate::table::{Guess, Table};
 use crate::tcp::Line;
 use crate::timer::{start_of, ticks};
