@@ -4,7 +4,8 @@
 //! Sans-I/O: time, packets and keys are arguments; there is no clock, no socket, no thread inside. An [`Endpoint`]
 //! is all of a host's TCP, and its verbs are five: [`handle_packet`](Endpoint::handle_packet),
 //! [`poll_transmit`](Endpoint::poll_transmit), [`poll_timeout`](Endpoint::poll_timeout),
-//! [`handle_timeout`](Endpoint::handle_timeout), [`poll_event`](Endpoint::poll_event).
+//! [`handle_timeout`](Endpoint::handle_timeout), [`poll_event`](Endpoint::poll_event). Who gets packets by the ring and has
+//! thousands of connections tells them ahead with [`anticipate`](Endpoint::anticipate).
 //!
 //! Every packet that an endpoint refuses is counted under a reason ([`Counters`]); every memory that a packet can make
 //! grow has its bound ([`Limits`]). What is urgent, and to which host, is a value: a row of [`rules::urgent::PROFILES`].

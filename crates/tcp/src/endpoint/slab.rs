@@ -2,8 +2,10 @@
 
 use alloc::boxed::Box;
 use alloc::vec::Vec;
+use core::mem::offset_of;
 
 use rules::Instant;
+use wire::prefetch::prefetch_lines;
 
 use crate::connection::Connection;
 use crate::{ConnectionId, ListenerId};
@@ -86,6 +88,13 @@ impl Slab {
             && slot.generation == id.generation
         {
             slot.generation = slot.generation.wrapping_add(1);
+        }
+    }
+
+    /// Asks for what a segment with text and its ACK look at.
+    pub(super) fn prefetch(&self, index: u32) {
+        if let Some(slot) = self.slot(index) {
+            prefetch_lines(slot, offset_of!(Slot, connection) + offset_of!(Connection, recovery));
         }
     }
 

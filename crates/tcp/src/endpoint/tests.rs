@@ -1,4 +1,4 @@
-//! A run is what the endpoint would have sent without it.
+//! What is quicker does the same: a run, and looking ahead.
 
 extern crate std;
 
@@ -9,6 +9,7 @@ use std::vec::Vec;
 
 use proptest::prelude::*;
 
+use super::packet::CACHED;
 use super::*;
 use crate::{Checksum, CongestionControl, Transmit};
 
@@ -215,4 +216,60 @@ fn text_in_bulk_goes_in_runs() {
     assert_eq!((sent.len(), in_runs), (34, 32));
     pair.arrive((0, false), now);
     assert_eq!(pair.b.info(pair.peer).map(|info| info.unread), Some(34 * 1_448));
+}
+
+/// Enough connections that looking ahead is worth it.
+const MANY: usize = CACHED + 76;
+
+// covers: T1, T12
+#[test]
+fn looking_ahead_changes_nothing_and_takes_any_octets() {
+    let now = Instant::from_secs(1_000);
+    let limits = crate::Limits { half_open: MANY as u32, ..crate::Limits::default() };
+    let host =
+        |address| EndpointConfig { addresses: vec![address], limits: limits.clone(), ..Default::default() };
+    let (mut a, mut b) = (Endpoint::new(host(A), [1; 32]), Endpoint::new(host(B), [2; 32]));
+    let at = SocketAddrV4::new(B, 80);
+    let options = ListenOptions { backlog: MANY as u32, ..ListenOptions::default() };
+    let listener = b.listen(at, options).expect("free");
+    let ids: Vec<_> = (0..MANY)
+        .map(|_| a.connect(SocketAddrV4::new(A, 0), at, Config::default(), now).expect("a port"))
+        .collect();
+    let mut told = 0;
+    let mut pass = |from: &mut Endpoint, to: &mut Endpoint| {
+        let mut packets: Vec<Vec<u8>> = vec![];
+        let mut buf = vec![0; 1_500];
+        while let Some(transmit) = from.poll_transmit(&mut buf, now) {
+            packets.push(buf[..transmit.len].to_vec());
+        }
+        for batch in packets.chunks(Endpoint::AHEAD / 2) {
+            // Between the segments lies what is none, whole or cut off anywhere.
+            let noise =
+                (0..).zip(batch).map(|(number, packet)| packet[..packet.len().min(number * 7)].to_vec());
+            let mixed: Vec<Vec<u8>> = batch.iter().cloned().zip(noise).flat_map(|(a, b)| [a, b]).collect();
+            let before = std::format!("{:?}", to.counters());
+            to.anticipate(&mixed);
+            assert_eq!(before, std::format!("{:?}", to.counters()));
+            told += mixed.len();
+            batch.iter().for_each(|packet| to.handle_packet(packet, Checksum::Verify, now));
+        }
+    };
+    for _ in 0..2 {
+        pass(&mut a, &mut b);
+        pass(&mut b, &mut a);
+    }
+    for (&id, number) in ids.iter().zip(0u32..) {
+        assert_eq!(a.send(id, &number.to_be_bytes(), now), Ok(4));
+    }
+    pass(&mut a, &mut b);
+    let mut read: Vec<u32> = (0..MANY)
+        .map(|_| {
+            let (id, mut octets) = (b.accept(listener).expect("open"), [0; 4]);
+            assert_eq!(b.recv(id, &mut octets, now).map(|read| read.len), Ok(4));
+            u32::from_be_bytes(octets)
+        })
+        .collect();
+    read.sort_unstable();
+    assert!(read.into_iter().eq(0..MANY as u32));
+    assert!(told > 6 * MANY);
 }
