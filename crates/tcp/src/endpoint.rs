@@ -389,7 +389,9 @@ impl Endpoint {
         self.time_waits.expire(now, &mut self.demux);
         let mut expired = core::mem::take(&mut self.expired);
         while let Some(index) = self.timers.pop(now) {
-            self.connections.set_wakes(index, None);
+            if let Some(slot) = self.connections.slot_mut(index) {
+                slot.set_wakes(None);
+            }
             expired.push(index);
         }
         for &index in &expired {
@@ -409,7 +411,9 @@ impl Endpoint {
                 return Some(event);
             }
             self.noticed.pop_front();
-            self.connections.set_noticed(index, false);
+            if let Some(slot) = self.connections.slot_mut(index) {
+                slot.noticed = false;
+            }
         }
         self.listeners.poll_event()
     }
@@ -448,9 +452,9 @@ impl Endpoint {
     /// After any change of a connection: is there something to send, to wait for, to tell, or is it over?
     fn settle(&mut self, index: u32, now: Instant) {
         (self.run, self.decided) = (None, None);
-        let ready = self.connections.is_ready(index);
-        let Some(connection) = self.connections.get_mut(index) else { return };
-        if ready && connection.waits_for_its_turn() {
+        let Some(slot) = self.connections.slot_mut(index) else { return };
+        let Some(connection) = &mut slot.connection else { return };
+        if slot.ready && connection.waits_for_its_turn() {
             // `poll_transmit` asks it anyway.
             if connection.events != Events::default() {
                 self.notice(index);
@@ -458,7 +462,7 @@ impl Endpoint {
             return;
         }
         let next = connection.settle(now, &self.link);
-        let noticed = connection.events != Events::default() && !connection.released;
+        let tells = connection.events != Events::default() && !connection.released;
         if connection.counted_half_open && connection.state != State::SynReceived {
             connection.counted_half_open = false;
             self.half_open -= 1;
@@ -469,58 +473,49 @@ impl Endpoint {
             connection.announced = true;
             self.listeners.announce(listener, index);
         }
+        let over = connection.is_over();
         match next {
             Next::Send(_) => {
-                self.decided = Some((index, now, next));
-                if self.connections.set_ready(index, true) {
+                if !core::mem::replace(&mut slot.ready, true) {
                     self.ready.push_back(index);
                 }
             }
-            Next::Wait(time) => self.wake(index, Some(time)),
-            Next::Idle => self.wake(index, None),
+            Next::Wait(time) if slot.set_wakes(Some(time)) => self.timers.set(index, time),
+            Next::Idle if slot.set_wakes(None) => self.timers.clear(index),
+            Next::Wait(_) | Next::Idle => {}
         }
-        if noticed {
+        if tells {
             self.notice(index);
         }
-        if !matches!(next, Next::Send(_)) {
+        if let Next::Send(_) = next {
+            self.decided = Some((index, now, next));
+        } else if over {
             self.dispose(index, now);
         }
     }
 
-    fn wake(&mut self, index: u32, time: Option<Instant>) {
-        if self.connections.set_wakes(index, time) {
-            match time {
-                Some(time) => self.timers.set(index, time),
-                None => self.timers.clear(index),
-            }
-        }
-    }
-
     fn notice(&mut self, index: u32) {
-        if self.connections.set_noticed(index, true) {
+        if let Some(slot) = self.connections.slot_mut(index)
+            && !core::mem::replace(&mut slot.noticed, true)
+        {
             self.noticed.push_back(index);
         }
     }
 
     /// A connection that is over and that nobody holds gives its place back; TIME-WAIT goes on without it.
     fn dispose(&mut self, index: u32, now: Instant) {
-        let Some(connection) = self.connections.get_mut(index) else { return };
+        let Some(slot) = self.connections.slot_mut(index) else { return };
+        let Some(connection) = &mut slot.connection else { return };
         let unheld = connection.released || (connection.listener.is_some() && !connection.announced);
-        let over = match connection.state {
-            State::Closed => true,
-            State::TimeWait => connection.released,
-            _ => false,
-        };
-        if !over {
-            return;
-        }
         if connection.state == State::Closed {
             self.demux.remove(&connection.tuple, Place::Connection(index));
         }
         if !unheld {
             return;
         }
-        self.wake(index, None);
+        if slot.set_wakes(None) {
+            self.timers.clear(index);
+        }
         if let Some(mut connection) = self.connections.remove(index) {
             connection.clear(&mut self.pool);
             self.counters.closed += 1;
@@ -539,6 +534,15 @@ impl Connection {
             && !self.released
             && self.listener.is_none()
             && !self.counted_half_open
+    }
+
+    /// Nothing more is to be done for it; in TIME-WAIT that is true once the application has let go.
+    const fn is_over(&self) -> bool {
+        match self.state {
+            State::Closed => true,
+            State::TimeWait => self.released,
+            _ => false,
+        }
     }
 
     /// What tells the peer that the connection is aborted (RFC 9293 3.10.5), if it knows of it.

@@ -29,16 +29,16 @@ pub(super) struct Slab {
 
 /// What is asked of every connection stands in front of it, in the same cache line.
 #[repr(C, align(64))]
-struct Slot {
+pub(super) struct Slot {
     /// When the timers have it woken.
     wakes: Instant,
     /// Counts the ids that this place has had.
     generation: u32,
     /// It is in the queue of those that have something to send.
-    ready: bool,
+    pub(super) ready: bool,
     /// It is in the queue of those that have something to tell.
-    noticed: bool,
-    connection: Option<Connection>,
+    pub(super) noticed: bool,
+    pub(super) connection: Option<Connection>,
 }
 
 impl Default for Slot {
@@ -56,7 +56,7 @@ impl Slab {
         self.chunks.get(index as usize / CHUNK)?.get(index as usize % CHUNK)
     }
 
-    fn slot_mut(&mut self, index: u32) -> Option<&mut Slot> {
+    pub(super) fn slot_mut(&mut self, index: u32) -> Option<&mut Slot> {
         self.chunks.get_mut(index as usize / CHUNK)?.get_mut(index as usize % CHUNK)
     }
 
@@ -122,8 +122,8 @@ impl Slab {
     }
 
     pub(super) fn find_mut(&mut self, id: ConnectionId) -> Option<&mut Connection> {
-        let index = self.index_of(id)?;
-        self.get_mut(index)
+        let slot = self.slot_mut(id.index).filter(|slot| slot.generation == id.generation)?;
+        slot.connection.as_mut()
     }
 
     /// Connections that came in by `listener` and were not accepted.
@@ -137,32 +137,18 @@ impl Slab {
             .map(|(index, _)| index)
             .collect()
     }
+}
 
-    pub(super) fn is_ready(&self, index: u32) -> bool {
-        self.slot(index).is_some_and(|slot| slot.ready)
-    }
-
-    /// True if that is a change.
-    pub(super) fn set_ready(&mut self, index: u32, ready: bool) -> bool {
-        self.slot_mut(index).is_some_and(|slot| core::mem::replace(&mut slot.ready, ready) != ready)
-    }
-
-    /// True if that is a change.
-    pub(super) fn set_noticed(&mut self, index: u32, noticed: bool) -> bool {
-        let slot = self.slot_mut(index);
-        slot.is_some_and(|slot| core::mem::replace(&mut slot.noticed, noticed) != noticed)
-    }
-
+impl Slot {
     /// The connection is to be woken at `time` (`None`: not at all). True if the timers have to be told: one that is
     /// woken early says anew when its time is.
-    pub(super) fn set_wakes(&mut self, index: u32, time: Option<Instant>) -> bool {
-        let Some(slot) = self.slot_mut(index) else { return false };
+    pub(super) fn set_wakes(&mut self, time: Option<Instant>) -> bool {
         let told = match time {
-            Some(time) => time < slot.wakes,
-            None => slot.wakes != NEVER,
+            Some(time) => time < self.wakes,
+            None => self.wakes != NEVER,
         };
         if told {
-            slot.wakes = time.unwrap_or(NEVER);
+            self.wakes = time.unwrap_or(NEVER);
         }
         told
     }

@@ -18,7 +18,7 @@ impl Endpoint {
             return Some(transmit);
         }
         while let Some(index) = self.ready.pop_front() {
-            self.connections.set_ready(index, false);
+            self.had_its_turn(index);
             let decided = self.decided.take().filter(|&(of, at, _)| (of, at) == (index, now));
             let next = match decided {
                 Some((_, _, next)) => next,
@@ -40,6 +40,12 @@ impl Endpoint {
         None
     }
 
+    fn had_its_turn(&mut self, index: u32) {
+        if let Some(slot) = self.connections.slot_mut(index) {
+            slot.ready = false;
+        }
+    }
+
     /// The next segment of a run, whose connection is the only one that has something to send.
     fn transmit_run(&mut self, buf: &mut [u8], now: Instant) -> Option<Transmit> {
         let (index, at, run) = self.run.as_mut()?;
@@ -53,7 +59,7 @@ impl Endpoint {
         }
         if !goes_on {
             self.ready.pop_front();
-            self.connections.set_ready(index, false);
+            self.had_its_turn(index);
             self.settle(index, now);
         }
         transmit
