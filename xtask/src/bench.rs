@@ -59,8 +59,8 @@ impl Figure {
 /// A process that fails, that prints no figure, or whose figures cannot be read.
 pub(crate) fn run(root: &Path, with_lab: bool) -> Result<(), String> {
     let mut figures = Vec::new();
-    for (package, bench) in benches(root)? {
-        let what = ["bench", "-p", &package, "--bench", &bench];
+    for bench in benches(root)? {
+        let what: Vec<&str> = bench.iter().map(String::as_str).collect();
         figures.extend(figures_of(root, &what)?);
     }
     if with_lab {
@@ -156,8 +156,8 @@ fn spread(mut values: Vec<f64>) -> Option<[f64; 3]> {
     Some([*values.first()?, values[values.len() / 2], *values.last()?])
 }
 
-/// Every bench target of the workspace: package and name.
-fn benches(root: &Path) -> Result<Vec<(String, String)>, String> {
+/// What `cargo` is told for every bench target of the workspace.
+fn benches(root: &Path) -> Result<Vec<Vec<String>>, String> {
     let metadata = output(root, "cargo", &["metadata", "--no-deps", "--format-version", "1"])?;
     let metadata: Value =
         serde_json::from_str(&metadata).map_err(|e| format!("error: cargo metadata printed no JSON: {e}"))?;
@@ -168,7 +168,11 @@ fn benches(root: &Path) -> Result<Vec<(String, String)>, String> {
             if list(&target["kind"]).iter().any(|kind| kind == "bench")
                 && let (Some(package), Some(name)) = (package["name"].as_str(), target["name"].as_str())
             {
-                benches.push((package.to_owned(), name.to_owned()));
+                let mut what = ["bench", "-p", package, "--bench", name].map(str::to_owned).to_vec();
+                for feature in list(&target["required-features"]).iter().filter_map(Value::as_str) {
+                    what.extend(["--features".to_owned(), feature.to_owned()]);
+                }
+                benches.push(what);
             }
         }
     }

@@ -88,6 +88,11 @@ impl Lwip {
         Self { address, listener: std::ptr::null_mut() }
     }
 
+    /// The next packet that it has sent.
+    pub(crate) fn take_packet(&mut self) -> Option<Vec<u8>> {
+        SHARED.with_borrow_mut(|shared| shared.outgoing.get_mut(&self.address)?.pop_front())
+    }
+
     fn pcb(&self) -> Option<*mut Pcb> {
         find(|pcb| pcb.local_ip.v4() == self.address)
     }
@@ -115,7 +120,7 @@ impl Node for Lwip {
     }
 
     fn poll_transmit(&mut self, buf: &mut [u8], _now: Instant) -> Option<usize> {
-        let packet = SHARED.with_borrow_mut(|shared| shared.outgoing.get_mut(&self.address)?.pop_front())?;
+        let packet = self.take_packet()?;
         buf[..packet.len()].copy_from_slice(&packet);
         Some(packet.len())
     }
@@ -273,11 +278,14 @@ unsafe extern "C" fn receive(_: *mut c_void, pcb: *mut Pcb, pbuf: *mut Pbuf, _: 
     // SAFETY: lwIP gives a chain, which is copied and freed here, and the block that it belongs to.
     unsafe {
         let len = pbuf.read_unaligned().tot_len;
-        let mut data = vec![0; usize::from(len)];
-        pbuf_copy_partial(pbuf, data.as_mut_ptr().cast(), len, 0);
-        pbuf_free(pbuf);
         let address = pcb.read_unaligned().local_ip.v4();
-        SHARED.with_borrow_mut(|shared| shared.received.entry(address).or_default().extend(data));
+        SHARED.with_borrow_mut(|shared| {
+            let received = shared.received.entry(address).or_default();
+            let before = received.len();
+            received.resize(before + usize::from(len), 0);
+            pbuf_copy_partial(pbuf, received[before..].as_mut_ptr().cast(), len, 0);
+        });
+        pbuf_free(pbuf);
     }
     0
 }
