@@ -8,7 +8,8 @@ use crate::output::{Next, Out};
 
 impl Endpoint {
     /// The next packet to send, if any, written to `buf`, which must hold a packet of the MTU (or of
-    /// `segmentation_offload`).
+    /// `segmentation_offload`). Ask with the same `now` until there is none: what was decided for one packet then holds
+    /// for the next.
     pub fn poll_transmit(&mut self, buf: &mut [u8], now: Instant) -> Option<Transmit> {
         if let Some(transmit) = self.replies.poll(buf, &self.link) {
             self.counters.sent += 1;
