@@ -207,6 +207,38 @@ fn connect_carries_standard_input_and_output_and_reports() {
     });
 }
 
+// covers: T11
+#[test]
+fn bulk_without_offloads_is_the_same_octets_both_ways() {
+    in_new_namespace(|| {
+        let listener = TcpListener::bind((Ipv4Addr::UNSPECIFIED, 5_000)).expect("a listener");
+        let mut program = Program::start(&["connect", "10.9.0.1:5000", "--no-offloads"]);
+        // No two places of it look alike.
+        let text: Vec<u8> = (0..20_000_000u32).map(|n| (n.wrapping_mul(0x9E37_79B1) >> 24) as u8).collect();
+        let mut stdin = program.child.stdin.take().expect("it is piped");
+        let mut stdout = program.child.stdout.take().expect("it is piped");
+        let (mut stream, _) = listener.accept().expect("a connection");
+        std::thread::scope(|scope| {
+            scope.spawn(|| {
+                let mut back = Vec::new();
+                stdout.read_to_end(&mut back).expect("its output");
+                assert!(back == text, "{} octets came back", back.len());
+            });
+            scope.spawn(|| {
+                stdin.write_all(&text).expect("it reads");
+                drop(stdin);
+            });
+            let mut came = Vec::new();
+            stream.read_to_end(&mut came).expect("open");
+            assert!(came == text, "{} octets came", came.len());
+            stream.write_all(&came).expect("open");
+            stream.shutdown(Shutdown::Write).expect("open");
+        });
+        let said = program.finish();
+        assert!(said.contains("20000000 octets in") && said.contains("20000000 octets out"), "{said}");
+    });
+}
+
 // covers: O1
 #[test]
 fn connect_says_why_it_could_not() {
