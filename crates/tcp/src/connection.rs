@@ -489,11 +489,6 @@ impl Connection {
         Ok(read)
     }
 
-    /// A read would have to wait, and would change nothing.
-    pub(crate) fn has_nothing_yet(&self) -> bool {
-        self.rcv_read == self.rcv_nxt && self.state == State::Established && !self.deaf
-    }
-
     fn readable(&self, room: usize) -> Result<Read, Error> {
         let unread = self.unread();
         if unread == 0 {

@@ -284,11 +284,16 @@ impl Endpoint {
     /// # Errors
     /// [`Error::WouldBlock`], [`Error::Closed`] after a reset, [`Error::Unknown`].
     pub fn recv(&mut self, id: ConnectionId, buf: &mut [u8], now: Instant) -> Result<Read, Error> {
-        // Who reads until there is no more asks once too often, each time.
-        if self.connections.find(id).is_some_and(|connection| connection.has_nothing_yet()) {
-            return Err(Error::WouldBlock);
+        let connection = self.connections.find_mut(id).ok_or(Error::Unknown)?;
+        let before = (connection.ack, connection.events);
+        let read = connection.read(buf, &mut context!(self, now));
+        if (connection.ack, connection.events) == before {
+            // Nothing follows from it but a window that is told with whatever is sent next.
+            self.run = None;
+        } else {
+            self.settle(id.index, now);
         }
-        self.with(id, now, |connection, cx| connection.read(buf, cx))?
+        read
     }
 
     /// What could be read, without taking it.

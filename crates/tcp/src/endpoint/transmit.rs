@@ -70,8 +70,10 @@ impl Endpoint {
     fn prepare_run(&mut self, index: u32, (sent, transmit): (Out, Transmit), packet: &[u8], now: Instant) {
         let Some((_, _, Next::Send(next))) = self.decided else { return };
         let Some(connection) = self.connections.get_mut(index) else { return };
-        let run = connection.run_behind((sent, next), packet, transmit, &self.link);
-        self.run = run.map(|run| (index, now, run));
+        if let Some(run) = connection.run_behind((sent, next), packet, transmit, &self.link) {
+            // What was decided is the first segment of the run.
+            (self.run, self.decided) = (Some((index, now, run)), None);
+        }
     }
 
     /// One packet of a connection, which then goes to the end of the queue. `None`: `buf` is too short for it.
